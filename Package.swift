@@ -1,0 +1,81 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target of ours: Swift 6 language mode (strict concurrency) and no warnings.
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+let strictC: [CSetting] = [.treatAllWarnings(as: .error)]
+
+let package = Package(
+    name: "MoEScope",
+    products: [
+        .executable(name: "moescope", targets: ["moescope"]),
+        .library(
+            name: "MoEScopeKit", targets: ["MoEModel", "Traces", "RoutingMetrics", "ReportGenerator", "Experiments"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.0"),
+    ],
+    targets: [
+        .target(name: "CKernels", cSettings: strictC),
+        .target(name: "Tensors", dependencies: ["CKernels"], swiftSettings: strict),
+        .target(
+            name: "Checkpoints", dependencies: ["Tensors", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
+        .target(
+            name: "Tokenizers",
+            dependencies: [
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
+        .target(name: "Hooks", dependencies: ["Tensors"], swiftSettings: strict),
+        .target(
+            name: "MoEModel", dependencies: ["Checkpoints", "Hooks", "Tensors", "Tokenizers", "CKernels"],
+            swiftSettings: strict),
+        .target(
+            name: "Traces",
+            dependencies: ["Hooks", "Tensors", "Checkpoints", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
+        .target(name: "RoutingMetrics", dependencies: ["Traces"], swiftSettings: strict),
+        .target(
+            name: "ReportGenerator",
+            dependencies: ["RoutingMetrics", "Traces", .product(name: "Mustache", package: "swift-mustache")],
+            swiftSettings: strict),
+        .target(
+            name: "Experiments",
+            dependencies: ["MoEModel", "Traces", "RoutingMetrics", "Tokenizers", "Checkpoints", "Hooks", "Tensors"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "moescope",
+            dependencies: [
+                "Experiments", "MoEModel", "ReportGenerator", "RoutingMetrics", "Traces", "Tokenizers", "Checkpoints",
+                "Hooks", "Tensors",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "HooksTests", dependencies: ["Hooks", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "MoEModelTests", dependencies: ["MoEModel", "Checkpoints", "Hooks", "TestSupport"],
+            swiftSettings: strict),
+        .testTarget(name: "TracesTests", dependencies: ["Traces", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "RoutingMetricsTests", dependencies: ["RoutingMetrics", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "ReportGeneratorTests", dependencies: ["ReportGenerator", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "ExperimentsTests", dependencies: ["Experiments", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "CommandLineTests", dependencies: ["moescope", "TestSupport"], swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c17
+)
