@@ -1,0 +1,49 @@
+# The only commands to remember. Each installs what it lacks, says what it does, and stops at the first error.
+#
+#   make demo      the built-in model over its held-out corpus, and the report in Reports/demo/
+#   make test      every test
+#   make bench     side by side with other engines, into Benchmarks/RESULTS.md
+#   make parity    largest differences to Hugging Face transformers, shape by shape
+#   make example   Reports/Example/ again, byte for byte
+#   make format    formats the sources
+
+.PHONY: help demo test bench parity example format build clean
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo:
+	@Scripts/setup demo
+	@Scripts/build
+	@Scripts/demo
+
+test:
+	@Scripts/setup test
+	@Scripts/test
+
+bench:
+	@Scripts/setup demo
+	@Scripts/build
+	@Scripts/optional Benchmarks/run "make bench"
+
+parity:
+	@Scripts/setup parity
+	@Scripts/build
+	@Scripts/optional Scripts/parity "make parity"
+
+example:
+	@Scripts/setup demo
+	@Scripts/build
+	@Scripts/example
+
+format:
+	@swift format format --in-place --parallel --recursive Sources Tests Package.swift
+
+build:
+	@Scripts/setup demo
+	@Scripts/build
+
+clean:
+	@rm -rf .build .cache .venv .venv-parity Reports/demo traces
