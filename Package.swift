@@ -22,12 +22,15 @@ let package = Package(
     targets: [
         .target(name: "CKernels", cSettings: strictC),
         .target(name: "Tensors", dependencies: ["CKernels"], swiftSettings: strict),
+        .target(name: "JSONText", swiftSettings: strict),
         .target(
-            name: "Checkpoints", dependencies: ["Tensors", .product(name: "Crypto", package: "swift-crypto")],
+            name: "Checkpoints",
+            dependencies: ["JSONText", "Tensors", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: strict),
         .target(
             name: "Tokenizers",
             dependencies: [
+                "JSONText",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],

@@ -8,6 +8,30 @@ public struct ModelConfig: Sendable, Equatable, Codable {
         case pairs
     }
 
+    /// Where query and key heads are normalized before the rotary embedding.
+    public enum QueryKeyNorm: String, Sendable, Codable {
+        /// RMSNorm over each head's d elements, one weight [d] for all heads (Qwen3).
+        case perHead
+        /// RMSNorm over the whole projection, weights [H·d] and [G·d] (OLMoE).
+        case wholeProjection
+    }
+
+    /// How router logits become mixing weights.
+    public enum RouterScoring: String, Sendable, Codable {
+        /// Softmax over all E, then the K largest (Mixtral, OLMoE, Qwen); `renormalizesExpertWeights` says the rest.
+        case softmaxThenTopK
+        /// The K largest logits, then softmax over those K (Granite): the same numbers as renormalized softmax.
+        case topKThenSoftmax
+        /// Phi-3.5-MoE's two-step masked softmax (SparseMixer, arXiv 2310.00811), K = 2.
+        case sparseMixer
+    }
+
+    public enum NormKind: String, Sendable, Codable {
+        case rms
+        /// With mean subtraction and a bias (Phi-3.5-MoE).
+        case layer
+    }
+
     /// Hugging Face's `model_type`: "mixtral", "olmoe", …
     public var architecture: String
     public var vocabularySize: Int
@@ -37,6 +61,22 @@ public struct ModelConfig: Sendable, Equatable, Codable {
     public var bosToken: Int32?
     public var eosToken: Int32?
     public var balanceLossCoefficient: Float?
+    public var normKind: NormKind
+    public var queryKeyNorm: QueryKeyNorm?
+    public var routerScoring: RouterScoring
+    /// SparseMixer's jitter ε, which also masks at inference.
+    public var routerJitter: Float
+    /// Width of the expert every token goes through, gated by a sigmoid (Qwen2-MoE); nil: none.
+    public var sharedExpertSize: Int?
+    public var ropeScaling: RopeScaling?
+    /// Clamp q, k and v projections to ± this (OLMoE's `clip_qkv`).
+    public var projectionClip: Float?
+    /// Attention scores are multiplied by this; nil: 1/√d.
+    public var attentionScale: Float?
+    /// The embedding, each branch added to the residual stream, and the divisor of the logits (Granite); 1: unchanged.
+    public var embeddingMultiplier: Float
+    public var residualMultiplier: Float
+    public var logitDivisor: Float
 
     public init(
         architecture: String, vocabularySize: Int, hiddenSize: Int, layerCount: Int, headCount: Int,
@@ -44,7 +84,10 @@ public struct ModelConfig: Sendable, Equatable, Codable {
         contextLength: Int, slidingWindow: Int? = nil, normEpsilon: Float = 1e-5, ropeTheta: Float = 1e6,
         rotaryLayout: RotaryLayout = .halves, renormalizesExpertWeights: Bool = true,
         tiesOutputToEmbedding: Bool = false, bosToken: Int32? = nil, eosToken: Int32? = nil,
-        balanceLossCoefficient: Float? = nil
+        balanceLossCoefficient: Float? = nil, normKind: NormKind = .rms, queryKeyNorm: QueryKeyNorm? = nil,
+        routerScoring: RouterScoring = .softmaxThenTopK, routerJitter: Float = 0, sharedExpertSize: Int? = nil,
+        ropeScaling: RopeScaling? = nil, projectionClip: Float? = nil, attentionScale: Float? = nil,
+        embeddingMultiplier: Float = 1, residualMultiplier: Float = 1, logitDivisor: Float = 1
     ) {
         self.architecture = architecture
         self.vocabularySize = vocabularySize
@@ -66,5 +109,16 @@ public struct ModelConfig: Sendable, Equatable, Codable {
         self.bosToken = bosToken
         self.eosToken = eosToken
         self.balanceLossCoefficient = balanceLossCoefficient
+        self.normKind = normKind
+        self.queryKeyNorm = queryKeyNorm
+        self.routerScoring = routerScoring
+        self.routerJitter = routerJitter
+        self.sharedExpertSize = sharedExpertSize
+        self.ropeScaling = ropeScaling
+        self.projectionClip = projectionClip
+        self.attentionScale = attentionScale
+        self.embeddingMultiplier = embeddingMultiplier
+        self.residualMultiplier = residualMultiplier
+        self.logitDivisor = logitDivisor
     }
 }

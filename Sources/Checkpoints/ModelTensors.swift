@@ -12,6 +12,10 @@ public struct ModelTensors: Sendable {
     public var finalNorm: Tensor
     /// [V, D]; the embedding itself where the model ties them.
     public var output: Tensor
+    /// [D]; LayerNorm models only.
+    public var finalNormBias: Tensor?
+    /// [V]
+    public var outputBias: Tensor?
 
     public init(embedding: Tensor, layers: [LayerTensors], finalNorm: Tensor, output: Tensor) {
         self.embedding = embedding
@@ -44,6 +48,27 @@ public struct LayerTensors: Sendable {
     /// E tensors [D, F]; `w2`.
     public var down: [Tensor]
 
+    // What only some families have.
+
+    /// [D]; LayerNorm models only, as `expertNormBias`.
+    public var attentionNormBias: Tensor?
+    /// [D]
+    public var expertNormBias: Tensor?
+    /// [H·d]
+    public var queryBias: Tensor?
+    /// [G·d]
+    public var keyBias: Tensor?
+    /// [G·d]
+    public var valueBias: Tensor?
+    /// [D]
+    public var attentionOutputBias: Tensor?
+    /// [d] or [H·d], as `ModelConfig.queryKeyNorm` says.
+    public var queryNorm: Tensor?
+    /// [d] or [G·d]
+    public var keyNorm: Tensor?
+    /// The expert every token goes through.
+    public var sharedExpert: SharedExpertTensors?
+
     public init(
         attentionNorm: Tensor, query: Tensor, key: Tensor, value: Tensor, attentionOutput: Tensor, expertNorm: Tensor,
         router: Tensor, gate: [Tensor], up: [Tensor], down: [Tensor]
@@ -58,5 +83,24 @@ public struct LayerTensors: Sendable {
         self.gate = gate
         self.up = up
         self.down = down
+    }
+}
+
+/// The expert every token goes through, S wide: y += σ(x · router) · down(silu(gate x) ⊙ up x).
+public struct SharedExpertTensors: Sendable {
+    /// [S, D]
+    public var gate: Tensor
+    /// [S, D]
+    public var up: Tensor
+    /// [D, S]
+    public var down: Tensor
+    /// [1, D]; nil: the shared expert is added with weight 1.
+    public var router: Tensor?
+
+    public init(gate: Tensor, up: Tensor, down: Tensor, router: Tensor?) {
+        self.gate = gate
+        self.up = up
+        self.down = down
+        self.router = router
     }
 }

@@ -6,8 +6,12 @@ public enum DType: String, Sendable, CaseIterable, Codable {
     case f32 = "F32"
     case f16 = "F16"
     case bf16 = "BF16"
+    case f8_e4m3 = "F8_E4M3"
+    case f8_e5m2 = "F8_E5M2"
     case i64 = "I64"
+    case u64 = "U64"
     case i32 = "I32"
+    case u32 = "U32"
     case i16 = "I16"
     case i8 = "I8"
     case u16 = "U16"
@@ -29,7 +33,7 @@ public enum DType: String, Sendable, CaseIterable, Codable {
     /// Elements that share one block; 1 for plain types.
     public var blockElements: Int {
         switch self {
-        case .f64, .f32, .f16, .bf16, .i64, .i32, .i16, .i8, .u16, .u8, .bool: 1
+        case .f64, .f32, .f16, .bf16, .f8_e4m3, .f8_e5m2, .i64, .u64, .i32, .u32, .i16, .i8, .u16, .u8, .bool: 1
         case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .iq4_nl: 32
         case .q2_k, .q3_k, .q4_k, .q5_k, .q6_k, .iq4_xs: 256
         }
@@ -38,10 +42,10 @@ public enum DType: String, Sendable, CaseIterable, Codable {
     /// Bytes of one block; the element size for plain types.
     public var blockBytes: Int {
         switch self {
-        case .f64, .i64: 8
-        case .f32, .i32: 4
+        case .f64, .i64, .u64: 8
+        case .f32, .i32, .u32: 4
         case .f16, .bf16, .i16, .u16: 2
-        case .i8, .u8, .bool: 1
+        case .f8_e4m3, .f8_e5m2, .i8, .u8, .bool: 1
         case .q4_0, .iq4_nl: 18
         case .q4_1: 20
         case .q5_0: 22

@@ -37,4 +37,15 @@ public struct Tensor: @unchecked Sendable {
             name: "\(name)[\(index)]", dtype: dtype, shape: Array(shape.dropFirst()),
             bytes: UnsafeRawBufferPointer(rebasing: bytes[index * size..<(index + 1) * size]), owner: owner)
     }
+
+    /// Entries `range` along the first dimension, as a tensor of the same rank. Shares memory.
+    public func rows(_ range: Range<Int>) -> Tensor {
+        precondition(!shape.isEmpty && range.lowerBound >= 0 && range.upperBound <= shape[0])
+        let size = shape[0] == 0 ? 0 : bytes.count / shape[0]
+        return Tensor(
+            name: "\(name)[\(range.lowerBound):\(range.upperBound)]", dtype: dtype,
+            shape: [range.count] + shape.dropFirst(),
+            bytes: UnsafeRawBufferPointer(rebasing: bytes[range.lowerBound * size..<range.upperBound * size]),
+            owner: owner)
+    }
 }

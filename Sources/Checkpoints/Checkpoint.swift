@@ -1,0 +1,100 @@
+import Crypto
+import Foundation
+import Synchronization
+import Tensors
+
+/// A model on disk, opened and wholly checked: every tensor the config asks for is present, of the right shape and of
+/// a type the engine computes with, before anything runs. Weights are memory-mapped and read when touched.
+public final class Checkpoint: Sendable {
+    /// Folder or file it was opened from.
+    public let url: URL
+    public let config: ModelConfig
+    public let tensors: ModelTensors
+    /// The files that hold weights, in name order.
+    public let files: [URL]
+    /// The file the tokenizer is read from: `tokenizer.model`, else `tokenizer.json`; the GGUF file itself; nil: none.
+    public let tokenizerFile: URL?
+    /// Tensors in the files that the model does not use.
+    public let unusedTensors: [String]
+    private let cachedHash = Mutex<String?>(nil)
+
+    init(
+        url: URL, config: ModelConfig, tensors: ModelTensors, files: [URL], tokenizerFile: URL?,
+        unusedTensors: [String]
+    ) {
+        self.url = url
+        self.config = config
+        self.tensors = tensors
+        self.files = files
+        self.tokenizerFile = tokenizerFile
+        self.unusedTensors = unusedTensors
+    }
+
+    /// Opens a Hugging Face folder. `ModelLocator` turns names such as `polyglot` into a path.
+    ///
+    /// Reads headers only: a checkpoint larger than memory opens in milliseconds.
+    /// - Throws: `missing`, `unreadable`, `truncated`, `malformed`, `mismatch` or `unsupported`, naming file and field or tensor.
+    public static func open(_ path: URL) throws(CheckpointError) -> Checkpoint {
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path.path, isDirectory: &isFolder) else {
+            throw CheckpointError(
+                .missing, file: path.path, problem: "no such file or folder",
+                hint: "name a Hugging Face folder or a .gguf file")
+        }
+        guard isFolder.boolValue else {
+            throw CheckpointError(
+                .unsupported, file: path.path, expected: "a folder with config.json and model.safetensors",
+                found: "a file", hint: path.pathExtension == "safetensors" ? "name its folder" : nil)
+        }
+        return try openHuggingFace(path)
+    }
+
+    private static func openHuggingFace(_ folder: URL) throws(CheckpointError) -> Checkpoint {
+        let (config, family) = try ModelConfig.huggingFace(folder.appendingPathComponent("config.json"))
+        let weights = try HuggingFaceWeights(folder: folder)
+        var table = TensorTable(file: weights.tableOfContents.path, tensors: weights.tensors)
+        let tensors = try ModelTensors.huggingFace(&table, config: config, family: family)
+        let tokenizer = ["tokenizer.model", "tokenizer.json"].map { folder.appendingPathComponent($0) }
+            .first { FileManager.default.fileExists(atPath: $0.path) }
+        return Checkpoint(
+            url: folder, config: config, tensors: tensors, files: weights.files, tokenizerFile: tokenizer,
+            unusedTensors: table.unused)
+    }
+
+    /// The folder's name, or the file's without its extension.
+    public var name: String {
+        let path = url.standardizedFileURL
+        return path.pathExtension == "gguf" ? path.deletingPathExtension().lastPathComponent : path.lastPathComponent
+    }
+
+    /// SHA-256 (hex) of the weight files' bytes one after the other, in name order: for one file, what `sha256sum` prints.
+    ///
+    /// Reads every byte the first time (about a second per gigabyte), then remembers.
+    public func sha256() throws(CheckpointError) -> String {
+        if let known = cachedHash.withLock({ $0 }) { return known }
+        var hash = SHA256()
+        for file in files { try Self.hash(file, into: &hash) }
+        let text = hash.finalize().hex
+        cachedHash.withLock { $0 = text }
+        return text
+    }
+
+    private static func hash(_ file: URL, into hash: inout SHA256) throws(CheckpointError) {
+        let descriptor = Foundation.open(file.path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw CheckpointError(.unreadable, file: file.path, problem: String(cString: strerror(errno)))
+        }
+        defer { close(descriptor) }
+        // Read, not mapped: hashing a model larger than memory must not fill memory.
+        let buffer = TensorBuffer(byteCount: 4 << 20)
+        while true {
+            let count = read(descriptor, buffer.bytes.baseAddress, buffer.bytes.count)
+            if count == 0 { return }
+            guard count > 0 else {
+                if errno == EINTR { continue }
+                throw CheckpointError(.unreadable, file: file.path, problem: String(cString: strerror(errno)))
+            }
+            hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count]))
+        }
+    }
+}

@@ -1,0 +1,110 @@
+import Foundation
+import JSONText
+
+/// `config.json`, with getters that say which file and field is wrong.
+struct ConfigFile {
+    let path: String
+    let object: JSONObject
+    /// Where `object` sits in the file: "" or "rope_parameters.".
+    var prefix = ""
+
+    init(_ url: URL) throws(CheckpointError) {
+        path = url.path
+        let file = try MappedFile(url)
+        do throws(JSONSyntaxError) {
+            guard let object = try JSON.parse(file.bytes).object else {
+                throw JSONSyntaxError.notAnObject
+            }
+            self.object = object
+        } catch {
+            throw CheckpointError(.malformed, file: url.path, problem: error.description)
+        }
+    }
+
+    private init(path: String, object: JSONObject, prefix: String) {
+        self.path = path
+        self.object = object
+        self.prefix = prefix
+    }
+
+    /// The value of a field; a JSON null counts as absent.
+    subscript(field: String) -> JSON? {
+        guard let value = object[field], !value.isNull else { return nil }
+        return value
+    }
+
+    func missing(_ field: String) -> CheckpointError {
+        CheckpointError(
+            .missing, file: path, subject: "field \(prefix)\(field)", expected: "a value", found: "nothing",
+            hint: "the model cannot be built without it")
+    }
+
+    func wrong(_ field: String, expected: String, hint: String? = nil) -> CheckpointError {
+        CheckpointError(
+            .mismatch, file: path, subject: "field \(prefix)\(field)", expected: expected,
+            found: object[field]?.kindDescription ?? "nothing", hint: hint)
+    }
+
+    func optionalSize(_ field: String, from lowest: Int = 1) throws(CheckpointError) -> Int? {
+        guard let value = self[field] else { return nil }
+        // 2³¹ keeps every product of two sizes far from overflow.
+        guard let size = value.int, size >= lowest, size <= 1 << 31 else {
+            throw wrong(field, expected: "a whole number from \(lowest) to 2³¹")
+        }
+        return size
+    }
+
+    func size(_ field: String) throws(CheckpointError) -> Int {
+        guard let size = try optionalSize(field) else { throw missing(field) }
+        return size
+    }
+
+    func optionalNumber(_ field: String) throws(CheckpointError) -> Float? {
+        guard let value = self[field] else { return nil }
+        guard let number = value.double, number.isFinite else { throw wrong(field, expected: "a number") }
+        return Float(number)
+    }
+
+    func flag(_ field: String, default fallback: Bool) throws(CheckpointError) -> Bool {
+        guard let value = self[field] else { return fallback }
+        guard let flag = value.bool else { throw wrong(field, expected: "true or false") }
+        return flag
+    }
+
+    func optionalString(_ field: String) throws(CheckpointError) -> String? {
+        guard let value = self[field] else { return nil }
+        guard let text = value.string else { throw wrong(field, expected: "a string") }
+        return text
+    }
+
+    func numbers(_ field: String) throws(CheckpointError) -> [Float] {
+        guard let list = self[field]?.array else { throw wrong(field, expected: "an array of numbers") }
+        var result: [Float] = []
+        for value in list {
+            guard let number = value.double else { throw wrong(field, expected: "an array of numbers") }
+            result.append(Float(number))
+        }
+        return result
+    }
+
+    /// A field that holds an object of its own.
+    func section(_ field: String) throws(CheckpointError) -> ConfigFile? {
+        guard let value = self[field] else { return nil }
+        guard let object = value.object else { throw wrong(field, expected: "an object") }
+        return ConfigFile(path: path, object: object, prefix: "\(prefix)\(field).")
+    }
+
+    /// A token id, or the first of a list of them.
+    func token(_ field: String, vocabularySize: Int) throws(CheckpointError) -> Int32? {
+        guard let value = self[field] else { return nil }
+        let first = value.array.map { $0.first } ?? value
+        guard let id = first?.int, 0..<vocabularySize ~= id else {
+            throw wrong(field, expected: "a token id below \(vocabularySize)")
+        }
+        return Int32(id)
+    }
+}
+
+extension JSONSyntaxError {
+    static var notAnObject: JSONSyntaxError { JSONSyntaxError(message: "expected a JSON object", offset: 0) }
+}

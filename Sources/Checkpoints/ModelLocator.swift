@@ -1,0 +1,47 @@
+import Foundation
+
+/// Turns what a user calls a model into a path: a path stays one; `polyglot`, the built-in model, is found wherever
+/// this program was built or installed.
+public enum ModelLocator {
+    /// Models that come with the program.
+    public static let builtIn = ["polyglot"]
+
+    /// - Parameters:
+    ///   - model: a path, or a name in `builtIn`.
+    ///   - environment: `MOESCOPE_MODELS` is a colon-separated list of folders searched first.
+    /// - Throws: `missing`, listing where it looked.
+    public static func resolve(
+        _ model: String, environment: [String: String] = ProcessInfo.processInfo.environment
+    ) throws(CheckpointError) -> URL {
+        guard builtIn.contains(model) else { return URL(fileURLWithPath: model) }
+        let candidates = folders(environment: environment).map { $0.appendingPathComponent(model) }
+        for candidate in candidates
+        where FileManager.default.fileExists(atPath: candidate.appendingPathComponent("config.json").path) {
+            return candidate
+        }
+        throw CheckpointError(
+            .missing, file: model, problem: "the built-in model was not found in \(candidates.map(\.path))",
+            hint: "set MOESCOPE_MODELS to the folder that holds it")
+    }
+
+    /// Where built-in models may be, best first: the environment's folders; `share/moescope/Models` beside an
+    /// installed `bin`; `Models` in any folder above the program (a build inside the repository) or the working folder.
+    static func folders(environment: [String: String]) -> [URL] {
+        var result = (environment["MOESCOPE_MODELS"] ?? "").split(separator: ":").map {
+            URL(fileURLWithPath: String($0))
+        }
+        let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+        result.append(program.deletingLastPathComponent().appendingPathComponent("share/moescope/Models"))
+        let here = URL(fileURLWithPath: FileManager.default.currentDirectoryPath)
+        for start in [program, here] {
+            var folder = start.standardizedFileURL
+            while true {
+                result.append(folder.appendingPathComponent("Models"))
+                let parent = folder.deletingLastPathComponent().standardizedFileURL
+                if parent.path == folder.path || folder.path == "/" { break }
+                folder = parent
+            }
+        }
+        return result
+    }
+}

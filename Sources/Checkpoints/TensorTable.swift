@@ -1,0 +1,58 @@
+import Tensors
+
+/// Hands out the tensors of a checkpoint by name, each checked, and remembers which were asked for.
+struct TensorTable {
+    /// Named in errors about absent tensors.
+    let file: String
+    private let tensors: [String: Tensor]
+    private(set) var taken: Set<String> = []
+
+    init(file: String, tensors: [String: Tensor]) {
+        self.file = file
+        self.tensors = tensors
+    }
+
+    /// Names nobody asked for.
+    var unused: [String] { tensors.keys.filter { !taken.contains($0) }.sorted() }
+
+    func has(_ name: String) -> Bool { tensors[name] != nil }
+
+    /// The tensor of this name and exactly this shape, in a type that weights can have.
+    mutating func take(_ name: String, shape: [Int]) throws(CheckpointError) -> Tensor {
+        guard let tensor = tensors[name] else {
+            throw CheckpointError(
+                .missing, file: file, subject: "tensor \(name)", expected: "shape \(shape)", found: "no such tensor",
+                hint: "the checkpoint is incomplete or of another architecture")
+        }
+        guard tensor.shape == shape else {
+            throw CheckpointError(
+                .mismatch, file: file, subject: "tensor \(name)", expected: "shape \(shape)",
+                found: "\(tensor.dtype.rawValue) \(tensor.shape)", hint: "config and weights disagree")
+        }
+        guard tensor.dtype.isWeight else {
+            throw CheckpointError(
+                .unsupported, file: file, subject: "tensor \(name)",
+                expected: DType.allCases.filter(\.isWeight).map(\.rawValue).joined(separator: ", "),
+                found: tensor.dtype.rawValue)
+        }
+        taken.insert(name)
+        return tensor
+    }
+
+    mutating func takeIf(
+        _ condition: Bool, _ name: String, shape: [Int]
+    ) throws(CheckpointError) -> Tensor? {
+        condition ? try take(name, shape: shape) : nil
+    }
+}
+
+extension DType {
+    /// Whether the engine computes with weights stored like this.
+    public var isWeight: Bool {
+        switch self {
+        case .f32, .f16, .bf16: true
+        case .f64, .f8_e4m3, .f8_e5m2, .i64, .u64, .i32, .u32, .i16, .i8, .u16, .u8, .bool: false
+        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_k, .q3_k, .q4_k, .q5_k, .q6_k, .iq4_nl, .iq4_xs: true
+        }
+    }
+}
