@@ -1,3 +1,60 @@
-#include "CKernels.h"
+#include <stdatomic.h>
 
-ck_isa ck_isa_best(void) { return CK_SCALAR; }
+#include "dispatch.h"
+
+static _Atomic(const ck_kernels *) current;
+
+static const ck_kernels *row(ck_isa isa) {
+#if defined(__x86_64__)
+    if (isa == CK_AVX512) { return &ck_kernels_avx512; }
+    if (isa == CK_AVX2) { return &ck_kernels_avx2; }
+#endif
+    (void)isa;
+    return &ck_kernels_portable;
+}
+
+ck_isa ck_isa_best(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+        && __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni")
+        && __builtin_cpu_supports("avx512bf16");
+    return avx512 ? CK_AVX512 : avx2 ? CK_AVX2 : CK_SCALAR;
+#elif defined(__aarch64__)
+    // The portable row: the compiler turns its vectors into NEON.
+    return CK_NEON;
+#else
+    return CK_SCALAR;
+#endif
+}
+
+const ck_kernels *ck_kernels_current(void) {
+    const ck_kernels *kernels = atomic_load_explicit(&current, memory_order_acquire);
+    if (kernels == NULL) {
+        kernels = row(ck_isa_best());
+        atomic_store_explicit(&current, kernels, memory_order_release);
+    }
+    return kernels;
+}
+
+ck_isa ck_isa_current(void) { return ck_kernels_current()->isa; }
+
+ck_isa ck_isa_select(ck_isa isa) {
+    ck_isa best = ck_isa_best();
+    if (best == CK_NEON) { isa = CK_NEON; }
+    else if (isa == CK_NEON || isa > best) { isa = best; }
+    atomic_store_explicit(&current, row(isa), memory_order_release);
+    return isa;
+}
+
+const char *ck_isa_name(ck_isa isa) {
+    switch (isa) {
+        case CK_SCALAR: return "scalar";
+        case CK_AVX2: return "avx2";
+        case CK_AVX512: return "avx512";
+        case CK_NEON: return "neon";
+    }
+    return "unknown";
+}

@@ -31,16 +31,57 @@ void ck_dequantize(ck_type type, const void *blocks, int64_t count, float *out);
 
 // Matrix product y[n, m] = x[n, k] · W[m, k]ᵀ in two steps, so that activations are packed once and used by many
 // products (q, k and v; gate and up) and many threads. `CK_EXACT`: f32 activations, weights dequantized to f32, f32
-// accumulation. `CK_FAST`: bf16 activations for F32/F16/BF16 weights, int8 blocks for quantized ones.
+// accumulation; every y is summed over k in one fixed order, whatever n, m, its position and the number of threads. `CK_FAST`: bf16 activations for F32/F16/BF16 weights, int8 blocks for quantized ones.
 size_t ck_activation_bytes(ck_type type, ck_mode mode, int64_t n, int64_t k);
 // Packs rows [row_begin, row_end) (multiples of 16, or n) of x into the shared buffer; `rows`, if not NULL, gathers:
 // packed row i is x row rows[i].
 void ck_pack_activations(ck_type type, ck_mode mode, const float *x, int64_t x_stride, const int32_t *rows,
                          int64_t n, int64_t k, int64_t row_begin, int64_t row_end, void *packed);
+// `packed` and `scratch` are aligned to 64 bytes.
 // Bytes of scratch one thread needs for a product.
 size_t ck_matmul_scratch_bytes(ck_type type, ck_mode mode, int64_t n, int64_t k);
 // Computes output features [m_begin, m_end) of all n rows: y[i * y_stride + j] = Σ x·W[j]. Threads split m.
 void ck_matmul(ck_type type, ck_mode mode, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+
+// ---- Rows of f32 values. Every row is computed alone and in the same order, so no result depends on how rows are
+// batched or split over threads. `out` may be the input itself unless said otherwise.
+
+// out[i] = x[i] · (1/√(mean(x[i]²) + eps)) · weight, for n rows of d.
+void ck_rmsnorm(const float *x, int64_t x_stride, const float *weight, float eps, int64_t n, int64_t d, float *out,
+                int64_t out_stride);
+
+// Rotary embedding, in place. Row i holds `heads` heads of head_dim, one after the other; the first rotary_dim of each
+// (even) are rotated by the angles of row i of the tables, [n, rotary_dim / 2]. CK_ROPE_HALVES pairs j with
+// j + rotary_dim/2 (Hugging Face); CK_ROPE_PAIRS pairs 2j with 2j + 1 (original Llama, GGUF of Llama and Mixtral).
+typedef enum { CK_ROPE_HALVES = 0, CK_ROPE_PAIRS = 1 } ck_rope_layout;
+void ck_rope(float *x, int64_t x_stride, const float *cos_table, const float *sin_table, int64_t n, int64_t heads,
+             int64_t head_dim, int64_t rotary_dim, ck_rope_layout layout);
+
+// Softmax over each of n rows of d, in place. -inf gives 0; a row of nothing but -inf gives zeros.
+void ck_softmax_rows(float *x, int64_t x_stride, int64_t n, int64_t d);
+
+// out = silu(gate) · up; out = a + b; out += scale · x.
+void ck_silu_mul(const float *gate, const float *up, int64_t count, float *out);
+void ck_add(const float *a, const float *b, int64_t count, float *out);
+void ck_add_scaled(const float *x, float scale, int64_t count, float *out);
+
+// Combines one expert's output: out[rows[i]] += weights[i] · x[i], for n rows of d; no row twice in `rows`.
+void ck_scatter_add(const float *x, int64_t x_stride, const int32_t *rows, const float *weights, int64_t n, int64_t d,
+                    float *out, int64_t out_stride);
+
+// Σ a·b in f32, sixteen running sums.
+float ck_dot(const float *a, const float *b, int64_t count);
+
+// log Σ exp over a vocabulary that is visited tile by tile: n rows of `count` logits update each row's running maximum
+// (start: -INFINITY) and sum of exp(logit - maximum) (start: 0). At the end log Σ exp = running_max + log(running_sum).
+// The result depends on where tiles begin, in the last bits: use the same tiles always.
+void ck_logsumexp_tile(const float *logits, int64_t stride, int64_t n, int64_t count, float *running_max,
+                       float *running_sum);
+
+// exp and log of each element: within 2 units in the last place of the true value for normal results; exp gives 0 below
+// the smallest normal number and +inf above the largest; log of 0 is -inf, of negative values NaN.
+void ck_exp(const float *x, int64_t count, float *out);
+void ck_log(const float *x, int64_t count, float *out);
 
 #endif

@@ -1,0 +1,38 @@
+#ifndef CK_DISPATCH_H
+#define CK_DISPATCH_H
+
+#include "CKernels.h"
+
+// One row of function pointers per instruction set; every public function that has a fast form calls through the row
+// in use. The f32 rows are one template (`f32_*.inc`) compiled three times, with 16 lanes in each: where the processor
+// has a fused multiply-add, all of them give the same bits.
+typedef struct {
+    ck_isa isa;
+
+    void (*matmul_exact)(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                         int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+    void (*rmsnorm)(const float *x, int64_t x_stride, const float *weight, float eps, int64_t n, int64_t d, float *out,
+                    int64_t out_stride);
+    void (*softmax_rows)(float *x, int64_t x_stride, int64_t n, int64_t d);
+    void (*silu_mul)(const float *gate, const float *up, int64_t count, float *out);
+    void (*add)(const float *a, const float *b, int64_t count, float *out);
+    void (*add_scaled)(const float *x, float scale, int64_t count, float *out);
+    float (*dot)(const float *a, const float *b, int64_t count);
+    void (*logsumexp_tile)(const float *logits, int64_t stride, int64_t n, int64_t count, float *running_max,
+                           float *running_sum);
+    void (*rope)(float *x, int64_t x_stride, const float *cos_table, const float *sin_table, int64_t n, int64_t heads,
+                 int64_t head_dim, int64_t rotary_dim, ck_rope_layout layout);
+    void (*exp)(const float *x, int64_t count, float *out);
+    void (*log)(const float *x, int64_t count, float *out);
+} ck_kernels;
+
+extern const ck_kernels ck_kernels_portable;
+#if defined(__x86_64__)
+extern const ck_kernels ck_kernels_avx2;
+extern const ck_kernels ck_kernels_avx512;
+#endif
+
+// The row in use.
+const ck_kernels *ck_kernels_current(void);
+
+#endif

@@ -1,0 +1,23 @@
+// The f32 kernels for AVX2 with FMA.
+#if defined(__x86_64__)
+
+#include "blocks.h"
+#include "dispatch.h"
+#include "half.h"
+
+#pragma clang diagnostic ignored "-Wpsabi"
+#pragma STDC FP_CONTRACT OFF
+
+#define CK_HAS_FMA 1
+#define CK_HAS_F16 1
+// Twelve accumulators of eight lanes.
+#define CK_TILE_M 3
+#define CK_TILE_N 2
+
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#include "kernels_f32.inc"
+#pragma clang attribute pop
+
+const ck_kernels ck_kernels_avx2 = {.isa = CK_AVX2, CK_F32_ROW};
+
+#endif

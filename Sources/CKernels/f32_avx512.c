@@ -1,0 +1,23 @@
+// The f32 kernels for AVX-512.
+#if defined(__x86_64__)
+
+#include "blocks.h"
+#include "dispatch.h"
+#include "half.h"
+
+#pragma STDC FP_CONTRACT OFF
+
+#define CK_HAS_FMA 1
+#define CK_HAS_F16 1
+// Twenty-four accumulators of sixteen lanes.
+#define CK_TILE_M 6
+#define CK_TILE_N 4
+
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,f16c"))), \
+                             apply_to = function)
+#include "kernels_f32.inc"
+#pragma clang attribute pop
+
+const ck_kernels ck_kernels_avx512 = {.isa = CK_AVX512, CK_F32_ROW};
+
+#endif

@@ -1,0 +1,24 @@
+// The f32 kernels for any processor: the scalar row of x86-64 (where the compiler uses SSE2) and the NEON row of arm64.
+#include "blocks.h"
+#include "dispatch.h"
+#include "half.h"
+
+// Vectors wider than the processor's registers never cross a call here: everything is inlined.
+#pragma clang diagnostic ignored "-Wpsabi"
+#pragma STDC FP_CONTRACT OFF
+
+#if defined(__aarch64__)
+#define CK_HAS_FMA 1
+#define CK_HAS_F16 1
+#define CK_PORTABLE_ISA CK_NEON
+#else
+#define CK_HAS_FMA 0
+#define CK_HAS_F16 0
+#define CK_PORTABLE_ISA CK_SCALAR
+#endif
+#define CK_TILE_M 1
+#define CK_TILE_N 2
+
+#include "kernels_f32.inc"
+
+const ck_kernels ck_kernels_portable = {.isa = CK_PORTABLE_ISA, CK_F32_ROW};

@@ -1,0 +1,58 @@
+import CKernels
+import Testing
+
+/// Every kernel test, one after another: the instruction set in use is one setting of the process.
+@Suite(.serialized) struct KernelTests {
+    /// The instruction sets this machine can run, slowest first.
+    static let instructionSets: [ck_isa] = {
+        let best = ck_isa_best()
+        return best == CK_NEON ? [CK_NEON] : [CK_SCALAR, CK_AVX2, CK_AVX512].filter { $0.rawValue <= best.rawValue }
+    }()
+
+    /// Runs `body` with each instruction set in turn, and leaves the best one selected.
+    static func withEachInstructionSet(_ body: (ck_isa) throws -> Void) rethrows {
+        defer { _ = ck_isa_select(ck_isa_best()) }
+        for isa in instructionSets {
+            _ = ck_isa_select(isa)
+            try body(isa)
+        }
+    }
+
+    @Suite struct Selection {
+        @Test func neverMoreThanTheProcessorHas() {
+            defer { _ = ck_isa_select(ck_isa_best()) }
+            for isa in KernelTests.instructionSets {
+                #expect(ck_isa_select(isa) == isa)
+                #expect(ck_isa_current() == isa)
+            }
+            #expect(ck_isa_select(CK_AVX512).rawValue <= ck_isa_best().rawValue)
+            #expect(String(cString: ck_isa_name(CK_AVX2)) == "avx2")
+        }
+    }
+}
+
+/// A small generator with a seed (SplitMix64), so that a failure can be repeated.
+struct SeededNumbers: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    /// Values in [-1, 1).
+    mutating func floats(_ count: Int) -> [Float] {
+        (0..<count).map { _ in Float(Int32(truncatingIfNeeded: next() >> 40) - (1 << 23)) / Float(1 << 23) }
+    }
+}
+
+/// Memory aligned to 64 bytes, given back at the end of `body`.
+func withAligned<R>(_ bytes: Int, _ body: (UnsafeMutableRawPointer) throws -> R) rethrows -> R {
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: max(bytes, 64), alignment: 64)
+    defer { memory.deallocate() }
+    memory.initializeMemory(as: UInt8.self, repeating: 0xA5, count: max(bytes, 64))
+    return try body(memory)
+}
