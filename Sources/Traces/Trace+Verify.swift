@@ -1,0 +1,152 @@
+import Checkpoints
+import Crypto
+import Foundation
+
+extension Trace {
+    /// Reads everything and reports what is wrong: hashes, shapes, values out of range, files that nothing lists.
+    ///
+    /// Opening a trace stops at the first problem; this goes on, a problem or more per file.
+    /// - Returns: problems in the order of the files; empty for a sound trace.
+    /// - Throws: what keeps manifest or documents from being read at all.
+    public static func verify(
+        _ url: URL, progress: (_ file: String) -> Void = { _ in }
+    ) throws(TraceError) -> [TraceError] {
+        let folder = TraceFolder(url: url)
+        let manifest = try readManifest(folder)
+        var problems: [TraceError] = []
+        var listed: Set<String> = []
+        for shard in manifest.shards {
+            for (file, sha256) in [(shard.file, shard.sha256)] + (shard.attention.map { [($0.file, $0.sha256)] } ?? [])
+            {
+                progress(file)
+                listed.insert(file)
+                if let problem = hashProblem(folder.file(file), expected: sha256) { problems.append(problem) }
+            }
+        }
+        for subfolder in [TraceFolder.shardsName, TraceFolder.attentionName] {
+            for name in folder.names(in: subfolder) where !listed.contains("\(subfolder)/\(name)") {
+                problems.append(
+                    TraceError(
+                        .mismatch, file: folder.file("\(subfolder)/\(name)").path,
+                        problem: "the manifest does not list it",
+                        hint: manifest.status == .partial ? "left by an interrupted run; --resume removes it" : nil))
+            }
+        }
+        do throws(TraceError) {
+            let trace = try Trace(folder: url)
+            for index in manifest.shards.indices {
+                if let problem = try trace.shard(index).valueProblem(manifest) { problems.append(problem) }
+            }
+            for shard in manifest.shards { problems += try trace.patternProblems(shard) }
+            if manifest.status == .complete, let problem = trace.corpusProblem { problems.append(problem) }
+        } catch {
+            // The hash has named a damaged file already; its header's error says more, so keep both.
+            problems.append(error)
+        }
+        return problems
+    }
+
+    private static func hashProblem(_ url: URL, expected: String) -> TraceError? {
+        do throws(CheckpointError) {
+            let file = try MappedFile(url)
+            var hash = SHA256()
+            hash.update(bufferPointer: file.bytes)
+            let found = hash.finalize().hex
+            guard found != expected else { return nil }
+            return TraceError(.mismatch, file: url.path, field: "sha256", expected: expected, found: found)
+        } catch {
+            return TraceError(error)
+        }
+    }
+
+    private var corpusProblem: TraceError? {
+        let found = Dictionary(documents.map { ($0.group, 1) }, uniquingKeysWith: +)
+        let tokens = manifest.tokens
+        guard documents.count == manifest.corpus.documents, tokens == manifest.corpus.tokens,
+            found == manifest.corpus.groups
+        else {
+            return TraceError(
+                .mismatch, file: folder.manifest.path, field: "field corpus",
+                expected:
+                    "\(manifest.corpus.documents) documents, \(manifest.corpus.tokens) tokens, \(manifest.corpus.groups)",
+                found: "\(documents.count) documents, \(tokens) tokens, \(found)")
+        }
+        return nil
+    }
+
+    private func patternProblems(_ shard: TraceManifest.Shard) throws(TraceError) -> [TraceError] {
+        guard let attention = shard.attention else { return [] }
+        let file = try openFile(attention.file)
+        return file.tensors.compactMap { tensor in
+            let parts = tensor.name.split(separator: ".")
+            guard parts.count == 6, let document = Int(parts[1]), documents.indices.contains(document) else {
+                return TraceError(
+                    .malformed, file: file.url.path, field: "tensor \(tensor.name)",
+                    expected: "document.{index}.layer.{l}.head.{h}")
+            }
+            let t = documents[document].tokens
+            guard tensor.dtype == .f16, tensor.shape == [t, t] else {
+                return TraceError(
+                    .mismatch, file: file.url.path, field: "tensor \(tensor.name)", expected: "F16 [\(t), \(t)]",
+                    found: "\(tensor.dtype.rawValue) \(tensor.shape)")
+            }
+            return nil
+        }
+    }
+}
+
+extension MappedShard {
+    /// The first value that cannot be, or nil.
+    func valueProblem(_ manifest: TraceManifest) -> TraceError? {
+        func problem(_ tensor: String, row: Int, layer: Int? = nil, expected: String, found: String) -> TraceError {
+            let place = layer.map { "layer \($0), row \(row)" } ?? "row \(row)"
+            return TraceError(
+                .mismatch, file: file.url.path, field: "tensor \(tensor), \(place)", expected: expected, found: found)
+        }
+        for item in documents {
+            for row in item.rows {
+                let inDocument = row - item.firstRow
+                if Int(document[row]) != item.index {
+                    return problem("document", row: row, expected: "\(item.index)", found: "\(document[row])")
+                }
+                if Int(position[row]) != inDocument {
+                    return problem("position", row: row, expected: "\(inDocument)", found: "\(position[row])")
+                }
+                if !(0..<manifest.model.vocabSize ~= Int(token[row])) {
+                    return problem(
+                        "token", row: row, expected: "0 to \(manifest.model.vocabSize - 1)", found: "\(token[row])")
+                }
+                let value = logprob[row]
+                if inDocument == 0 ? !value.isNaN : !(value <= 0) {
+                    return problem(
+                        "logprob", row: row, expected: inDocument == 0 ? "NaN in a document's first row" : "0 or less",
+                        found: "\(value)")
+                }
+            }
+        }
+        let allowsEmptySlots = !manifest.interventions.isEmpty
+        let K = layout.expertsPerToken
+        var indices: [UInt16] = []
+        var values: [Float] = []
+        for (layerIndex, layer) in layout.layers.enumerated() {
+            readExpertIndices(layerIndex: layerIndex, into: &indices)
+            if !allowsEmptySlots, let i = indices.firstIndex(where: { Int($0) >= layout.experts }) {
+                return problem(
+                    "expert_indices", row: i / K, layer: layer, expected: "0 to \(layout.experts - 1)",
+                    found: "\(indices[i])")
+            }
+            readExpertWeights(layerIndex: layerIndex, into: &values)
+            if let i = values.firstIndex(where: { !$0.isFinite }) {
+                return problem("expert_weights", row: i / K, layer: layer, expected: "a number", found: "\(values[i])")
+            }
+            guard hasRouterLogits else { continue }
+            readRouterLogits(layerIndex: layerIndex, into: &values)
+            // Minus infinity is what an exclusion leaves.
+            if let i = values.firstIndex(where: { $0.isNaN || $0 == .infinity }) {
+                return problem(
+                    "router_logits", row: i / layout.experts, layer: layer, expected: "a number", found: "\(values[i])")
+            }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,158 @@
+import Checkpoints
+import Foundation
+
+/// A trace on disk, opened for reading: the manifest and the documents in memory, shards mapped one at a time.
+///
+/// A trace that is still being written, or was interrupted, can be opened too: it ends at the last complete shard.
+public struct Trace: Sendable {
+    public let url: URL
+    public let manifest: TraceManifest
+    public let layout: TraceLayout
+    /// The documents of the complete shards, in order.
+    public let documents: [TraceDocument]
+    let folder: TraceFolder
+
+    /// Opens a folder and checks manifest, documents and every shard's header (names, types, shapes, file sizes) against
+    /// each other. Hashes and values are `verify()`'s.
+    /// - Throws: `missing` where there is no manifest; `unsupported` for a later version; `malformed`, `truncated` or
+    ///   `mismatch` naming file and field.
+    public init(folder url: URL) throws(TraceError) {
+        let folder = TraceFolder(url: url)
+        let manifest = try Self.readManifest(folder)
+        self.url = url
+        self.folder = folder
+        self.manifest = manifest
+        layout = TraceLayout(manifest)
+        documents = try Self.readDocuments(folder, manifest: manifest)
+        for index in manifest.shards.indices { _ = try openShard(index) }
+    }
+
+    /// Maps a shard. Cheap: nothing but its header is read before it is used.
+    public func shard(_ index: Int) throws(TraceError) -> MappedShard {
+        try MappedShard(trace: self, index: index, file: try openShard(index))
+    }
+
+    public var shardCount: Int { manifest.shards.count }
+
+    /// The pattern of one head over one document, [t, t] row-major, rows are queries; nil where it was not captured.
+    /// - Parameter layer: the model's layer number.
+    public func attentionPattern(document: Int, layer: Int, head: Int) throws(TraceError) -> [Float]? {
+        guard documents.indices.contains(document),
+            let attention = manifest.shards[documents[document].shard].attention
+        else { return nil }
+        let file = try openFile(attention.file)
+        guard let tensor = file[TraceTensor.pattern(document: document, layer: layer, head: head)] else { return nil }
+        let t = documents[document].tokens
+        guard tensor.dtype == .f16, tensor.shape == [t, t] else {
+            throw TraceError(
+                .mismatch, file: file.url.path, field: "tensor \(tensor.name)", expected: "F16 [\(t), \(t)]",
+                found: "\(tensor.dtype.rawValue) \(tensor.shape)")
+        }
+        return withExtendedLifetime(tensor) {
+            [Float](unsafeUninitializedCapacity: t * t) { buffer, count in
+                HalfConversion.decode(
+                    tensor.bytes.bindMemory(to: UInt16.self),
+                    into: UnsafeMutableBufferPointer(rebasing: buffer[0..<t * t]))
+                count = t * t
+            }
+        }
+    }
+
+    /// [document, layer, head] of every captured pattern, in order.
+    public func attentionPatterns() throws(TraceError) -> [(document: Int, layer: Int, head: Int)] {
+        var result: [(document: Int, layer: Int, head: Int)] = []
+        for shard in manifest.shards {
+            guard let attention = shard.attention else { continue }
+            for tensor in try openFile(attention.file).tensors {
+                let parts = tensor.name.split(separator: ".")
+                if parts.count == 6, let document = Int(parts[1]), let layer = Int(parts[3]), let head = Int(parts[5]) {
+                    result.append((document, layer, head))
+                }
+            }
+        }
+        return result.sorted { ($0.document, $0.layer, $0.head) < ($1.document, $1.layer, $1.head) }
+    }
+
+    func openFile(_ path: String) throws(TraceError) -> SafetensorsFile {
+        do throws(CheckpointError) {
+            return try SafetensorsFile(folder.file(path))
+        } catch {
+            throw TraceError(error)
+        }
+    }
+
+    private func openShard(_ index: Int) throws(TraceError) -> SafetensorsFile {
+        let file = try openFile(manifest.shards[index].file)
+        try MappedShard.check(file, layout: layout, rows: manifest.shards[index].tokens)
+        return file
+    }
+
+    static func readManifest(_ folder: TraceFolder) throws(TraceError) -> TraceManifest {
+        let path = folder.manifest.path
+        let data = try folder.contents(folder.manifest, hint: "a trace is a folder made by `moescope trace`")
+        // Format and version first: a later version may have fields that this one cannot read.
+        struct Head: Decodable {
+            let format: String
+            let version: Int
+        }
+        let head = try TraceCoding.decode(Head.self, from: data, file: path)
+        guard head.format == TraceManifest.formatName else {
+            throw TraceError(
+                .malformed, file: path, field: "field format", expected: "\"\(TraceManifest.formatName)\"",
+                found: "\"\(head.format)\"")
+        }
+        guard head.version == TraceManifest.currentVersion else {
+            throw TraceError(
+                .unsupported, file: path, field: "field version", expected: "\(TraceManifest.currentVersion)",
+                found: "\(head.version)", hint: "a newer MoEScope reads it")
+        }
+        return try TraceCoding.decode(TraceManifest.self, from: data, file: path)
+    }
+
+    private static func readDocuments(
+        _ folder: TraceFolder, manifest: TraceManifest
+    ) throws(TraceError) -> [TraceDocument] {
+        let path = folder.documents.path
+        let data = try folder.contents(folder.documents, hint: "the trace is incomplete")
+        var documents: [TraceDocument] = []
+        var row = 0
+        var shard = 0
+        var inShard = 0
+        for (number, line) in data.split(separator: UInt8(ascii: "\n")).enumerated() {
+            // Lines past the manifest belong to a shard in flight.
+            guard number < manifest.documents else { break }
+            let place = "line \(number + 1)"
+            let document = try TraceCoding.decode(TraceDocument.self, from: line, file: path, place: place)
+            while shard < manifest.shards.count, inShard == manifest.shards[shard].documents {
+                shard += 1
+                inShard = 0
+                row = 0
+            }
+            func expect(_ field: String, _ expected: Int, _ found: Int) throws(TraceError) {
+                guard expected == found else {
+                    throw TraceError(
+                        .mismatch, file: path, field: "\(place), field \(field)", expected: "\(expected)",
+                        found: "\(found)")
+                }
+            }
+            try expect("index", number, document.index)
+            try expect("shard", shard, document.shard)
+            try expect("first_row", row, document.firstRow)
+            guard document.tokens > 0, row + document.tokens <= manifest.shards[shard].tokens else {
+                throw TraceError(
+                    .mismatch, file: path, field: "\(place), field tokens",
+                    expected: "1 to \(manifest.shards[shard].tokens - row), the rows left in shard \(shard)",
+                    found: "\(document.tokens)")
+            }
+            row += document.tokens
+            inShard += 1
+            documents.append(document)
+        }
+        guard documents.count == manifest.documents else {
+            throw TraceError(
+                .truncated, file: path, expected: "\(manifest.documents) lines, as the manifest says",
+                found: "\(documents.count)")
+        }
+        return documents
+    }
+}

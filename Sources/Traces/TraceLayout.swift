@@ -1,0 +1,53 @@
+/// The sizes that shape a trace's tensors: L captured layers, E experts, K slots per token, H heads.
+public struct TraceLayout: Sendable, Equatable {
+    /// Model layers captured, in rising order. "Layer index" below is a place in this list.
+    public var layers: [Int]
+    public var experts: Int
+    public var expertsPerToken: Int
+    public var heads: Int
+    /// nil: router logits are not kept.
+    public var routerLogits: TraceManifest.Capture.LogitFormat?
+    public var attentionSummary: Bool
+
+    public init(_ manifest: TraceManifest) {
+        layers = manifest.capture.layers
+        experts = manifest.model.experts
+        expertsPerToken = manifest.capture.expertsPerToken ?? manifest.model.expertsPerToken
+        heads = manifest.model.heads
+        routerLogits = manifest.capture.routerLogits
+        attentionSummary = manifest.capture.attentionSummary
+    }
+
+    public var layerCount: Int { layers.count }
+
+    /// Whether an index fits U8.
+    var hasByteIndices: Bool { experts <= 256 }
+
+    /// Bytes of one row in a shard: what to multiply by the tokens for a projected size. Patterns come on top.
+    public var bytesPerToken: Int {
+        let fixed = 4 * 4
+        let logits: Int =
+            switch routerLogits {
+            case .f32: 4 * layerCount * experts
+            case .f16: 2 * layerCount * experts
+            case nil: 0
+            }
+        let chosen = layerCount * expertsPerToken * (4 + (hasByteIndices ? 1 : 2))
+        let attention = attentionSummary ? AttentionStatistic.allCases.count * 2 * layerCount * heads : 0
+        return fixed + logits + chosen + attention
+    }
+}
+
+/// What is kept of a head's attention at a row, in the order in which the engine's `attn.summary` hook gives it.
+public enum AttentionStatistic: String, Sendable, CaseIterable, Codable {
+    /// nats
+    case entropy = "attention_entropy"
+    /// Mass on position 0.
+    case first = "attention_first"
+    /// Mass on the previous position; 0 in a document's first row.
+    case previous = "attention_previous"
+    /// Mean distance in tokens.
+    case distance = "attention_distance"
+    /// Largest weight.
+    case max = "attention_max"
+}

@@ -1,0 +1,244 @@
+/// `manifest.json`: what was run on what, and which shards are complete. Wire type of trace format 1; keys in the file
+/// are snake_case, in alphabetical order, so that equal manifests are equal bytes.
+public struct TraceManifest: Codable, Sendable, Equatable {
+    /// Always "moescope-trace".
+    public var format = TraceManifest.formatName
+    public var version = TraceManifest.currentVersion
+    public var status = Status.partial
+    public var model: Model
+    public var tokenizer: Tokenizer
+    public var capture: Capture
+    public var interventions: [TraceIntervention]
+    public var compute: Compute
+    public var corpus: Corpus
+    /// Complete shards, in order.
+    public var shards: [Shard] = []
+    /// RFC 3339, UTC.
+    public var created = ""
+    /// RFC 3339, UTC: when the last shard was added.
+    public var updated = ""
+
+    public static let formatName = "moescope-trace"
+    public static let currentVersion = 1
+
+    public init(
+        model: Model, tokenizer: Tokenizer, capture: Capture, interventions: [TraceIntervention] = [],
+        compute: Compute, corpus: Corpus
+    ) {
+        self.model = model
+        self.tokenizer = tokenizer
+        self.capture = capture
+        self.interventions = interventions
+        self.compute = compute
+        self.corpus = corpus
+    }
+
+    /// Tokens in the complete shards.
+    public var tokens: Int { shards.reduce(0) { $0 + $1.tokens } }
+    /// Documents in the complete shards.
+    public var documents: Int { shards.reduce(0) { $0 + $1.documents } }
+
+    public enum Status: String, Codable, Sendable {
+        case partial
+        case complete
+    }
+
+    public struct Model: Codable, Sendable, Equatable {
+        public var name: String
+        public var architecture: String
+        public var layers: Int
+        public var experts: Int
+        public var expertsPerToken: Int
+        public var heads: Int
+        public var kvHeads: Int
+        public var hiddenSize: Int
+        public var vocabSize: Int
+        /// How the weights are stored: "BF16", "Q4_K", …
+        public var quantization: String
+        public var parametersTotal: Int
+        /// Parameters that one token meets.
+        public var parametersActive: Int
+        /// Of the weights' files.
+        public var sha256: String
+
+        public init(
+            name: String, architecture: String, layers: Int, experts: Int, expertsPerToken: Int, heads: Int,
+            kvHeads: Int, hiddenSize: Int, vocabSize: Int, quantization: String, parametersTotal: Int,
+            parametersActive: Int, sha256: String
+        ) {
+            self.name = name
+            self.architecture = architecture
+            self.layers = layers
+            self.experts = experts
+            self.expertsPerToken = expertsPerToken
+            self.heads = heads
+            self.kvHeads = kvHeads
+            self.hiddenSize = hiddenSize
+            self.vocabSize = vocabSize
+            self.quantization = quantization
+            self.parametersTotal = parametersTotal
+            self.parametersActive = parametersActive
+            self.sha256 = sha256
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case name, architecture, layers, experts, heads, quantization, sha256
+            case expertsPerToken = "experts_per_token"
+            case kvHeads = "kv_heads"
+            case hiddenSize = "hidden_size"
+            case vocabSize = "vocab_size"
+            case parametersTotal = "parameters_total"
+            case parametersActive = "parameters_active"
+        }
+    }
+
+    public struct Tokenizer: Codable, Sendable, Equatable {
+        /// "sentencepiece", "tokenizer.json", "gguf" or, for a corpus of token ids, "none".
+        public var kind: String
+        public var sha256: String
+
+        public init(kind: String, sha256: String) {
+            self.kind = kind
+            self.sha256 = sha256
+        }
+    }
+
+    public struct Capture: Codable, Sendable, Equatable {
+        public enum LogitFormat: String, Codable, Sendable {
+            case f32
+            case f16
+        }
+
+        /// How router logits are stored; nil where they are not.
+        public var routerLogits: LogitFormat?
+        public var attentionSummary: Bool
+        /// [layer, head] pairs whose patterns are kept.
+        public var attentionPattern: [[Int]]
+        /// Model layers captured, in rising order: the L of the shard tensors.
+        public var layers: [Int]
+        /// Slots per token in the shards, where an intervention changed it from the model's K.
+        public var expertsPerToken: Int?
+
+        public init(
+            routerLogits: LogitFormat? = .f32, attentionSummary: Bool = false, attentionPattern: [[Int]] = [],
+            layers: [Int], expertsPerToken: Int? = nil
+        ) {
+            self.routerLogits = routerLogits
+            self.attentionSummary = attentionSummary
+            self.attentionPattern = attentionPattern
+            self.layers = layers
+            self.expertsPerToken = expertsPerToken
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case layers
+            case routerLogits = "router_logits"
+            case attentionSummary = "attention_summary"
+            case attentionPattern = "attention_pattern"
+            case expertsPerToken = "experts_per_token"
+        }
+    }
+
+    public struct Compute: Codable, Sendable, Equatable {
+        /// "exact" or "fast".
+        public var precision: String
+        /// Instruction set of the kernels.
+        public var isa: String
+        public var threads: Int
+        /// Of MoEScope.
+        public var version: String
+
+        public init(precision: String, isa: String, threads: Int, version: String) {
+            self.precision = precision
+            self.isa = isa
+            self.threads = threads
+            self.version = version
+        }
+    }
+
+    public struct Corpus: Codable, Sendable, Equatable {
+        /// Name of the file or folder.
+        public var source: String
+        public var sha256: String
+        /// Documents and tokens of the whole corpus, traced or not yet.
+        public var documents: Int
+        public var tokens: Int
+        /// Documents of each group.
+        public var groups: [String: Int]
+
+        public init(source: String, sha256: String, documents: Int, tokens: Int, groups: [String: Int]) {
+            self.source = source
+            self.sha256 = sha256
+            self.documents = documents
+            self.tokens = tokens
+            self.groups = groups
+        }
+    }
+
+    public struct Shard: Codable, Sendable, Equatable {
+        /// Path inside the trace: "shards/000000.safetensors".
+        public var file: String
+        public var tokens: Int
+        public var documents: Int
+        public var sha256: String
+        /// The patterns of the same documents, where some were captured.
+        public var attention: AttentionFile?
+
+        public init(file: String, tokens: Int, documents: Int, sha256: String, attention: AttentionFile? = nil) {
+            self.file = file
+            self.tokens = tokens
+            self.documents = documents
+            self.sha256 = sha256
+            self.attention = attention
+        }
+    }
+
+    public struct AttentionFile: Codable, Sendable, Equatable {
+        /// Path inside the trace: "attention/000000.safetensors".
+        public var file: String
+        public var sha256: String
+
+        public init(file: String, sha256: String) {
+            self.file = file
+            self.sha256 = sha256
+        }
+    }
+}
+
+/// An intervention as the manifest records it: sorted lists, no optional engine types, so that equal runs write equal bytes.
+public struct TraceIntervention: Codable, Sendable, Equatable {
+    /// "ablate", "scale", "force", "exclude", "steer", "steer_hard", "top_k", "random_routing", "replace".
+    public var kind: String
+    public var experts: [Int]?
+    /// Factor of "scale" and "steer".
+    public var by: Double?
+    public var renormalize: Bool?
+    /// Experts per token of "top_k".
+    public var count: Int?
+    public var seed: UInt64?
+    /// The expert that "replace" puts in place of `experts`.
+    public var with: Int?
+    /// Where it applies; nil: everywhere.
+    public var layers: [Int]?
+    public var positions: [Int]?
+    public var tokens: [Int32]?
+    public var groups: [String]?
+
+    public init(
+        kind: String, experts: [Int]? = nil, by: Double? = nil, renormalize: Bool? = nil, count: Int? = nil,
+        seed: UInt64? = nil, with: Int? = nil, layers: [Int]? = nil, positions: [Int]? = nil, tokens: [Int32]? = nil,
+        groups: [String]? = nil
+    ) {
+        self.kind = kind
+        self.experts = experts
+        self.by = by
+        self.renormalize = renormalize
+        self.count = count
+        self.seed = seed
+        self.with = with
+        self.layers = layers.map { $0.sorted() }
+        self.positions = positions.map { $0.sorted() }
+        self.tokens = tokens.map { $0.sorted() }
+        self.groups = groups.map { $0.sorted() }
+    }
+}
