@@ -1,0 +1,20 @@
+/// A number with its interval.
+public struct Estimate: Codable, Sendable, Equatable {
+    /// From the documents as they are.
+    public var value: Double
+    /// Bounds of the interval at the settings' level; nil where there are too few documents for one.
+    public var lower: Double?
+    public var upper: Double?
+
+    public init(_ value: Double, lower: Double? = nil, upper: Double? = nil) {
+        self.value = value
+        self.lower = lower
+        self.upper = upper
+    }
+
+    var cells: [MetricCell] { [.real(value), .optional(lower), .optional(upper)] }
+}
+
+extension Optional where Wrapped == Estimate {
+    var cells: [MetricCell] { self?.cells ?? [.missing, .missing, .missing] }
+}

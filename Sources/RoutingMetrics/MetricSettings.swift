@@ -1,0 +1,89 @@
+/// What shapes every number besides the trace; part of every output.
+public struct MetricSettings: Codable, Sendable, Equatable {
+    /// What makes a group of documents.
+    public enum Grouping: String, Codable, Sendable, CaseIterable {
+        /// The documents' `group` field: the language, for the polyglot corpus.
+        case group
+        /// Quarters by length in tokens: does a finding follow the documents' length?
+        case length
+    }
+
+    public var grouping: Grouping
+    /// Model layers to look at; nil: every captured layer.
+    public var layers: [Int]?
+    /// Rows left out at the start of each document: 1 leaves out BOS, whose routing is the same everywhere.
+    public var skippedPositions: Int
+    /// Bootstrap replicates.
+    public var bootstrap: Int
+    /// Permutations of a permutation test.
+    public var permutations: Int
+    /// Of intervals.
+    public var level: Double
+    /// A group with fewer documents gets a note in place of numbers.
+    public var minimumDocuments: Int
+    public var seed: UInt64
+    /// Worker threads; nil: as many as the machine has cores. Does not change any number.
+    public var threads: Int?
+
+    public init(
+        grouping: Grouping = .group, layers: [Int]? = nil, skippedPositions: Int = 1, bootstrap: Int = 1000,
+        permutations: Int = 1999, level: Double = 0.95, minimumDocuments: Int = 5, seed: UInt64 = 20_250_101,
+        threads: Int? = nil
+    ) {
+        self.grouping = grouping
+        self.layers = layers
+        self.skippedPositions = skippedPositions
+        self.bootstrap = bootstrap
+        self.permutations = permutations
+        self.level = level
+        self.minimumDocuments = minimumDocuments
+        self.seed = seed
+        self.threads = threads
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case grouping, layers, bootstrap, permutations, level, seed
+        case skippedPositions = "skipped_positions"
+        case minimumDocuments = "minimum_documents"
+    }
+}
+
+/// What was counted, beside the settings it was counted with.
+public struct MetricSample: Codable, Sendable, Equatable {
+    public struct Group: Codable, Sendable, Equatable {
+        public var name: String
+        public var documents: Int
+        public var tokens: Int
+        /// Whether it has the documents that the settings ask for.
+        public var isLargeEnough: Bool
+    }
+
+    public var model: String
+    public var documents: Int
+    /// After leaving out the skipped positions.
+    public var tokens: Int
+    public var experts: Int
+    public var expertsPerToken: Int
+    /// By name.
+    public var groups: [Group]
+    public var settings: MetricSettings
+}
+
+/// Why a metric cannot be computed.
+public struct MetricError: Error, Sendable, Equatable, CustomStringConvertible {
+    public var metric: String
+    public var problem: String
+    /// What to do about it.
+    public var hint: String?
+
+    public init(_ metric: String, _ problem: String, hint: String? = nil) {
+        self.metric = metric
+        self.problem = problem
+        self.hint = hint
+    }
+
+    public var description: String {
+        let text = "\(metric): \(problem)"
+        return hint.map { "\(text) (\($0))" } ?? text
+    }
+}
