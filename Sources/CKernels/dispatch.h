@@ -24,6 +24,12 @@ typedef struct {
                  int64_t head_dim, int64_t rotary_dim, ck_rope_layout layout);
     void (*exp)(const float *x, int64_t count, float *out);
     void (*log)(const float *x, int64_t count, float *out);
+    size_t (*attention_scratch)(const ck_attention *attention);
+    void (*attention)(const ck_attention *attention, int64_t group, int64_t row_begin, int64_t row_end, void *scratch);
+    void (*attention_scores)(const ck_attention *attention, int64_t head, int64_t row_begin, int64_t row_end,
+                             int64_t keys, float *scores, int64_t scores_stride, void *scratch);
+    void (*attention_apply)(const ck_attention *attention, int64_t head, int64_t row_begin, int64_t row_end,
+                            int64_t keys, const float *pattern, int64_t pattern_stride, void *scratch);
 } ck_kernels;
 
 extern const ck_kernels ck_kernels_portable;

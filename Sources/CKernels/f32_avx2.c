@@ -13,6 +13,8 @@
 // Twelve accumulators of eight lanes.
 #define CK_TILE_M 3
 #define CK_TILE_N 2
+#define CK_ATTENTION_ROWS 3
+#define CK_ATTENTION_VECTORS 2
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #include "kernels_f32.inc"

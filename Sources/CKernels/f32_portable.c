@@ -18,6 +18,8 @@
 #endif
 #define CK_TILE_M 1
 #define CK_TILE_N 2
+#define CK_ATTENTION_ROWS 2
+#define CK_ATTENTION_VECTORS 1
 
 #include "kernels_f32.inc"
 

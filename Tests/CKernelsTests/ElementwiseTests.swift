@@ -33,7 +33,9 @@ extension KernelTests {
 
         @Test func logarithm() {
             KernelTests.withEachInstructionSet { isa in
-                var x: [Float] = [Float.leastNonzeroMagnitude, Float(bitPattern: 71362), 1e-38, 0.99999994, 1, 1.0000001, 3e38]
+                var x: [Float] = [
+                    Float.leastNonzeroMagnitude, Float(bitPattern: 71362), 1e-38, 0.99999994, 1, 1.0000001, 3e38,
+                ]
                 var value: Float = 1e-30
                 while value < 1e30 {
                     x.append(value)

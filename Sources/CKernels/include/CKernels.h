@@ -84,4 +84,38 @@ void ck_logsumexp_tile(const float *logits, int64_t stride, int64_t n, int64_t c
 void ck_exp(const float *x, int64_t count, float *out);
 void ck_log(const float *x, int64_t count, float *out);
 
+// ---- Causal attention in f32 over one document, never a [t, t] matrix. T rows of q and out hold `heads` heads of
+// head_dim; rows of k and v hold `groups` heads (heads is a multiple of groups; query head h uses k/v head
+// h / (heads / groups)). Query row i stands at key position `position + i`, and sees keys at its own position and
+// before; with window > 0 only the last `window` of them. Keys [0, position + row_end) must exist.
+//
+// statistics, where not NULL: for head h, query row i, at statistics[s·statistics_stride + h·statistics_head_stride + i]:
+// s = 0 entropy of the weights in nats, 1 weight of key 0, 2 weight of the key before the query (0 where there is none),
+// 3 mean distance in tokens (query position − key position), 4 largest weight.
+typedef struct {
+    const float *q, *k, *v;
+    float *out;
+    int64_t q_stride, k_stride, v_stride, out_stride;
+    int64_t heads, groups, head_dim;
+    int64_t position;
+    int64_t window;
+    float scale;
+    float *statistics;
+    int64_t statistics_stride, statistics_head_stride;
+} ck_attention;
+
+size_t ck_attention_scratch_bytes(const ck_attention *attention);
+// All query heads of one key/value head (`group`), query rows [row_begin, row_end). Each row's numbers are the same
+// whatever the other rows of the call; threads split groups and rows. Scratch is aligned to 64 bytes. Best with 64 or
+// more rows a call.
+void ck_attention_rows(const ck_attention *attention, int64_t group, int64_t row_begin, int64_t row_end,
+                       void *scratch);
+// For hooks: the scaled, masked scores (-inf where a key may not be seen) of one query head, rows [row_begin, row_end),
+// keys [0, keys), to scores[(i - row_begin) · scores_stride + key]: the same bits that ck_attention_rows sees.
+void ck_attention_scores(const ck_attention *attention, int64_t head, int64_t row_begin, int64_t row_end, int64_t keys,
+                         float *scores, int64_t scores_stride, void *scratch);
+// out = pattern · v for one query head, where the pattern has the layout of the scores.
+void ck_attention_apply(const ck_attention *attention, int64_t head, int64_t row_begin, int64_t row_end, int64_t keys,
+                        const float *pattern, int64_t pattern_stride, void *scratch);
+
 #endif
