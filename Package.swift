@@ -34,6 +34,7 @@ let package = Package(
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
+            exclude: ["SentencePiece/sentencepiece_model.proto"],
             swiftSettings: strict),
         .target(name: "Hooks", dependencies: ["Tensors"], swiftSettings: strict),
         .target(
@@ -65,7 +66,10 @@ let package = Package(
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], swiftSettings: strict),
-        .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "TokenizersTests",
+            dependencies: ["Tokenizers", "TestSupport", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
         .testTarget(name: "HooksTests", dependencies: ["Hooks", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "MoEModelTests", dependencies: ["MoEModel", "Checkpoints", "Hooks", "TestSupport"],
