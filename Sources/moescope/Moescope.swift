@@ -5,5 +5,5 @@ struct Moescope: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "moescope",
         abstract: "See how a mixture-of-experts language model routes.",
-        subcommands: [])
+        subcommands: [InspectCommand.self])
 }
