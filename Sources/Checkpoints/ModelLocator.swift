@@ -9,7 +9,7 @@ public enum ModelLocator {
     /// - Parameters:
     ///   - model: a path, or a name in `builtIn`.
     ///   - environment: `MOESCOPE_MODELS` is a colon-separated list of folders searched first.
-    /// - Throws: `missing` for a built-in model that is nowhere.
+    /// - Throws: `missing`, listing where it looked.
     public static func resolve(
         _ model: String, environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws(CheckpointError) -> URL {
@@ -20,9 +20,8 @@ public enum ModelLocator {
             return candidate
         }
         throw CheckpointError(
-            .missing, file: model, problem: "the built-in model was not found",
-            expected: "a folder Models/\(model) above this program or the working folder",
-            hint: "or set MOESCOPE_MODELS to the folder that holds \(model)")
+            .missing, file: model, problem: "the built-in model was not found in \(candidates.map(\.path))",
+            hint: "set MOESCOPE_MODELS to the folder that holds it")
     }
 
     /// Where built-in models may be, best first: the environment's folders; `share/moescope/Models` beside an

@@ -2,8 +2,19 @@ import ArgumentParser
 
 @main
 struct Moescope: AsyncParsableCommand {
+    static let version = "0.1.0"
+
     static let configuration = CommandConfiguration(
         commandName: "moescope",
         abstract: "See how a mixture-of-experts language model routes.",
-        subcommands: [InspectCommand.self])
+        discussion: """
+            From a corpus to a report in two commands:
+              moescope trace polyglot --corpus Models/polyglot/heldout.jsonl --output traces/demo
+              moescope report traces/demo --html demo.html
+            """,
+        version: version,
+        subcommands: [
+            TraceCommand.self,
+            HooksCommand.self,
+        ])
 }

@@ -1,0 +1,87 @@
+import Checkpoints
+import Hooks
+import MoEModel
+import Tokenizers
+import Traces
+
+extension TraceRun {
+    static func manifest(
+        model: Model, tokenizer: (any Tokenizer)?, corpus: Corpus, tokens: [[Int32]], options: TraceOptions,
+        version: String
+    ) throws -> TraceManifest {
+        let config = model.config
+        let layers = Set(options.layers ?? Array(0..<config.layerCount)).sorted()
+        for layer in layers where !(0..<config.layerCount).contains(layer) {
+            throw HookError.layerOutOfRange("--layers", layer: layer, layerCount: config.layerCount)
+        }
+        let width = Model.routingWidth(expertsPerToken: config.expertsPerToken, options.interventions)
+        let readsText = corpus.documents.contains {
+            if case .text = $0.content { true } else { false }
+        }
+        return TraceManifest(
+            model: TraceManifest.Model(
+                name: model.checkpoint.name, architecture: config.architecture, layers: config.layerCount,
+                experts: config.expertCount, expertsPerToken: config.expertsPerToken, heads: config.headCount,
+                kvHeads: config.keyValueHeadCount, hiddenSize: config.hiddenSize, vocabSize: config.vocabularySize,
+                quantization: model.checkpoint.quantization, parametersTotal: model.checkpoint.parametersTotal,
+                parametersActive: model.checkpoint.parametersActive, sha256: try model.checkpoint.sha256()),
+            tokenizer: readsText
+                ? TraceManifest.Tokenizer(kind: tokenizer?.kind ?? "none", sha256: tokenizer?.sha256 ?? "")
+                : TraceManifest.Tokenizer(kind: "none", sha256: ""),
+            capture: TraceManifest.Capture(
+                routerLogits: options.routerLogits, attentionSummary: options.attentionSummary,
+                attentionPattern: options.patterns.map { [$0.layer, $0.head] }, layers: layers,
+                expertsPerToken: width == config.expertsPerToken ? nil : width),
+            interventions: options.interventions.map(TraceIntervention.init),
+            compute: TraceManifest.Compute(
+                precision: model.precision.rawValue, isa: Model.instructionSet, threads: model.threadCount,
+                version: version),
+            corpus: TraceManifest.Corpus(
+                source: corpus.source, sha256: corpus.sha256, documents: corpus.documents.count,
+                tokens: tokens.reduce(0) { $0 + $1.count },
+                groups: corpus.documents.reduce(into: [:]) { $0[$1.group, default: 0] += 1 }))
+    }
+
+    static func plan(_ options: TraceOptions, manifest: TraceManifest, model: Model) throws(HookError) -> HookPlan {
+        var plan = HookPlan()
+        for layer in manifest.capture.layers {
+            if options.routerLogits != nil { plan.observed.insert(HookPoint(.routerLogits, layer: layer)) }
+            plan.observed.insert(HookPoint(.expertIndices, layer: layer))
+            plan.observed.insert(HookPoint(.expertWeights, layer: layer))
+            if options.attentionSummary { plan.observed.insert(HookPoint(.attentionSummary, layer: layer)) }
+        }
+        for (layer, head) in options.patterns {
+            guard (0..<model.config.layerCount).contains(layer) else {
+                throw .layerOutOfRange("attention_pattern", layer: layer, layerCount: model.config.layerCount)
+            }
+            guard (0..<model.config.headCount).contains(head) else {
+                throw .headOutOfRange(layer: layer, head: head, headCount: model.config.headCount)
+            }
+            plan.observed.insert(HookPoint(.pattern, layer: layer))
+            plan.heads[layer, default: []].append(head)
+        }
+        plan.interventions = options.interventions
+        return plan
+    }
+}
+
+extension TraceIntervention {
+    init(_ intervention: Intervention) {
+        let scope = intervention.scope
+        self.init(
+            kind: "", layers: scope.layers.map(Array.init), positions: scope.positions.map(Array.init),
+            tokens: scope.tokens.map(Array.init), groups: scope.groups.map(Array.init))
+        switch intervention.action {
+        case .ablate(let experts, let renormalize):
+            (kind, self.experts, self.renormalize) = ("ablate", experts, renormalize)
+        case .scale(let experts, let factor): (kind, self.experts, by) = ("scale", experts, Double(factor))
+        case .force(let experts): (kind, self.experts) = ("force", experts)
+        case .exclude(let experts): (kind, self.experts) = ("exclude", experts)
+        case .steer(let experts, let strength): (kind, self.experts, by) = ("steer", experts, Double(strength))
+        case .steerHard(let experts): (kind, self.experts) = ("steer_hard", experts)
+        case .topK(let count): (kind, self.count) = ("top_k", count)
+        case .randomRouting(let seed): (kind, self.seed) = ("random_routing", seed)
+        case .replace(let expert, let other): (kind, experts, with) = ("replace", [expert], other)
+        }
+    }
+}

@@ -1,0 +1,172 @@
+import Checkpoints
+import Crypto
+import Foundation
+import Hooks
+import MoEModel
+import Tokenizers
+import Traces
+
+/// What a trace is to contain.
+public struct TraceOptions: Sendable {
+    /// How router logits are stored; nil leaves them out.
+    public var routerLogits: TraceManifest.Capture.LogitFormat? = .f32
+    public var attentionSummary = false
+    /// (layer, head) pairs whose whole patterns are kept.
+    public var patterns: [(layer: Int, head: Int)] = []
+    /// Layers to record; nil: all.
+    public var layers: [Int]?
+    /// Documents are cut to this many tokens, BOS included; nil: to the model's context.
+    public var maximumTokens: Int?
+    /// Most tokens per wave; documents stay whole, so one longer document is a wave of its own.
+    public var waveTokens = 8192
+    public var interventions: [Intervention] = []
+
+    public init() {}
+}
+
+/// Runs a model over a corpus, wave by wave, and writes what its hooks see to a trace on disk.
+public struct TraceRun {
+    public struct Progress: Sendable {
+        public var documents: Int
+        public var totalDocuments: Int
+        /// Tokens written to disk.
+        public var tokens: Int
+        public var totalTokens: Int
+    }
+
+    public let model: Model
+    public let corpus: Corpus
+    public let options: TraceOptions
+    /// Tokens of each document, cut to the limit.
+    public let tokens: [[Int32]]
+    /// Whether each document was cut.
+    public let truncated: [Bool]
+    let manifest: TraceManifest
+
+    /// Tokenizes and checks everything, so that a run that cannot end does not start.
+    ///
+    /// - Parameter tokenizer: may be nil where every document gives its tokens.
+    /// - Throws: `CorpusError` for tokens the model does not have or text without a tokenizer, `HookError` for layers
+    ///   and heads out of range, `CheckpointError` where the weights cannot be hashed.
+    public init(
+        model: Model, tokenizer: (any Tokenizer)?, corpus: Corpus, options: TraceOptions, version: String
+    ) throws {
+        self.model = model
+        self.corpus = corpus
+        self.options = options
+        let limit = min(options.maximumTokens ?? .max, model.config.contextLength)
+        var tokens: [[Int32]] = []
+        var truncated: [Bool] = []
+        for document in corpus.documents {
+            let ids = try Self.tokens(of: document, tokenizer: tokenizer, model: model, source: corpus.source)
+            guard !ids.isEmpty else {
+                throw CorpusError(
+                    file: corpus.source, field: "text", reason: "document \"\(document.id)\" has no token")
+            }
+            tokens.append(Array(ids.prefix(limit)))
+            truncated.append(ids.count > limit)
+        }
+        self.tokens = tokens
+        self.truncated = truncated
+        manifest = try Self.manifest(
+            model: model, tokenizer: tokenizer, corpus: corpus, tokens: tokens, options: options, version: version)
+        _ = try Self.plan(options, manifest: manifest, model: model)
+    }
+
+    private static func tokens(
+        of document: Corpus.Document, tokenizer: (any Tokenizer)?, model: Model, source: String
+    ) throws(CorpusError) -> [Int32] {
+        switch document.content {
+        case .text(let text):
+            guard let tokenizer else {
+                throw CorpusError(
+                    file: source, field: "text",
+                    reason: "document \"\(document.id)\" is text, and the model has no tokenizer; give \"tokens\"")
+            }
+            return (tokenizer.bos.map { [$0] } ?? []) + tokenizer.encode(text)
+        case .tokens(let tokens):
+            for token in tokens where token < 0 || Int(token) >= model.config.vocabularySize {
+                throw CorpusError(
+                    file: source, field: "tokens",
+                    reason: "document \"\(document.id)\": token \(token) is not in the model's vocabulary, "
+                        + "0 to \(model.config.vocabularySize - 1)")
+            }
+            return tokens
+        }
+    }
+
+    public var totalTokens: Int { tokens.reduce(0) { $0 + $1.count } }
+
+    /// Bytes the trace's shards will take, without attention patterns.
+    public var projectedBytes: Int { totalTokens * TraceLayout(manifest).bytesPerToken }
+
+    /// Bytes the attention patterns will take.
+    public var projectedPatternBytes: Int {
+        options.patterns.count * 2 * tokens.reduce(0) { $0 + $1.count * $1.count }
+    }
+
+    /// Runs what is not on disk yet and completes the trace.
+    ///
+    /// - Parameters:
+    ///   - folder: the trace; created where it does not exist.
+    ///   - resume: continue a partial trace of the same run; without it an existing trace is an error.
+    ///   - progress: called after every wave, and before the first.
+    ///   - isCancelled: asked between layers; a cancelled run throws `CancellationError` and can be resumed.
+    public func run(
+        into folder: URL, resume: Bool = false, progress: (Progress) throws -> Void = { _ in },
+        isCancelled: () -> Bool = { false }
+    ) throws {
+        let writer =
+            resume
+            ? try TraceWriter(resuming: folder, manifest: manifest)
+            : try TraceWriter(creating: folder, manifest: manifest)
+        let layout = TraceLayout(manifest)
+        let plan = try Self.plan(options, manifest: manifest, model: model)
+        var next = writer.completedDocuments
+        var state = Progress(
+            documents: next, totalDocuments: tokens.count, tokens: tokens[..<next].reduce(0) { $0 + $1.count },
+            totalTokens: totalTokens)
+        try progress(state)
+        while next < tokens.count {
+            let wave = nextWave(from: next)
+            let shard = TraceShard(layout: layout, documents: wave.map(record))
+            let batch = TokenBatch(
+                wave.map { tokens[$0] }, groups: wave.map { corpus.documents[$0].group }, firstDocument: next)
+            let recorder = ShardRecorder(shard, layers: manifest.capture.layers)
+            let result = try model.forward(batch, plan: plan, observer: recorder) { _ in
+                if isCancelled() { throw CancellationError() }
+            }
+            _ = shard.tokens.update(fromContentsOf: batch.tokens)
+            _ = shard.logprobs.update(fromContentsOf: result.logprob)
+            try writer.append(shard)
+            next = wave.upperBound
+            state.documents = next
+            state.tokens += batch.rowCount
+            try progress(state)
+        }
+        try writer.finish()
+    }
+
+    /// Documents from `first` on that fit a wave together; at least one.
+    private func nextWave(from first: Int) -> Range<Int> {
+        var rows = tokens[first].count
+        var end = first + 1
+        while end < tokens.count, rows + tokens[end].count <= options.waveTokens {
+            rows += tokens[end].count
+            end += 1
+        }
+        return first..<end
+    }
+
+    private func record(_ index: Int) -> TraceDocument {
+        let document = corpus.documents[index]
+        let bytes: [UInt8] =
+            switch document.content {
+            case .text(let text): Array(text.utf8)
+            case .tokens(let tokens): tokens.flatMap { withUnsafeBytes(of: $0.littleEndian, Array.init) }
+            }
+        return TraceDocument(
+            id: document.id, group: document.group, textSHA256: SHA256.hash(data: bytes).hex,
+            tokens: tokens[index].count, truncated: truncated[index], parallelID: document.parallelID)
+    }
+}

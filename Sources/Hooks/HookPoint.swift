@@ -1,0 +1,91 @@
+/// One hook site in one layer, written `blocks.3.router_logits`, or a site outside the layers, written `embed`.
+public struct HookPoint: Hashable, Sendable, CustomStringConvertible {
+    public let site: HookSite
+    /// Counted from 0; nil exactly for the sites outside the layers.
+    public let layer: Int?
+
+    /// - Precondition: `layer` is given exactly where the site is in a layer.
+    public init(_ site: HookSite, layer: Int? = nil) {
+        precondition(
+            site.isPerLayer == (layer != nil), "\(site.rawValue) \(site.isPerLayer ? "needs a" : "has no") layer")
+        self.site = site
+        self.layer = layer
+    }
+
+    public var description: String { layer.map { "blocks.\($0).\(site.rawValue)" } ?? site.rawValue }
+
+    /// All points a name stands for in a model of `layerCount` layers.
+    ///
+    /// Accepts the name itself (`blocks.3.attn.q`), the bare site (`router_logits`: every layer), a star for the layer
+    /// (`blocks.*.resid_post`), and the aliases of TransformerLens, Hugging Face modules and llama.cpp's graph.
+    /// - Throws: `HookError` with the nearest names, or with the range of layers.
+    public static func named(_ name: String, layerCount: Int) throws(HookError) -> [HookPoint] {
+        let (base, layer) = splitLayer(name)
+        guard let site = HookSite(rawValue: base) ?? HookAlias.site(of: base) else {
+            throw .unknownName(name, nearest: HookAlias.nearest(to: name))
+        }
+        guard site.isPerLayer else {
+            if case .all = layer { return [HookPoint(site)] }
+            throw .notPerLayer(name, site)
+        }
+        switch layer {
+        case .all: return (0..<layerCount).map { HookPoint(site, layer: $0) }
+        case .one(let index):
+            guard index < layerCount else { throw .layerOutOfRange(name, layer: index, layerCount: layerCount) }
+            return [HookPoint(site, layer: index)]
+        }
+    }
+
+    private enum LayerPart {
+        case all
+        case one(Int)
+    }
+
+    /// Takes the layer out of a name: `blocks.3.x`, `model.layers.3.x`, `x-3` (llama.cpp).
+    private static func splitLayer(_ name: String) -> (base: String, layer: LayerPart) {
+        for prefix in ["blocks.", "model.layers."] where name.hasPrefix(prefix) {
+            let rest = name.dropFirst(prefix.count)
+            let number = rest.prefix { $0 != "." }
+            let site = rest.dropFirst(number.count).drop { $0 == "." }
+            // A Hugging Face layer as a whole is `model.layers.3`: its output.
+            let base = prefix == "blocks." ? String(site) : "model.layers." + site
+            if number == "*" { return (base, .all) }
+            if let index = Int(number), index >= 0 { return (base, .one(index)) }
+        }
+        if let dash = name.lastIndex(of: "-"), let index = Int(name[name.index(after: dash)...]), index >= 0 {
+            return (String(name[..<dash]), .one(index))
+        }
+        return (name, .all)
+    }
+}
+
+/// Why a hook request cannot be met. Raised before any computation, except `neverFired`.
+public enum HookError: Error, Equatable, CustomStringConvertible {
+    case unknownName(String, nearest: [String])
+    case layerOutOfRange(String, layer: Int, layerCount: Int)
+    case notPerLayer(String, HookSite)
+    case headOutOfRange(layer: Int, head: Int, headCount: Int)
+    case expertOutOfRange(Int, expertCount: Int)
+    case notEditable(HookPoint)
+    case neverFired([HookPoint])
+    case badIntervention(String)
+
+    public var description: String {
+        switch self {
+        case .unknownName(let name, let nearest):
+            "no hook point is called \"\(name)\"; nearest: \(nearest.joined(separator: ", ")). "
+                + "`moescope hooks` lists all"
+        case .layerOutOfRange(let name, let layer, let count):
+            "\(name): layer \(layer) is out of range; the model has layers 0 to \(count - 1)"
+        case .notPerLayer(let name, let site):
+            "\(name): \(site.rawValue) is outside the layers; write \"\(site.rawValue)\""
+        case .headOutOfRange(let layer, let head, let count):
+            "layer \(layer), head \(head): the model has heads 0 to \(count - 1)"
+        case .expertOutOfRange(let expert, let count): "expert \(expert): the model has experts 0 to \(count - 1)"
+        case .notEditable(let point): "\(point) can be seen, not changed: it is computed inside the attention tiles"
+        case .neverFired(let points):
+            "asked for and never reached: \(points.map(\.description).joined(separator: ", "))"
+        case .badIntervention(let reason): reason
+        }
+    }
+}

@@ -1,0 +1,89 @@
+/// A place in the forward pass where a value can be seen, and at most places changed.
+///
+/// Shapes: T token rows (documents packed) · D hidden · H query heads · G key/value heads · d head size · E experts ·
+/// K experts per token · V vocabulary · t tokens of one document.
+public enum HookSite: String, Sendable, CaseIterable, Codable {
+    case embed
+    case residPre = "resid_pre"
+    case query = "attn.q"
+    case key = "attn.k"
+    case value = "attn.v"
+    case rotatedQuery = "attn.rot_q"
+    case rotatedKey = "attn.rot_k"
+    case scores = "attn.scores"
+    case pattern = "attn.pattern"
+    case attentionSummary = "attn.summary"
+    case headOutputs = "attn.z"
+    case attentionOut = "attn_out"
+    case residMid = "resid_mid"
+    case routerLogits = "router_logits"
+    case routerProbs = "router_probs"
+    case expertIndices = "expert_indices"
+    case expertWeights = "expert_weights"
+    case expertOutputs = "expert_outputs"
+    case moeOut = "moe_out"
+    case residPost = "resid_post"
+    case finalNorm = "final_norm"
+    case logits
+
+    /// False for the three places outside the layers: `embed`, `final_norm`, `logits`.
+    public var isPerLayer: Bool {
+        switch self {
+        case .embed, .finalNorm, .logits: false
+        default: true
+        }
+    }
+
+    /// Whether an edit here is carried into everything computed after it.
+    public var isEditable: Bool { self != .attentionSummary }
+
+    /// Element type: I32 for chosen experts, F32 elsewhere.
+    public var elementName: String { self == .expertIndices ? "i32" : "f32" }
+
+    /// The shape in the letters of this type's legend.
+    public var shape: String {
+        switch self {
+        case .embed, .residPre, .attentionOut, .residMid, .moeOut, .residPost, .finalNorm: "T D"
+        case .query, .rotatedQuery, .headOutputs: "T H d"
+        case .key, .value, .rotatedKey: "T G d"
+        case .scores, .pattern: "H t t per document"
+        case .attentionSummary: "5 H T"
+        case .routerLogits, .routerProbs: "T E"
+        case .expertIndices, .expertWeights: "T K"
+        case .expertOutputs: "T K D"
+        case .logits: "T V"
+        }
+    }
+
+    /// One line for `moescope hooks`.
+    public var summary: String {
+        switch self {
+        case .embed: "token embeddings"
+        case .residPre: "residual stream entering the layer"
+        case .query: "query projection, before the rotation"
+        case .key: "key projection, before the rotation"
+        case .value: "value projection"
+        case .rotatedQuery: "queries after the rotary embedding"
+        case .rotatedKey: "keys after the rotary embedding"
+        case .scores: "attention scores, scaled and masked, before softmax"
+        case .pattern: "attention pattern, after softmax; rows sum to 1"
+        case .attentionSummary:
+            "per head and row: entropy (nats), mass on position 0, on the previous position, mean distance, largest weight"
+        case .headOutputs: "head outputs before the output projection"
+        case .attentionOut: "attention output"
+        case .residMid: "residual stream between attention and experts"
+        case .routerLogits: "router output, before softmax"
+        case .routerProbs: "softmax over all experts"
+        case .expertIndices: "chosen experts, by falling weight; ties go to the lower index"
+        case .expertWeights: "mixing weights of the chosen experts, as the model applies them"
+        case .expertOutputs: "each chosen expert's output, before mixing"
+        case .moeOut: "mixed output of the experts"
+        case .residPost: "residual stream leaving the layer"
+        case .finalNorm: "after the last norm"
+        case .logits: "next-token logits, on demand only"
+        }
+    }
+
+    /// The site's bit in a layer's mask.
+    package var bit: UInt32 { 1 << UInt32(HookSite.allCases.firstIndex(of: self) ?? 0) }
+}

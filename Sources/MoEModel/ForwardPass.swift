@@ -1,0 +1,129 @@
+import Checkpoints
+import Hooks
+import Tensors
+
+/// What a forward pass gives besides what its hooks saw.
+public struct ForwardResult: Sendable {
+    /// [T] natural log of the probability of the token at each row, given the rows of its document before it; NaN in a
+    /// document's first row. Empty where it was not asked for.
+    public let logprob: [Float]
+}
+
+extension Model {
+    /// Runs a batch through all layers, each layer for the whole batch before the next.
+    ///
+    /// - Parameters:
+    ///   - plan: what is observed, edited and intervened on; checked before any computation.
+    ///   - observer: sees the values of `plan.observed`.
+    ///   - editor: may change the values of `plan.edited`.
+    ///   - logprobs: whether to compute log-probabilities (a product with the whole vocabulary).
+    ///   - betweenLayers: called before each layer with its index; throw to stop the pass.
+    /// - Throws: `ModelError` for tokens the model does not have, `HookError` for a plan it cannot meet, and whatever
+    ///   an observer, an editor or `betweenLayers` throws.
+    /// - Cost: 2 · (active parameters) floating-point operations per token, plus attention.
+    public func forward(
+        _ batch: TokenBatch, plan: HookPlan = .none, observer: (any HookObserver)? = nil,
+        editor: (any HookEditor)? = nil, logprobs: Bool = true, betweenLayers: (Int) throws -> Void = { _ in }
+    ) throws -> ForwardResult {
+        let hooks = try plan.resolved(
+            layerCount: config.layerCount, headCount: config.headCount, expertCount: config.expertCount)
+        try check(batch)
+        return try turn.take {
+            var pass = ForwardPass(
+                model: self, batch: batch, hooks: HookDispatch(hooks, observer: observer, editor: editor))
+            try pass.run(betweenLayers: betweenLayers)
+            let logprob = try pass.finish(logprobs: logprobs)
+            try pass.hooks.checkReached(plan)
+            return ForwardResult(logprob: logprob)
+        }
+    }
+
+    private func check(_ batch: TokenBatch) throws(ModelError) {
+        for (row, token) in batch.tokens.enumerated() where token < 0 || Int(token) >= config.vocabularySize {
+            throw .tokenOutOfRange(token: token, row: row, vocabularySize: config.vocabularySize)
+        }
+        for (index, document) in batch.documents.enumerated() where document.count > config.contextLength {
+            throw .contextExceeded(document: index, tokens: document.count, contextLength: config.contextLength)
+        }
+    }
+}
+
+/// One pass over one batch.
+///
+/// T token rows (documents packed) · D hidden · H query heads · G key/value heads · d head size · E experts ·
+/// W choices per row · V vocabulary.
+struct ForwardPass {
+    let model: Model
+    let config: ModelConfig
+    let kernels: Kernels
+    let workspace: Workspace
+    let batch: TokenBatch
+    let context: RowContext
+    let rotary: RotaryTable
+    var hooks: HookDispatch
+    /// Choices kept per row, W.
+    let width: Int
+
+    /// Residual stream, [T, D].
+    let x: Matrix
+    /// Input of attention or experts after its norm, [T, D].
+    let normed: Matrix
+    /// Output of attention or experts, before it joins the residual stream, [T, D].
+    let branch: Matrix
+
+    init(model: Model, batch: TokenBatch, hooks: HookDispatch) {
+        self.model = model
+        self.batch = batch
+        self.hooks = hooks
+        config = model.config
+        kernels = model.kernels
+        width = Router.width(expertsPerToken: config.expertsPerToken, hooks.hooks.interventions.flatMap { $0 })
+        workspace = model.workspace
+        context = RowContext(batch)
+        rotary = RotaryTable(config, positions: batch.documents.map(\.count).max() ?? 0)
+        x = workspace.matrix(.residual, rows: batch.rowCount, columns: config.hiddenSize)
+        normed = workspace.matrix(.normed, rows: batch.rowCount, columns: config.hiddenSize)
+        branch = workspace.matrix(.branch, rows: batch.rowCount, columns: config.hiddenSize)
+    }
+
+    mutating func run(betweenLayers: (Int) throws -> Void) throws {
+        let (rows, hidden) = (x.rows, x.columns)
+        kernels.embed(batch.tokens, model.weights.tensors.embedding, into: x)
+        try hooks.emit(.embed, nil, x.base, rows, hidden)
+
+        for (layer, weights) in model.weights.layers.enumerated() {
+            try betweenLayers(layer)
+            try hooks.emit(.residPre, layer, x.base, rows, hidden)
+
+            kernels.rmsNorm(x, weight: weights.attentionNorm.base, epsilon: config.normEpsilon, into: normed)
+            try attend(layer, weights.tensors)
+            try hooks.emit(.attentionOut, layer, branch.base, rows, hidden)
+            kernels.add(branch, to: x)
+            try hooks.emit(.residMid, layer, x.base, rows, hidden)
+
+            kernels.rmsNorm(x, weight: weights.expertNorm.base, epsilon: config.normEpsilon, into: normed)
+            let routing = try route(layer, weights.router)
+            let dispatch = ExpertDispatch(routing)
+            let outputs = experts(dispatch, weights.tensors)
+            try emitExpertOutputs(layer, outputs, dispatch)
+            combine(outputs, dispatch)
+            try hooks.emit(.moeOut, layer, branch.base, rows, hidden)
+            kernels.add(branch, to: x)
+            try hooks.emit(.residPost, layer, x.base, rows, hidden)
+        }
+    }
+}
+
+extension RowContext {
+    init(_ batch: TokenBatch) {
+        var positions = [Int32](repeating: 0, count: batch.rowCount)
+        var documents = positions
+        for (index, rows) in batch.documents.enumerated() {
+            for row in rows {
+                positions[row] = Int32(row - rows.lowerBound)
+                documents[row] = Int32(index)
+            }
+        }
+        self.init(batch: batch, positions: positions, documents: documents)
+    }
+}

@@ -1,0 +1,62 @@
+import Hooks
+import Tensors
+
+/// Gives values to observers and editors, and knows at the end which points were reached.
+struct HookDispatch {
+    let hooks: ResolvedHooks
+    let observer: (any HookObserver)?
+    let editor: (any HookEditor)?
+    private(set) var reached: Set<HookPoint> = []
+
+    init(_ hooks: ResolvedHooks, observer: (any HookObserver)?, editor: (any HookEditor)?) {
+        self.hooks = hooks
+        self.observer = observer
+        self.editor = editor
+    }
+
+    func wants(_ site: HookSite, _ layer: Int?) -> Bool { hooks.wants(site, layer: layer) }
+
+    /// Edits first, then observers see the edited value.
+    @inline(__always)
+    mutating func emit(_ site: HookSite, _ layer: Int?, _ values: UnsafeMutablePointer<Float>, _ shape: Int...) throws {
+        guard wants(site, layer) else { return }
+        try deliver(site, layer, HookValue(dtype: .f32, shape: shape, memory: values))
+    }
+
+    mutating func emit(
+        _ site: HookSite, _ layer: Int?, indices: UnsafeMutablePointer<Int32>, _ shape: Int...
+    ) throws {
+        guard wants(site, layer) else { return }
+        try deliver(site, layer, HookValue(dtype: .i32, shape: shape, memory: indices))
+    }
+
+    mutating func emit(
+        _ site: HookSite, _ layer: Int, document: Int, heads: [Int], length: Int,
+        _ values: UnsafeMutablePointer<Float>
+    ) throws {
+        guard wants(site, layer) else { return }
+        try deliver(
+            site, layer,
+            HookValue(
+                dtype: .f32, shape: [heads.count, length, length], memory: values, document: document, heads: heads))
+    }
+
+    private mutating func deliver(_ site: HookSite, _ layer: Int?, _ value: borrowing HookValue) throws {
+        let point = HookPoint(site, layer: layer)
+        reached.insert(point)
+        if hooks.edits(site, layer: layer), let editor {
+            let editable = value.editable()
+            try editor.edit(point, editable)
+        }
+        if hooks.observes(site, layer: layer) { try observer?.observe(point, value) }
+    }
+
+    /// - Throws: `HookError.neverFired` where a point of the plan was not reached.
+    func checkReached(_ plan: HookPlan) throws(HookError) {
+        let missing = plan.observed.union(plan.edited).subtracting(reached)
+        guard missing.isEmpty else {
+            throw .neverFired(
+                missing.sorted { ($0.layer ?? -1, $0.site.rawValue) < ($1.layer ?? -1, $1.site.rawValue) })
+        }
+    }
+}

@@ -1,0 +1,111 @@
+import CKernels
+import Tensors
+
+/// What attention needs to know besides its inputs.
+struct AttentionShape {
+    /// Statistics of `attn.summary`: entropy, first, previous, distance, largest.
+    static let statisticCount = 5
+
+    let heads: Int
+    let groups: Int
+    let headSize: Int
+    let slidingWindow: Int?
+    let scale: Float
+}
+
+extension Kernels {
+    /// Several products with the same rows: packed once per kind of weights.
+    func project(_ x: Matrix, _ outputs: [(weights: Tensor, y: Matrix)], _ buffer: PackingBuffer) {
+        var left = outputs[...]
+        while let first = left.first {
+            let same = left.prefix { $0.weights.dtype == first.weights.dtype }
+            let packed = pack(x, for: first.weights.dtype, into: buffer)
+            multiply(same.map { Product(x: packed, weights: $0.weights, y: $0.y) })
+            left = left.dropFirst(same.count)
+        }
+    }
+
+    /// softmax(q·kᵀ·scale)·v with the causal mask, tile by tile; `summary` [5, H, T] is filled where given.
+    func attention(
+        _ q: Matrix, _ k: Matrix, _ v: Matrix, into z: Matrix, documents: [Range<Int>], _ shape: AttentionShape,
+        summary: UnsafeMutablePointer<Float>?
+    ) {
+        let calls = documents.map { document in
+            call(
+                q.rows(document), k.rows(document), v.rows(document), z.rows(document), shape,
+                summary: summary.map { $0 + document.lowerBound }, batchRows: q.rows)
+        }
+        var tasks: [(document: Int, group: Int, rows: Range<Int>)] = []
+        for (index, document) in documents.enumerated() {
+            // Long documents first rows last: late rows see most keys, so the longest tasks start first.
+            for first in stride(from: 0, to: document.count, by: Self.attentionRows).reversed() {
+                for group in 0..<shape.groups {
+                    tasks.append((index, group, first..<min(document.count, first + Self.attentionRows)))
+                }
+            }
+        }
+        let scratch = attentionScratch(calls)
+        pool.run(tasks.count) { task, thread in
+            let (document, group, rows) = tasks[task]
+            withUnsafePointer(to: calls[document]) {
+                ck_attention_rows($0, Int64(group), Int64(rows.lowerBound), Int64(rows.upperBound), scratch[thread])
+            }
+        }
+    }
+
+    /// Query rows per task.
+    private static let attentionRows = 128
+
+    private func call(
+        _ q: Matrix, _ k: Matrix, _ v: Matrix, _ z: Matrix, _ shape: AttentionShape,
+        summary: UnsafeMutablePointer<Float>? = nil, batchRows: Int = 0
+    ) -> ck_attention {
+        ck_attention(
+            q: q.base, k: k.base, v: v.base, out: z.base, q_stride: Int64(q.stride), k_stride: Int64(k.stride),
+            v_stride: Int64(v.stride), out_stride: Int64(z.stride), heads: Int64(shape.heads),
+            groups: Int64(shape.groups), head_dim: Int64(shape.headSize), position: 0,
+            window: Int64(shape.slidingWindow ?? 0), scale: shape.scale, statistics: summary,
+            statistics_stride: Int64(shape.heads * batchRows), statistics_head_stride: Int64(batchRows))
+    }
+
+    private func attentionScratch(_ calls: [ck_attention]) -> [UnsafeMutableRawPointer] {
+        reserveScratch(calls.map { withUnsafePointer(to: $0) { Int(ck_attention_scratch_bytes($0)) } }.max() ?? 0)
+        return scratchMemory
+    }
+
+    /// Scaled and masked scores of one head over one document, [t, t]; −∞ where a key may not be seen.
+    func attentionScores(
+        _ q: Matrix, _ k: Matrix, _ v: Matrix, head: Int, _ shape: AttentionShape, into scores: Matrix
+    ) {
+        let call = call(q, k, v, q, shape)
+        let scratch = attentionScratch([call])
+        pool.run((q.rows + 63) / 64) { task, thread in
+            let rows = task * 64..<min(q.rows, task * 64 + 64)
+            withUnsafePointer(to: call) {
+                ck_attention_scores(
+                    $0, Int64(head), Int64(rows.lowerBound), Int64(rows.upperBound), Int64(k.rows),
+                    scores.row(rows.lowerBound), Int64(scores.stride), scratch[thread])
+            }
+        }
+    }
+
+    func softmax(_ x: Matrix) {
+        forRows(x.rows, chunk: 16) { rows in
+            ck_softmax_rows(x.row(rows.lowerBound), Int64(x.stride), Int64(rows.count), Int64(x.columns))
+        }
+    }
+
+    /// z = pattern · v for one head of one document.
+    func applyPattern(_ pattern: Matrix, _ v: Matrix, head: Int, _ shape: AttentionShape, into z: Matrix) {
+        let call = call(z, v, v, z, shape)
+        let scratch = attentionScratch([call])
+        pool.run((z.rows + 63) / 64) { task, thread in
+            let rows = task * 64..<min(z.rows, task * 64 + 64)
+            withUnsafePointer(to: call) {
+                ck_attention_apply(
+                    $0, Int64(head), Int64(rows.lowerBound), Int64(rows.upperBound), Int64(v.rows),
+                    pattern.row(rows.lowerBound), Int64(pattern.stride), scratch[thread])
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+import Foundation
+import Synchronization
+
+/// Threads that run the same loop together, again and again, without sleeping between two short loops.
+///
+/// Tasks are handed out by an atomic counter, so uneven tasks even out. The calling thread works too: a pool of n
+/// threads starts n − 1. Workers spin for a while after a loop, because the next one usually follows within
+/// microseconds, then sleep until called.
+public final class ThreadPool: @unchecked Sendable {
+    public let threadCount: Int
+    private let shared: Shared
+    private let caller = NSLock()
+
+    private final class Shared: @unchecked Sendable {
+        let generation = Atomic<Int>(0)
+        let nextTask = Atomic<Int>(0)
+        let running = Atomic<Int>(0)
+        let sleeping = Atomic<Int>(0)
+        let stopped = Atomic<Bool>(false)
+        var taskCount = 0
+        var body: ((Int, Int) -> Void)?
+        let wake = NSCondition()
+
+        func work(thread: Int) {
+            guard let body else { return }
+            let count = taskCount
+            while true {
+                let task = nextTask.wrappingAdd(1, ordering: .relaxed).oldValue
+                if task >= count { return }
+                body(task, thread)
+            }
+        }
+
+        func workerLoop(thread: Int) {
+            var seen = 0
+            while true {
+                var spins = 0
+                while generation.load(ordering: .acquiring) == seen {
+                    spins += 1
+                    if spins > 20_000 { sleepUntilCalled(after: seen) }
+                }
+                seen = generation.load(ordering: .acquiring)
+                if stopped.load(ordering: .acquiring) { return }
+                work(thread: thread)
+                running.wrappingSubtract(1, ordering: .acquiringAndReleasing)
+            }
+        }
+
+        private func sleepUntilCalled(after seen: Int) {
+            wake.lock()
+            sleeping.wrappingAdd(1, ordering: .sequentiallyConsistent)
+            while generation.load(ordering: .sequentiallyConsistent) == seen { wake.wait() }
+            sleeping.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+            wake.unlock()
+        }
+
+        func call() {
+            generation.wrappingAdd(1, ordering: .sequentiallyConsistent)
+            if sleeping.load(ordering: .sequentiallyConsistent) > 0 {
+                wake.lock()
+                wake.broadcast()
+                wake.unlock()
+            }
+        }
+    }
+
+    /// - Parameter threadCount: at least 1; by default the processors this process may use.
+    public init(threadCount: Int = ProcessInfo.processInfo.activeProcessorCount) {
+        self.threadCount = max(1, threadCount)
+        shared = Shared()
+        let shared = shared
+        for thread in 1..<max(2, self.threadCount) where self.threadCount > 1 {
+            let worker = Thread { shared.workerLoop(thread: thread) }
+            worker.name = "moescope \(thread)"
+            worker.stackSize = 1 << 20
+            worker.start()
+        }
+    }
+
+    deinit {
+        shared.stopped.store(true, ordering: .releasing)
+        shared.call()
+    }
+
+    /// Runs `body(task, thread)` for every task in 0..<count and returns when all have ended.
+    ///
+    /// `thread` is 0..<threadCount, for scratch memory. Loops of two callers are run one after the other. `body` must
+    /// not call `run` of the same pool.
+    public func run(_ count: Int, _ body: (_ task: Int, _ thread: Int) -> Void) {
+        if threadCount == 1 || count <= 1 {
+            for task in 0..<max(0, count) { body(task, 0) }
+            return
+        }
+        caller.lock()
+        defer { caller.unlock() }
+        withoutActuallyEscaping(body) { body in
+            shared.body = body
+            shared.taskCount = count
+            shared.nextTask.store(0, ordering: .relaxed)
+            shared.running.store(threadCount - 1, ordering: .relaxed)
+            shared.call()
+            shared.work(thread: 0)
+            while shared.running.load(ordering: .acquiring) > 0 {}
+            shared.body = nil
+        }
+    }
+}

@@ -1,0 +1,49 @@
+import ArgumentParser
+import Checkpoints
+import Experiments
+
+/// The value of `--capture`.
+struct CaptureList {
+    var options = TraceOptions()
+
+    init(_ text: String, config: ModelConfig) throws {
+        options.routerLogits = nil
+        for name in text.split(separator: ",").map({ $0.trimmingCharacters(in: .whitespaces) }) {
+            switch name {
+            case "none": break
+            case "router_logits": options.routerLogits = .f32
+            case "router_logits_f16": options.routerLogits = .f16
+            case "attention_summary": options.attentionSummary = true
+            case let name where name.hasPrefix("attention_pattern:"):
+                try addPatterns(String(name.dropFirst("attention_pattern:".count)), config: config)
+            default:
+                throw ValidationError(
+                    "--capture: no such thing as \"\(name)\"; expected router_logits, router_logits_f16, "
+                        + "attention_summary, attention_pattern:LAYER.HEAD or none")
+            }
+        }
+    }
+
+    private mutating func addPatterns(_ text: String, config: ModelConfig) throws {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 2 else {
+            throw ValidationError(
+                "--capture: expected attention_pattern:LAYER.HEAD, found \"attention_pattern:\(text)\"")
+        }
+        let layers = try numbers(parts[0], below: config.layerCount, what: "layer")
+        let heads = try numbers(parts[1], below: config.headCount, what: "head")
+        for layer in layers {
+            for head in heads where !options.patterns.contains(where: { $0 == (layer, head) }) {
+                options.patterns.append((layer, head))
+            }
+        }
+    }
+
+    private func numbers(_ text: Substring, below limit: Int, what: String) throws -> [Int] {
+        if text == "*" { return Array(0..<limit) }
+        guard let number = Int(text), (0..<limit).contains(number) else {
+            throw ValidationError("--capture: \(what) \"\(text)\": expected 0 to \(limit - 1), or *")
+        }
+        return [number]
+    }
+}

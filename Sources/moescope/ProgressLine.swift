@@ -1,0 +1,88 @@
+import Foundation
+
+/// Progress of a long command on standard error: one live line on a terminal, a plain line now and then elsewhere.
+final class ProgressLine {
+    private let label: String
+    private let unit: String
+    private let started = ContinuousClock.now
+    private let isTerminal = isatty(STDERR_FILENO) != 0
+    private var firstCount: Int?
+    private var lastShown: ContinuousClock.Instant?
+    private var width = 0
+
+    init(_ label: String, unit: String) {
+        self.label = label
+        self.unit = unit
+    }
+
+    /// - Parameter detail: what else to show, such as "120/360 documents".
+    func update(_ count: Int, of total: Int, detail: String = "") {
+        let now = ContinuousClock.now
+        if firstCount == nil { firstCount = count }
+        let pause: Duration = isTerminal ? .milliseconds(100) : .seconds(10)
+        if let lastShown, now - lastShown < pause, count < total { return }
+        lastShown = now
+        let seconds = Self.seconds(now - started)
+        let done = count - (firstCount ?? 0)
+        let speed = seconds > 0 ? Double(done) / seconds : 0
+        let left = speed > 0 ? Double(total - count) / speed : nil
+        let share = total > 0 ? Double(count) / Double(total) : 1
+        let figures =
+            "\(Self.grouped(count))/\(Self.grouped(total)) \(unit)"
+            + (done > 0 ? " · \(Self.grouped(Int(speed))) \(unit)/s" : "")
+            + (left.map { count < total ? " · \(Self.clock($0)) left" : "" } ?? "")
+            + (detail.isEmpty ? "" : " · \(detail)")
+        if isTerminal {
+            let filled = Int((share * 24).rounded(.down))
+            let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 24 - filled)
+            show("\r\(label) \(bar) \(Int(share * 100)) % · \(figures)")
+        } else {
+            FileHandle.standardError.write(Data("\(label): \(Int(share * 100)) % · \(figures)\n".utf8))
+        }
+    }
+
+    /// Ends the live line, so that what follows starts on a line of its own.
+    func finish() {
+        if isTerminal, width > 0 { FileHandle.standardError.write(Data("\n".utf8)) }
+    }
+
+    private func show(_ line: String) {
+        let padding = String(repeating: " ", count: max(0, width - line.count))
+        width = line.count
+        FileHandle.standardError.write(Data((line + padding).utf8))
+    }
+
+    static func seconds(_ duration: Duration) -> Double {
+        Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+    }
+
+    /// 1234567 → "1,234,567"
+    static func grouped(_ number: Int) -> String {
+        var digits = Array(String(abs(number)))
+        var place = digits.count - 3
+        while place > 0 {
+            digits.insert(",", at: place)
+            place -= 3
+        }
+        return (number < 0 ? "-" : "") + String(digits)
+    }
+
+    static func clock(_ seconds: Double) -> String {
+        let whole = Int(seconds.rounded(.up))
+        return whole >= 3600
+            ? "\(whole / 3600) h \(whole % 3600 / 60) min"
+            : whole >= 60 ? "\(whole / 60) min \(whole % 60) s" : "\(whole) s"
+    }
+}
+
+/// 1.5 KB, 20 MB, 3.1 GB: powers of 1,000.
+func byteText(_ bytes: Int) -> String {
+    var value = Double(bytes)
+    for unit in ["B", "KB", "MB", "GB"] {
+        if value < 1000 {
+            return unit == "B" ? "\(bytes) B" : String(format: value < 10 ? "%.1f %@" : "%.0f %@", value, unit)
+        }
+        value /= 1000
+    }
+    return String(format: "%.1f TB", value)
+}

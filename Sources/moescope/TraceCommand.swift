@@ -1,0 +1,136 @@
+import ArgumentParser
+import Checkpoints
+import Experiments
+import Foundation
+import Hooks
+import MoEModel
+import Tokenizers
+import Traces
+
+struct TraceCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "trace",
+        abstract: "Run a model over a corpus and record how it routes every token.",
+        discussion: """
+            The trace is a folder of JSON and safetensors files (see `moescope report` for what to do with it). \
+            Stopping with Ctrl-C loses at most the wave in flight; --resume goes on from there.
+
+            Examples:
+              moescope trace polyglot --corpus Models/polyglot/heldout.jsonl --output traces/demo
+              moescope trace ~/Mixtral-8x7B-v0.1 --corpus texts/ --output traces/mixtral --max-tokens 512
+              moescope trace polyglot --corpus c.jsonl --output t --capture router_logits,attention_pattern:3.*
+              cat c.jsonl | moescope trace polyglot --corpus - --output traces/piped
+            """)
+
+    @Argument(help: "A Hugging Face folder, a .gguf file, or a built-in model (polyglot).")
+    var model: String
+
+    @Option(
+        help: ArgumentHelp(
+            "JSON Lines {\"id\",\"group\",\"text\"}, a folder of .txt files, or - for standard input.",
+            valueName: "path"))
+    var corpus: String
+
+    @Option(help: ArgumentHelp("Folder to write the trace to.", valueName: "folder"))
+    var output: String
+
+    @Option(
+        help: ArgumentHelp(
+            "What to record, comma-separated: router_logits, router_logits_f16, attention_summary, "
+                + "attention_pattern:LAYER.HEAD (* for every layer or head), none. Chosen experts and their weights are always recorded.",
+            valueName: "list"))
+    var capture = "router_logits"
+
+    @Option(help: "exact: f32 throughout, the reference; fast: bf16 or int8 products.")
+    var precision: Precision = .fast
+
+    @Option(help: ArgumentHelp("Record only these layers, e.g. 0,3,5 (default: all).", valueName: "list"))
+    var layers: String?
+
+    @Option(help: ArgumentHelp("Cut documents to this many tokens (default: the model's context).", valueName: "n"))
+    var maxTokens: Int?
+
+    @Option(help: ArgumentHelp("Threads to compute with (default: all processors).", valueName: "n"))
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("Tokens per wave (default: chosen from free memory).", valueName: "n"))
+    var waveTokens: Int?
+
+    @Flag(help: "Continue a partial trace of the same run.")
+    var resume = false
+
+    func validate() throws {
+        for (name, value) in [("--max-tokens", maxTokens), ("--threads", threads), ("--wave-tokens", waveTokens)] {
+            if let value, value < 1 { throw ValidationError("\(name): expected at least 1, found \(value)") }
+        }
+    }
+
+    func run() throws {
+        let loaded = try LoadedModel(model, precision: precision, threads: threads)
+        var options = try CaptureList(capture, config: loaded.model.config).options
+        options.layers = try layers.map { try parseIntegers($0, option: "--layers") }
+        options.maximumTokens = maxTokens
+        if let waveTokens { options.waveTokens = waveTokens }
+        let run = try TraceRun(
+            model: loaded.model, tokenizer: loaded.tokenizer, corpus: try Corpus.read(corpus), options: options,
+            version: Moescope.version)
+        let size = run.projectedBytes + run.projectedPatternBytes
+        say(
+            "\(loaded.model.checkpoint.name): \(ProgressLine.grouped(run.tokens.count)) documents, "
+                + "\(ProgressLine.grouped(run.totalTokens)) tokens, \(precision.rawValue) precision, "
+                + "\(loaded.model.threadCount) threads (\(Model.instructionSet)); the trace takes about \(byteText(size))"
+        )
+
+        let line = ProgressLine("tracing", unit: "tokens")
+        let started = ContinuousClock.now
+        let before = InterruptFlag.install()
+        defer { InterruptFlag.restore(before) }
+        var resumedAt: Int?
+        do {
+            try run.run(
+                into: URL(filePath: output), resume: resume,
+                progress: { state in
+                    resumedAt = resumedAt ?? state.tokens
+                    line.update(
+                        state.tokens, of: state.totalTokens,
+                        detail: "\(state.documents)/\(state.totalDocuments) documents")
+                }, isCancelled: { InterruptFlag.isSet })
+        } catch is CancellationError {
+            line.finish()
+            say("stopped; the waves written so far are safe. Go on with: the same command and --resume")
+            throw ExitCode(130)
+        }
+        line.finish()
+        let seconds = ProgressLine.seconds(ContinuousClock.now - started)
+        let traced = run.totalTokens - (resumedAt ?? 0)
+        say(
+            "\(output): complete, \(ProgressLine.grouped(traced)) tokens in \(String(format: "%.1f", seconds)) s "
+                + "(\(ProgressLine.grouped(Int(Double(traced) / max(seconds, 1e-9)))) tokens/s). "
+                + "Next: moescope report \(output) --html report.html")
+    }
+}
+
+extension Precision: ExpressibleByArgument {}
+
+/// A line for the person at the terminal, on standard error: standard output is for results.
+func say(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
+
+/// "0,3,5" → [0, 3, 5]; "2-4" → [2, 3, 4].
+func parseIntegers(_ text: String, option: String) throws -> [Int] {
+    var numbers: [Int] = []
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+        let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+        switch ends.count {
+        case 1:
+            guard let number = ends[0] else { throw ValidationError("\(option): expected numbers, found \"\(part)\"") }
+            numbers.append(number)
+        case 2:
+            guard let first = ends[0], let last = ends[1], first <= last else {
+                throw ValidationError("\(option): expected a range such as 2-4, found \"\(part)\"")
+            }
+            numbers.append(contentsOf: first...last)
+        default: throw ValidationError("\(option): expected numbers, found \"\(part)\"")
+        }
+    }
+    return numbers
+}

@@ -1,0 +1,154 @@
+import Checkpoints
+import Foundation
+import Hooks
+import MoEModel
+import Tensors
+import TestSupport
+import Testing
+
+/// Every case of Tests/Fixtures/parity (and, under `make parity`, of the folder in MOESCOPE_PARITY) against what
+/// `transformers` computed in float32.
+struct ParityTests {
+    /// Keeps everything it is shown.
+    final class Collector: HookObserver {
+        var floats: [String: [Float]] = [:]
+        var indices: [String: [Int32]] = [:]
+
+        func observe(_ point: HookPoint, _ value: borrowing HookValue) throws {
+            let key = point.description + (value.document.map { "#\($0)" } ?? "")
+            if value.dtype == .i32 {
+                indices[key] = value.withIndices { Array($0) }
+            } else {
+                floats[key] = value.withFloats { Array($0) }
+            }
+        }
+    }
+
+    /// Largest differences of one case.
+    struct Differences {
+        var router: Float = 0
+        var logprob: Float = 0
+        var pattern: Float = 0
+        var hooks: Float = 0
+        var choices = 0
+        var otherExperts = 0
+        var smallestMarginOfOther = Float.infinity
+    }
+
+    static let folder =
+        ProcessInfo.processInfo.environment["MOESCOPE_PARITY"].map { URL(filePath: $0) }
+        ?? Fixtures.folder.appending(path: "parity")
+
+    static let cases: [String] = {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        return names.filter {
+            FileManager.default.fileExists(atPath: folder.appending(path: "\($0)/expected.safetensors").path)
+        }.sorted()
+    }()
+
+    @Test func fixturesAreThere() { #expect(Self.cases.count >= 4) }
+
+    @Test(arguments: cases)
+    func equalsTransformers(name: String) throws {
+        let model = try Model(Checkpoint.open(Self.folder.appending(path: name)), precision: .exact)
+        let expected = try SafetensorsFile(Self.folder.appending(path: "\(name)/expected.safetensors"))
+        let documents = expected.tensors.filter { $0.name.hasSuffix(".tokens") }.count
+        let tokens = try (0..<documents).map { index in
+            try #require(expected["document.\(index).tokens"]).int64s.map(Int32.init)
+        }
+
+        var names = HookSite.allCases.filter { ![.pattern, .scores].contains($0) }.map(\.rawValue)
+        if tokens.allSatisfy({ $0.count <= 64 }) { names.append("attn.pattern") }
+        let plan = try HookPlan(observing: names, layerCount: model.config.layerCount)
+        let seen = Collector()
+        let result = try model.forward(TokenBatch(tokens), plan: plan, observer: seen)
+
+        var differences = Differences()
+        var start = 0
+        for (index, document) in tokens.enumerated() {
+            let rows = start..<start + document.count
+            start = rows.upperBound
+            let logprob = try #require(expected["document.\(index).logprob"]).floats
+            #expect(result.logprob[rows.lowerBound].isNaN)
+            for row in 1..<max(1, document.count) {
+                differences.logprob = max(
+                    differences.logprob, abs(result.logprob[rows.lowerBound + row] - logprob[row]))
+            }
+            for layer in 0..<model.config.layerCount {
+                try compareRouting(seen, expected, model.config, index, layer, rows, &differences)
+            }
+            try compareHooks(seen, expected, index, rows, of: start, &differences)
+        }
+        print(
+            "parity \(name): router logits \(differences.router) · log-probabilities \(differences.logprob) · "
+                + "patterns \(differences.pattern) · other hooks \(differences.hooks) · other experts "
+                + "\(differences.otherExperts) of \(differences.choices)")
+        #expect(differences.router < 2e-4)
+        #expect(differences.logprob < 1e-3)
+        #expect(differences.pattern < 1e-5)
+        #expect(differences.hooks < 1e-3)
+        #expect(differences.smallestMarginOfOther < 1e-3 || differences.otherExperts == 0)
+    }
+
+    private func compareRouting(
+        _ seen: Collector, _ expected: SafetensorsFile, _ config: ModelConfig, _ document: Int, _ layer: Int,
+        _ rows: Range<Int>, _ differences: inout Differences
+    ) throws {
+        let (E, K) = (config.expertCount, config.expertsPerToken)
+        let router = try #require(expected["document.\(document).router.\(layer)"]).floats
+        let indices = try #require(expected["document.\(document).indices.\(layer)"]).int64s
+        let weights = try #require(expected["document.\(document).weights.\(layer)"]).floats
+        let ours = try #require(seen.floats["blocks.\(layer).router_logits"])
+        let ourIndices = try #require(seen.indices["blocks.\(layer).expert_indices"])
+        let ourWeights = try #require(seen.floats["blocks.\(layer).expert_weights"])
+        for row in rows {
+            let here = row - rows.lowerBound
+            for expert in 0..<E {
+                differences.router = max(differences.router, abs(ours[row * E + expert] - router[here * E + expert]))
+            }
+            differences.choices += 1
+            let theirs = (0..<K).map { Int32(indices[here * K + $0]) }
+            if (0..<K).map({ ourIndices[row * K + $0] }) == theirs {
+                for rank in 0..<K {
+                    differences.hooks = max(
+                        differences.hooks, abs(ourWeights[row * K + rank] - weights[here * K + rank]))
+                }
+            } else {
+                differences.otherExperts += 1
+                // The two logits nearest to each other among the chosen and the next: how close the call was.
+                let sorted = (0..<E).map { router[here * E + $0] }.sorted(by: >)
+                let margin = zip(sorted, sorted.dropFirst()).prefix(K).map { $0 - $1 }.min() ?? 0
+                #expect(margin < 1e-3, "layer \(layer), row \(here): other experts with a margin of \(margin)")
+                differences.smallestMarginOfOther = min(differences.smallestMarginOfOther, margin)
+            }
+        }
+    }
+
+    private func compareHooks(
+        _ seen: Collector, _ expected: SafetensorsFile, _ document: Int, _ rows: Range<Int>, of total: Int,
+        _ differences: inout Differences
+    ) throws {
+        let prefix = "document.\(document).hook."
+        for tensor in expected.tensors where tensor.name.hasPrefix(prefix) {
+            let ours = try #require(seen.floats[String(tensor.name.dropFirst(prefix.count))])
+            let theirs = tensor.floats
+            let width = theirs.count / rows.count
+            for place in theirs.indices {
+                differences.hooks = max(
+                    differences.hooks, abs(ours[rows.lowerBound * width + place] - theirs[place]))
+            }
+        }
+        let patterns = expected.tensors.filter { $0.name.hasPrefix("document.\(document).pattern.") }
+        for tensor in patterns {
+            let layer = try #require(Int(tensor.name.split(separator: ".").last ?? ""))
+            guard let ours = seen.floats["blocks.\(layer).attn.pattern#\(document)"] else { continue }
+            #expect(ours.count == tensor.count)
+            for (a, b) in zip(ours, tensor.floats) { differences.pattern = max(differences.pattern, abs(a - b)) }
+        }
+    }
+}
+
+extension Tensor {
+    fileprivate var floats: [Float] { Array(bytes.bindMemory(to: Float.self)) }
+    fileprivate var int64s: [Int64] { Array(bytes.bindMemory(to: Int64.self)) }
+}
