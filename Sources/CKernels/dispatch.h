@@ -9,6 +9,7 @@
 typedef struct {
     ck_isa isa;
 
+    void (*dequantize)(ck_type type, const void *blocks, int64_t count, float *out);
     void (*matmul_exact)(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                          int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
     void (*rmsnorm)(const float *x, int64_t x_stride, const float *weight, float eps, int64_t n, int64_t d, float *out,

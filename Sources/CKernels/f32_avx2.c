@@ -1,9 +1,9 @@
 // The f32 kernels for AVX2 with FMA.
 #if defined(__x86_64__)
 
-#include "blocks.h"
+#include <string.h>
+
 #include "dispatch.h"
-#include "half.h"
 
 #pragma clang diagnostic ignored "-Wpsabi"
 #pragma STDC FP_CONTRACT OFF
@@ -17,6 +17,7 @@
 #define CK_ATTENTION_VECTORS 2
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#include "levels.h"
 #include "kernels_f32.inc"
 #pragma clang attribute pop
 

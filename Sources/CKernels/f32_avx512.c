@@ -1,9 +1,9 @@
 // The f32 kernels for AVX-512.
 #if defined(__x86_64__)
 
-#include "blocks.h"
+#include <string.h>
+
 #include "dispatch.h"
-#include "half.h"
 
 #pragma STDC FP_CONTRACT OFF
 
@@ -17,6 +17,7 @@
 
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,f16c"))), \
                              apply_to = function)
+#include "levels.h"
 #include "kernels_f32.inc"
 #pragma clang attribute pop
 

@@ -1,7 +1,8 @@
 // The f32 kernels for any processor: the scalar row of x86-64 (where the compiler uses SSE2) and the NEON row of arm64.
-#include "blocks.h"
+#include <string.h>
+
 #include "dispatch.h"
-#include "half.h"
+#include "levels.h"
 
 // Vectors wider than the processor's registers never cross a call here: everything is inlined.
 #pragma clang diagnostic ignored "-Wpsabi"
