@@ -3,6 +3,12 @@
 
 #include "CKernels.h"
 
+typedef void (*ck_matmul_function)(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                                   int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride,
+                                   void *scratch);
+typedef void (*ck_pack_function)(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
+                                 int64_t row_begin, int64_t row_end, void *packed);
+
 // One row of function pointers per instruction set; every public function that has a fast form calls through the row
 // in use. The f32 rows are one template (`f32_*.inc`) compiled three times, with 16 lanes in each: where the processor
 // has a fused multiply-add, all of them give the same bits.
@@ -10,8 +16,7 @@ typedef struct {
     ck_isa isa;
 
     void (*dequantize)(ck_type type, const void *blocks, int64_t count, float *out);
-    void (*matmul_exact)(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                         int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+    ck_matmul_function matmul_exact;
     void (*rmsnorm)(const float *x, int64_t x_stride, const float *weight, float eps, int64_t n, int64_t d, float *out,
                     int64_t out_stride);
     void (*softmax_rows)(float *x, int64_t x_stride, int64_t n, int64_t d);
@@ -31,12 +36,29 @@ typedef struct {
                              int64_t keys, float *scores, int64_t scores_stride, void *scratch);
     void (*attention_apply)(const ck_attention *attention, int64_t head, int64_t row_begin, int64_t row_end,
                             int64_t keys, const float *pattern, int64_t pattern_stride, void *scratch);
+
+    // CK_FAST, where the processor has dot products of 16-bit and 8-bit numbers; otherwise NULL, and CK_EXACT does it.
+    ck_pack_function pack_bf16, pack_int8;
+    ck_matmul_function matmul_bf16, matmul_int8;
+    size_t (*scratch_bf16)(void);
+    size_t (*scratch_int8)(void);
 } ck_kernels;
 
 extern const ck_kernels ck_kernels_portable;
 #if defined(__x86_64__)
 extern const ck_kernels ck_kernels_avx2;
 extern const ck_kernels ck_kernels_avx512;
+
+void ck_pack_bf16_avx512(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
+                         int64_t row_begin, int64_t row_end, void *packed);
+void ck_pack_int8_avx512(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
+                         int64_t row_begin, int64_t row_end, void *packed);
+void ck_matmul_bf16_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                           int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+void ck_matmul_int8_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                           int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+size_t ck_bf16_scratch_avx512(void);
+size_t ck_int8_scratch_avx512(void);
 #endif
 
 // The row in use.

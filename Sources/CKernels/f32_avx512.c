@@ -21,6 +21,15 @@
 #include "kernels_f32.inc"
 #pragma clang attribute pop
 
-const ck_kernels ck_kernels_avx512 = {.isa = CK_AVX512, CK_F32_ROW};
+const ck_kernels ck_kernels_avx512 = {
+    .isa = CK_AVX512,
+    CK_F32_ROW,
+    .pack_bf16 = ck_pack_bf16_avx512,
+    .pack_int8 = ck_pack_int8_avx512,
+    .matmul_bf16 = ck_matmul_bf16_avx512,
+    .matmul_int8 = ck_matmul_int8_avx512,
+    .scratch_bf16 = ck_bf16_scratch_avx512,
+    .scratch_int8 = ck_int8_scratch_avx512,
+};
 
 #endif

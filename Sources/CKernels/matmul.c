@@ -3,6 +3,7 @@
 
 #include "blocks.h"
 #include "dispatch.h"
+#include "int8.h"
 
 // Activations of CK_EXACT: groups of four rows, [group][k/16][4][16] f32, zeros past the ends.
 static size_t exact_activation_bytes(int64_t n, int64_t k) {
@@ -27,30 +28,57 @@ static void pack_exact(const float *x, int64_t x_stride, const int32_t *rows, in
     }
 }
 
+static void pack_exact_rows(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
+                            int64_t row_begin, int64_t row_end, void *packed) {
+    pack_exact(x, x_stride, rows, n, k, row_begin, row_end, packed);
+}
+
+// Which of the three products computes a type in a mode, with the instruction set in use.
+typedef enum { EXACT, BF16, INT8 } product;
+
+static product product_of(ck_type type, ck_mode mode) {
+    const ck_kernels *kernels = ck_kernels_current();
+    if (mode == CK_EXACT) { return EXACT; }
+    if (ck_is_plain(type)) { return kernels->matmul_bf16 ? BF16 : EXACT; }
+    return kernels->matmul_int8 ? INT8 : EXACT;
+}
+
 size_t ck_activation_bytes(ck_type type, ck_mode mode, int64_t n, int64_t k) {
-    (void)type;
-    (void)mode;
-    return exact_activation_bytes(n, k);
+    size_t rows = (size_t)((n + 3) / 4 * 4);
+    switch (product_of(type, mode)) {
+        case BF16: return rows * (size_t)((k + 31) / 32 * 32) * sizeof(uint16_t);
+        case INT8: return rows / CK_INT8_ROWS * (size_t)ck_int8_blocks(k) * sizeof(ck_int8_block);
+        case EXACT: return exact_activation_bytes(n, k);
+    }
+    return 0;
 }
 
 void ck_pack_activations(ck_type type, ck_mode mode, const float *x, int64_t x_stride, const int32_t *rows, int64_t n,
                          int64_t k, int64_t row_begin, int64_t row_end, void *packed) {
-    (void)type;
-    (void)mode;
-    pack_exact(x, x_stride, rows, n, k, row_begin, row_end, packed);
+    const ck_kernels *kernels = ck_kernels_current();
+    product kind = product_of(type, mode);
+    ck_pack_function pack = kind == BF16 ? kernels->pack_bf16 : kind == INT8 ? kernels->pack_int8 : pack_exact_rows;
+    pack(x, x_stride, rows, n, k, row_begin, row_end, packed);
 }
 
 size_t ck_matmul_scratch_bytes(ck_type type, ck_mode mode, int64_t n, int64_t k) {
-    (void)type;
-    (void)mode;
     (void)n;
     (void)k;
+    const ck_kernels *kernels = ck_kernels_current();
+    switch (product_of(type, mode)) {
+        case BF16: return kernels->scratch_bf16();
+        case INT8: return kernels->scratch_int8();
+        case EXACT: break;
+    }
     return (60 + 1) * 1024 * sizeof(float);
 }
 
 void ck_matmul(ck_type type, ck_mode mode, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
-    (void)mode;
     if (n <= 0 || m_begin >= m_end) { return; }
-    ck_kernels_current()->matmul_exact(type, weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride, scratch);
+    const ck_kernels *kernels = ck_kernels_current();
+    product kind = k == 0 ? EXACT : product_of(type, mode);
+    ck_matmul_function matmul
+        = kind == BF16 ? kernels->matmul_bf16 : kind == INT8 ? kernels->matmul_int8 : kernels->matmul_exact;
+    matmul(type, weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride, scratch);
 }

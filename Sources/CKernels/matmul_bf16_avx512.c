@@ -1,0 +1,225 @@
+// Matrix product of bf16 (or f32 and f16 rounded to bf16) weights with bf16 activations, on the bf16 dot product.
+//
+// As the f32 product (matmul_exact.inc), with thirty-two inputs to a vector: a tile of 6 weight rows by 4 activation
+// rows is summed in registers over up to CHUNK_K inputs and its lanes are added in one fixed order; weights are copied to
+// panels [k/32][6][32] once for many rows, or read where they are when there are few.
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "dispatch.h"
+
+#pragma STDC FP_CONTRACT OFF
+
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma,f16c"))), \
+                             apply_to = function)
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+enum { PANEL_ROWS = 6, ACTIVATION_ROWS = 4, CHUNK_K = 2048, PANEL_GROUPS = 10 };
+
+INLINE __m512bh load_weights(const ck_type type, const uint8_t *row, int64_t at) {
+    if (type == CK_BF16) { return (__m512bh)_mm512_loadu_si512(row + 2 * at); }
+    __m512 low, high;
+    if (type == CK_F32) {
+        low = _mm512_loadu_ps(row + 4 * at);
+        high = _mm512_loadu_ps(row + 4 * at + 64);
+    } else {
+        low = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(row + 2 * at)));
+        high = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(row + 2 * at + 32)));
+    }
+    return _mm512_cvtne2ps_pbh(high, low);
+}
+
+INLINE __m512bh load_weights_part(const ck_type type, const uint8_t *row, int64_t at, int64_t count) {
+    uint8_t lanes[128] = {0};
+    size_t size = type == CK_F32 ? 4 : 2;
+    memcpy(lanes, row + size * (size_t)at, size * (size_t)count);
+    return load_weights(type, lanes, 0);
+}
+
+// sums[i][j] → y[j][i], added unless `first`.
+INLINE void finish(__m512 sums[PANEL_ROWS][ACTIVATION_ROWS], int64_t m_count, int64_t n_count, bool first, float *y,
+                   int64_t y_stride) {
+    __m512 quads[8];
+    UNROLL for (int i = 0; i < PANEL_ROWS; i++) {
+        __m512 *s = sums[i];
+        __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(s[0], s[1], 0x44), _mm512_shuffle_f32x4(s[0], s[1], 0xee));
+        __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(s[2], s[3], 0x44), _mm512_shuffle_f32x4(s[2], s[3], 0xee));
+        quads[i] = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+    }
+    quads[6] = quads[4];
+    quads[7] = quads[5];
+    __m512 out[2];
+    UNROLL for (int i = 0; i < 2; i++) {
+        __m512 *q = quads + 4 * i;
+        __m512 ef = _mm512_add_ps(_mm512_unpacklo_ps(q[0], q[1]), _mm512_unpackhi_ps(q[0], q[1]));
+        __m512 gh = _mm512_add_ps(_mm512_unpacklo_ps(q[2], q[3]), _mm512_unpackhi_ps(q[2], q[3]));
+        out[i] = _mm512_add_ps(_mm512_shuffle_ps(ef, gh, 0x44), _mm512_shuffle_ps(ef, gh, 0xee));
+    }
+    _Alignas(64) float values[2][16];
+    _mm512_store_ps(values[0], out[0]);
+    _mm512_store_ps(values[1], out[1]);
+    __mmask8 mask = (__mmask8)((1u << m_count) - 1u);
+    for (int64_t j = 0; j < n_count; j++) {
+        float *target = y + j * y_stride;
+        __m256 row = _mm256_set_m128(_mm_load_ps(values[1] + 4 * j), _mm_load_ps(values[0] + 4 * j));
+        if (!first) { row = _mm256_add_ps(row, _mm256_maskz_loadu_ps(mask, target)); }
+        _mm256_mask_storeu_ps(target, mask, row);
+    }
+}
+
+INLINE void tile_packed(const uint16_t *weights, const uint16_t *x, int64_t steps, int64_t m_count, int64_t n_count,
+                        bool first, float *y, int64_t y_stride) {
+    __m512 acc[PANEL_ROWS][ACTIVATION_ROWS];
+    UNROLL for (int i = 0; i < PANEL_ROWS; i++) {
+        UNROLL for (int j = 0; j < ACTIVATION_ROWS; j++) { acc[i][j] = _mm512_setzero_ps(); }
+    }
+    for (int64_t s = 0; s < steps; s++, weights += 32 * PANEL_ROWS, x += 32 * ACTIVATION_ROWS) {
+        __m512bh xs[ACTIVATION_ROWS];
+        UNROLL for (int j = 0; j < ACTIVATION_ROWS; j++) { xs[j] = (__m512bh)_mm512_load_si512(x + 32 * j); }
+        UNROLL for (int i = 0; i < PANEL_ROWS; i++) {
+            __m512bh row = (__m512bh)_mm512_load_si512(weights + 32 * i);
+            UNROLL for (int j = 0; j < ACTIVATION_ROWS; j++) { acc[i][j] = _mm512_dpbf16_ps(acc[i][j], row, xs[j]); }
+        }
+    }
+    finish(acc, m_count, n_count, first, y, y_stride);
+}
+
+// Up to six rows of weights where they are, times `columns` activation rows.
+INLINE void tile_direct(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t m_count, int64_t k0,
+                        int64_t length, const uint16_t *x, const int columns, bool first, float *y, int64_t y_stride) {
+    const uint8_t *rows[PANEL_ROWS];
+    UNROLL for (int i = 0; i < PANEL_ROWS; i++) {
+        rows[i] = weights + row_bytes * (size_t)(i < m_count ? i : m_count - 1);
+    }
+    __m512 acc[PANEL_ROWS][ACTIVATION_ROWS];
+    UNROLL for (int i = 0; i < PANEL_ROWS; i++) {
+        UNROLL for (int j = 0; j < ACTIVATION_ROWS; j++) { acc[i][j] = _mm512_setzero_ps(); }
+    }
+    int64_t whole = length / 32, rest = length % 32;
+    for (int64_t s = 0; s < whole; s++, x += 32 * ACTIVATION_ROWS) {
+        UNROLL for (int i = 0; i < PANEL_ROWS; i++) {
+            __m512bh row = load_weights(type, rows[i], k0 + 32 * s);
+            UNROLL for (int j = 0; j < columns; j++) {
+                acc[i][j] = _mm512_dpbf16_ps(acc[i][j], row, (__m512bh)_mm512_load_si512(x + 32 * j));
+            }
+        }
+    }
+    if (rest > 0) {
+        UNROLL for (int i = 0; i < PANEL_ROWS; i++) {
+            __m512bh row = load_weights_part(type, rows[i], k0 + 32 * whole, rest);
+            UNROLL for (int j = 0; j < columns; j++) {
+                acc[i][j] = _mm512_dpbf16_ps(acc[i][j], row, (__m512bh)_mm512_load_si512(x + 32 * j));
+            }
+        }
+    }
+    finish(acc, m_count, columns, first, y, y_stride);
+}
+
+INLINE void few_rows(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t m_count, int64_t k0,
+                     int64_t length, const uint16_t *x, int64_t n, bool first, float *y, int64_t y_stride) {
+    switch (n) {
+        case 1: tile_direct(type, weights, row_bytes, m_count, k0, length, x, 1, first, y, y_stride); return;
+        case 2: tile_direct(type, weights, row_bytes, m_count, k0, length, x, 2, first, y, y_stride); return;
+        case 3: tile_direct(type, weights, row_bytes, m_count, k0, length, x, 3, first, y, y_stride); return;
+        default: tile_direct(type, weights, row_bytes, m_count, k0, length, x, 4, first, y, y_stride);
+    }
+}
+
+INLINE void pack_row(const ck_type type, const uint8_t *row, int64_t k0, int64_t length, uint16_t *panel) {
+    int64_t whole = length / 32, rest = length % 32;
+    for (int64_t s = 0; s < whole; s++) {
+        _mm512_store_si512(panel + 32 * PANEL_ROWS * s, (__m512i)load_weights(type, row, k0 + 32 * s));
+    }
+    if (rest > 0) {
+        _mm512_store_si512(panel + 32 * PANEL_ROWS * whole,
+                           (__m512i)load_weights_part(type, row, k0 + 32 * whole, rest));
+    }
+}
+
+INLINE void matmul(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                   int64_t k, const uint16_t *x, int64_t n, float *y, int64_t y_stride, uint16_t *panel) {
+    const int64_t padded_k = (k + 31) / 32 * 32;
+    if (n <= ACTIVATION_ROWS) {
+        for (int64_t m = m_begin; m < m_end; m += PANEL_ROWS) {
+            int64_t m_count = m_end - m < PANEL_ROWS ? m_end - m : PANEL_ROWS;
+            for (int64_t k0 = 0; k0 < k; k0 += CHUNK_K) {
+                int64_t length = k - k0 < CHUNK_K ? k - k0 : CHUNK_K;
+                few_rows(type, weights + row_bytes * (size_t)m, row_bytes, m_count, k0, length,
+                         x + k0 * ACTIVATION_ROWS, n, k0 == 0, y + m, y_stride);
+            }
+        }
+        return;
+    }
+    for (int64_t m0 = m_begin; m0 < m_end; m0 += PANEL_GROUPS * PANEL_ROWS) {
+        int64_t m_rows = m_end - m0 < PANEL_GROUPS * PANEL_ROWS ? m_end - m0 : PANEL_GROUPS * PANEL_ROWS;
+        int64_t groups = (m_rows + PANEL_ROWS - 1) / PANEL_ROWS;
+        for (int64_t k0 = 0; k0 < k; k0 += CHUNK_K) {
+            int64_t length = k - k0 < CHUNK_K ? k - k0 : CHUNK_K, steps = (length + 31) / 32;
+            for (int64_t i = 0; i < groups * PANEL_ROWS; i++) {
+                int64_t row = m0 + (i < m_rows ? i : m_rows - 1);
+                pack_row(type, weights + row_bytes * (size_t)row, k0, length,
+                         panel + i / PANEL_ROWS * PANEL_ROWS * CHUNK_K + i % PANEL_ROWS * 32);
+            }
+            for (int64_t i = 0; i < n; i += ACTIVATION_ROWS) {
+                int64_t n_count = n - i < ACTIVATION_ROWS ? n - i : ACTIVATION_ROWS;
+                for (int64_t g = 0; g < groups; g++) {
+                    int64_t m_count = m_rows - g * PANEL_ROWS < PANEL_ROWS ? m_rows - g * PANEL_ROWS : PANEL_ROWS;
+                    tile_packed(panel + g * PANEL_ROWS * CHUNK_K, x + i * padded_k + k0 * ACTIVATION_ROWS, steps,
+                                m_count, n_count, k0 == 0, y + i * y_stride + m0 + g * PANEL_ROWS, y_stride);
+                }
+            }
+        }
+    }
+}
+
+static void matmul_f32(const uint8_t *weights, size_t row_bytes, int64_t m_begin, int64_t m_end, int64_t k,
+                       const uint16_t *x, int64_t n, float *y, int64_t y_stride, uint16_t *panel) {
+    matmul(CK_F32, weights, row_bytes, m_begin, m_end, k, x, n, y, y_stride, panel);
+}
+
+static void matmul_f16(const uint8_t *weights, size_t row_bytes, int64_t m_begin, int64_t m_end, int64_t k,
+                       const uint16_t *x, int64_t n, float *y, int64_t y_stride, uint16_t *panel) {
+    matmul(CK_F16, weights, row_bytes, m_begin, m_end, k, x, n, y, y_stride, panel);
+}
+
+static void matmul_bf16(const uint8_t *weights, size_t row_bytes, int64_t m_begin, int64_t m_end, int64_t k,
+                        const uint16_t *x, int64_t n, float *y, int64_t y_stride, uint16_t *panel) {
+    matmul(CK_BF16, weights, row_bytes, m_begin, m_end, k, x, n, y, y_stride, panel);
+}
+
+size_t ck_bf16_scratch_avx512(void) { return sizeof(uint16_t) * PANEL_GROUPS * PANEL_ROWS * CHUNK_K; }
+
+void ck_matmul_bf16_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                           int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
+    switch (type) {
+        case CK_F32: matmul_f32(weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride, scratch); return;
+        case CK_F16: matmul_f16(weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride, scratch); return;
+        default: matmul_bf16(weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride, scratch);
+    }
+}
+
+// Groups of four rows, [group][k/32][4][32], zeros past the ends.
+void ck_pack_bf16_avx512(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
+                         int64_t row_begin, int64_t row_end, void *packed) {
+    const int64_t padded_k = (k + 31) / 32 * 32;
+    const int64_t end = row_end == n ? (n + ACTIVATION_ROWS - 1) / ACTIVATION_ROWS * ACTIVATION_ROWS : row_end;
+    for (int64_t i = row_begin; i < end; i++) {
+        uint16_t *target = (uint16_t *)packed + i / ACTIVATION_ROWS * ACTIVATION_ROWS * padded_k
+            + i % ACTIVATION_ROWS * 32;
+        const uint8_t *row = i < n ? (const uint8_t *)(x + (rows ? rows[i] : i) * x_stride) : NULL;
+        for (int64_t j = 0; j < padded_k; j += 32, target += 32 * ACTIVATION_ROWS) {
+            __m512bh values = (__m512bh)_mm512_setzero_si512();
+            if (row != NULL) {
+                values = j + 32 <= k ? load_weights(CK_F32, row, j) : load_weights_part(CK_F32, row, j, k - j);
+            }
+            _mm512_store_si512(target, (__m512i)values);
+        }
+    }
+}
+
+#pragma clang attribute pop
+#endif

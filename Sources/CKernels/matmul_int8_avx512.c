@@ -1,0 +1,334 @@
+// Matrix product of quantized weights with int8 blocks of activations, on the VNNI dot product (u8 · s8).
+//
+// Sixteen weight rows are the lanes of a vector. A panel of up to 48 rows is unpacked once into levels + 128 (so that
+// they are unsigned; the dot product starts at -128 · Σ x to undo it) and scales, in the order in which the tile reads
+// them, and multiplied with all activation rows. Each output is summed over the blocks of k one after the other in f32,
+// in the same order whatever the tile.
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "dispatch.h"
+#include "int8.h"
+
+#pragma STDC FP_CONTRACT OFF
+
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,fma,f16c"))), \
+                             apply_to = function)
+#include "levels.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+enum { LANES = 16, PANEL_VECTORS = 3, CHUNK_BLOCKS = 128, SUPER_BLOCKS = 8 };
+
+// Bytes of one block of k in a panel of `vectors` vectors: levels, then scales, then biases.
+INLINE int64_t panel_block_bytes(int64_t vectors, bool fine, bool bias) {
+    return vectors * 64 * (8 + (fine ? 2 : 1) * (bias ? 2 : 1));
+}
+
+INLINE void transpose16(__m512i r[16]) {
+    __m512i t[16];
+    UNROLL for (int i = 0; i < 8; i++) {
+        t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+        r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+        r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+        r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
+        t[4 + i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
+        t[8 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
+        t[12 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        r[i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0x88);
+        r[8 + i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0xdd);
+        r[4 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0x88);
+        r[12 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0xdd);
+    }
+}
+
+// Sixteen rows by up to eight blocks, taken apart.
+typedef struct {
+    _Alignas(64) int8_t levels[LANES][256];
+    _Alignas(64) float scales[LANES][16];
+    _Alignas(64) float biases[LANES][16];
+} super_rows;
+
+INLINE void load_super(const ck_type type, const uint8_t *row, int64_t blocks, int8_t *levels, float *scales,
+                       float *biases) {
+    if (ck_block_elements(type) == 256) {
+        ck_levels(type, row, levels, scales, biases);
+        return;
+    }
+    for (int64_t b = 0; b < blocks; b++) {
+        ck_levels(type, row + ck_block_bytes(type) * (size_t)b, levels + 32 * b, scales + 2 * b, biases + 2 * b);
+    }
+    if (blocks % 2 != 0) {
+        memset(levels + 32 * blocks, 0, 32);
+        memset(scales + 2 * blocks, 0, 2 * sizeof(float));
+        memset(biases + 2 * blocks, 0, 2 * sizeof(float));
+    }
+}
+
+// One vector (sixteen rows) of a panel: blocks [begin, begin + blocks) of k. Rows past the last repeat it.
+INLINE void fill_vector(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t rows, int64_t begin,
+                        int64_t blocks, int64_t vectors, int64_t vector, uint8_t *panel) {
+    const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);
+    const int64_t stride = panel_block_bytes(vectors, fine, bias);
+    super_rows s;
+    for (int64_t b = 0; b < blocks; b += SUPER_BLOCKS) {
+        int64_t count = blocks - b < SUPER_BLOCKS ? blocks - b : SUPER_BLOCKS;
+        size_t at = ck_block_bytes(type) * (size_t)((begin + b) * 32 / ck_block_elements(type));
+        for (int64_t r = 0; r < LANES; r++) {
+            const uint8_t *row = weights + row_bytes * (size_t)(r < rows ? r : rows - 1) + at;
+            load_super(type, row, count, s.levels[r], s.scales[r], s.biases[r]);
+        }
+        for (int64_t pair = 0; pair < (count + 1) / 2; pair++) {
+            __m512i r[16];
+            UNROLL for (int i = 0; i < 16; i++) {
+                r[i] = _mm512_xor_si512(_mm512_load_si512(s.levels[i] + 64 * pair), _mm512_set1_epi8((char)0x80));
+            }
+            transpose16(r);
+            uint8_t *out = panel + (b + 2 * pair) * stride + 64 * vector;
+            UNROLL for (int i = 0; i < 8; i++) {
+                _mm512_store_si512(out + 64 * vectors * i, r[i]);
+                _mm512_store_si512(out + stride + 64 * vectors * i, r[8 + i]);
+            }
+        }
+        __m512i scales[16], biases[16];
+        UNROLL for (int i = 0; i < 16; i++) { scales[i] = _mm512_load_si512(s.scales[i]); }
+        transpose16(scales);
+        if (bias) {
+            UNROLL for (int i = 0; i < 16; i++) { biases[i] = _mm512_load_si512(s.biases[i]); }
+            transpose16(biases);
+        }
+        for (int64_t i = 0; i < (count + 1) / 2 * 2; i++) {
+            uint8_t *out = panel + (b + i) * stride + 64 * vectors * 8 + 64 * vector;
+            _mm512_store_si512(out, scales[2 * i]);
+            if (fine) {
+                _mm512_store_si512(out + 64 * vectors, scales[2 * i + 1]);
+            }
+            if (bias) {
+                uint8_t *place = out + 64 * vectors * (fine ? 2 : 1);
+                _mm512_store_si512(place, biases[2 * i]);
+                if (fine) { _mm512_store_si512(place + 64 * vectors, biases[2 * i + 1]); }
+            }
+        }
+    }
+}
+
+#define FILL(name, type)                                                                                            \
+    static void name(const uint8_t *weights, size_t row_bytes, int64_t rows, int64_t begin, int64_t blocks,         \
+                     int64_t vectors, int64_t vector, uint8_t *panel) {                                             \
+        fill_vector(type, weights, row_bytes, rows, begin, blocks, vectors, vector, panel);                         \
+    }
+
+FILL(fill_q4_0, CK_Q4_0)
+FILL(fill_q4_1, CK_Q4_1)
+FILL(fill_q5_0, CK_Q5_0)
+FILL(fill_q5_1, CK_Q5_1)
+FILL(fill_q8_0, CK_Q8_0)
+FILL(fill_q2_k, CK_Q2_K)
+FILL(fill_q3_k, CK_Q3_K)
+FILL(fill_q4_k, CK_Q4_K)
+FILL(fill_q5_k, CK_Q5_K)
+FILL(fill_q6_k, CK_Q6_K)
+FILL(fill_iq4_nl, CK_IQ4_NL)
+FILL(fill_iq4_xs, CK_IQ4_XS)
+
+typedef void (*fill_function)(const uint8_t *weights, size_t row_bytes, int64_t rows, int64_t begin, int64_t blocks,
+                              int64_t vectors, int64_t vector, uint8_t *panel);
+
+static fill_function fill_of(ck_type type) {
+    switch (type) {
+        case CK_Q4_0: return fill_q4_0;
+        case CK_Q4_1: return fill_q4_1;
+        case CK_Q5_0: return fill_q5_0;
+        case CK_Q5_1: return fill_q5_1;
+        case CK_Q8_0: return fill_q8_0;
+        case CK_Q2_K: return fill_q2_k;
+        case CK_Q3_K: return fill_q3_k;
+        case CK_Q4_K: return fill_q4_k;
+        case CK_Q5_K: return fill_q5_k;
+        case CK_Q6_K: return fill_q6_k;
+        case CK_IQ4_NL: return fill_iq4_nl;
+        default: return fill_iq4_xs;
+    }
+}
+
+INLINE __m512i broadcast4(const int8_t *p) {
+    int32_t bits;
+    memcpy(&bits, p, 4);
+    return _mm512_set1_epi32(bits);
+}
+
+// `vectors` × 16 weight rows by `rows` activation rows, `blocks` blocks of k; y is continued unless `first`.
+INLINE void tile(const int vectors, const int rows, const bool fine, const bool bias, const uint8_t *restrict panel,
+                 const ck_int8_block *restrict x, int64_t blocks, bool first, __mmask16 last_mask, int64_t n_count,
+                 float *restrict y, int64_t y_stride) {
+    __m512 acc[PANEL_VECTORS][CK_INT8_ROWS];
+    UNROLL for (int v = 0; v < vectors; v++) {
+        __mmask16 mask = v == vectors - 1 ? last_mask : (__mmask16)0xffff;
+        UNROLL for (int i = 0; i < rows; i++) {
+            acc[v][i] = first || i >= n_count ? _mm512_setzero_ps()
+                                              : _mm512_maskz_loadu_ps(mask, y + i * y_stride + LANES * v);
+        }
+    }
+    const int parts = fine ? 2 : 1, steps = fine ? 4 : 8;
+    for (int64_t b = 0; b < blocks; b++, x++, panel += panel_block_bytes(vectors, fine, bias)) {
+        const float *scales = (const float *)(panel + 64 * vectors * 8);
+        const float *biases = scales + LANES * vectors * parts;
+        UNROLL for (int h = 0; h < parts; h++) {
+            const int sums = fine ? h : 2;
+            __m512i dot[PANEL_VECTORS][CK_INT8_ROWS];
+            UNROLL for (int i = 0; i < rows; i++) {
+                __m512i start = _mm512_set1_epi32(x->start[sums][i]);
+                UNROLL for (int v = 0; v < vectors; v++) { dot[v][i] = start; }
+            }
+            UNROLL for (int s = h * steps; s < (h + 1) * steps; s++) {
+                __m512i w[PANEL_VECTORS];
+                UNROLL for (int v = 0; v < vectors; v++) {
+                    w[v] = _mm512_load_si512(panel + 64 * (vectors * s + v));
+                }
+                UNROLL for (int i = 0; i < rows; i++) {
+                    __m512i inputs = broadcast4(x->levels[s][i]);
+                    UNROLL for (int v = 0; v < vectors; v++) {
+                        dot[v][i] = _mm512_dpbusd_epi32(dot[v][i], w[v], inputs);
+                    }
+                }
+            }
+            UNROLL for (int v = 0; v < vectors; v++) {
+                __m512 scale = _mm512_load_ps(scales + LANES * (vectors * h + v));
+                UNROLL for (int i = 0; i < rows; i++) {
+                    __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x->scale[i]));
+                    acc[v][i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[v][i]), both, acc[v][i]);
+                }
+                if (bias) {
+                    __m512 add = _mm512_load_ps(biases + LANES * (vectors * h + v));
+                    UNROLL for (int i = 0; i < rows; i++) {
+                        acc[v][i] = _mm512_fmadd_ps(add, _mm512_set1_ps(x->sum[sums][i]), acc[v][i]);
+                    }
+                }
+            }
+        }
+    }
+    UNROLL for (int v = 0; v < vectors; v++) {
+        __mmask16 mask = v == vectors - 1 ? last_mask : (__mmask16)0xffff;
+        UNROLL for (int i = 0; i < rows; i++) {
+            if (i < n_count) { _mm512_mask_storeu_ps(y + i * y_stride + LANES * v, mask, acc[v][i]); }
+        }
+    }
+}
+
+// All activation rows times one filled panel.
+INLINE void multiply_panel(const int vectors, const bool fine, const bool bias, const uint8_t *panel,
+                           const ck_int8_block *x, int64_t x_blocks, int64_t blocks, bool first, __mmask16 last_mask,
+                           int64_t n, float *y, int64_t y_stride) {
+    int64_t i = 0;
+    for (; i + 1 < n; i += CK_INT8_ROWS) {
+        int64_t n_count = n - i < CK_INT8_ROWS ? n - i : CK_INT8_ROWS;
+        tile(vectors, CK_INT8_ROWS, fine, bias, panel, x + i / CK_INT8_ROWS * x_blocks, blocks, first, last_mask,
+             n_count, y + i * y_stride, y_stride);
+    }
+    if (i < n) {
+        tile(vectors, 1, fine, bias, panel, x + i / CK_INT8_ROWS * x_blocks, blocks, first, last_mask, 1,
+             y + i * y_stride, y_stride);
+    }
+}
+
+#define MULTIPLY(name, fine, bias)                                                                                  \
+    static void name(int64_t vectors, const uint8_t *panel, const ck_int8_block *x, int64_t x_blocks,               \
+                     int64_t blocks, bool first, __mmask16 last_mask, int64_t n, float *y, int64_t y_stride) {      \
+        switch (vectors) {                                                                                          \
+            case 1:                                                                                                 \
+                multiply_panel(1, fine, bias, panel, x, x_blocks, blocks, first, last_mask, n, y, y_stride);        \
+                return;                                                                                             \
+            case 2:                                                                                                 \
+                multiply_panel(2, fine, bias, panel, x, x_blocks, blocks, first, last_mask, n, y, y_stride);        \
+                return;                                                                                             \
+            default:                                                                                                \
+                multiply_panel(3, fine, bias, panel, x, x_blocks, blocks, first, last_mask, n, y, y_stride);        \
+        }                                                                                                           \
+    }
+
+MULTIPLY(multiply_coarse, false, false)
+MULTIPLY(multiply_coarse_bias, false, true)
+MULTIPLY(multiply_fine, true, false)
+MULTIPLY(multiply_fine_bias, true, true)
+
+size_t ck_int8_scratch_avx512(void) {
+    return (size_t)(panel_block_bytes(PANEL_VECTORS, true, true) * CHUNK_BLOCKS);
+}
+
+void ck_matmul_int8_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                           int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
+    const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);
+    const int64_t all_blocks = k / 32, x_blocks = ck_int8_blocks(k);
+    const ck_int8_block *x = packed;
+    const fill_function fill = fill_of(type);
+    for (int64_t m0 = m_begin; m0 < m_end; m0 += PANEL_VECTORS * LANES) {
+        int64_t rows = m_end - m0 < PANEL_VECTORS * LANES ? m_end - m0 : PANEL_VECTORS * LANES;
+        int64_t vectors = (rows + LANES - 1) / LANES;
+        __mmask16 last_mask = (__mmask16)((1u << (rows - (vectors - 1) * LANES)) - 1u);
+        for (int64_t b0 = 0; b0 < all_blocks; b0 += CHUNK_BLOCKS) {
+            int64_t blocks = all_blocks - b0 < CHUNK_BLOCKS ? all_blocks - b0 : CHUNK_BLOCKS;
+            for (int64_t v = 0; v < vectors; v++) {
+                int64_t first_row = m0 + LANES * v;
+                fill((const uint8_t *)weights + row_bytes * (size_t)first_row, row_bytes,
+                     m_end - first_row < LANES ? m_end - first_row : LANES, b0, blocks, vectors, v, scratch);
+            }
+            if (fine && bias) {
+                multiply_fine_bias(vectors, scratch, x + b0, x_blocks, blocks, b0 == 0, last_mask, n, y + m0, y_stride);
+            } else if (fine) {
+                multiply_fine(vectors, scratch, x + b0, x_blocks, blocks, b0 == 0, last_mask, n, y + m0, y_stride);
+            } else if (bias) {
+                multiply_coarse_bias(vectors, scratch, x + b0, x_blocks, blocks, b0 == 0, last_mask, n, y + m0,
+                                     y_stride);
+            } else {
+                multiply_coarse(vectors, scratch, x + b0, x_blocks, blocks, b0 == 0, last_mask, n, y + m0, y_stride);
+            }
+        }
+    }
+}
+
+// One block of one row: scale = max |x| / 127, levels rounded to nearest.
+INLINE void quantize_block(const float *x, int row, ck_int8_block *block) {
+    __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
+    float top = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
+    __m512 inverse = _mm512_set1_ps(top > 0 ? 127.0f / top : 0.0f);
+    __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)), high = _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse));
+    int32_t sums[3] = {_mm512_reduce_add_epi32(low), _mm512_reduce_add_epi32(high), 0};
+    sums[2] = sums[0] + sums[1];
+    _Alignas(16) int8_t levels[32];
+    _mm_store_si128((__m128i *)levels, _mm512_cvtepi32_epi8(low));
+    _mm_store_si128((__m128i *)(levels + 16), _mm512_cvtepi32_epi8(high));
+    for (int s = 0; s < 8; s++) { memcpy(block->levels[s][row], levels + 4 * s, 4); }
+    block->scale[row] = top / 127.0f;
+    for (int h = 0; h < 3; h++) {
+        block->start[h][row] = -128 * sums[h];
+        block->sum[h][row] = block->scale[row] * (float)sums[h];
+    }
+}
+
+void ck_pack_int8_avx512(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
+                         int64_t row_begin, int64_t row_end, void *packed) {
+    const int64_t blocks = ck_int8_blocks(k);
+    for (int64_t i = row_begin; i < row_end; i += CK_INT8_ROWS) {
+        ck_int8_block *group = (ck_int8_block *)packed + i / CK_INT8_ROWS * blocks;
+        if (row_end - i < CK_INT8_ROWS || k / 32 != blocks) { memset(group, 0, (size_t)blocks * sizeof *group); }
+        for (int64_t r = i; r < i + CK_INT8_ROWS && r < n; r++) {
+            const float *row = x + (rows ? rows[r] : r) * x_stride;
+            for (int64_t b = 0; b < k / 32; b++) { quantize_block(row + 32 * b, (int)(r - i), group + b); }
+        }
+    }
+}
+
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,124 @@
+import CKernels
+import Foundation
+import Testing
+
+extension KernelTests {
+    @Suite struct FastMatmul {
+        /// What bf16 makes of a value: rounded to nearest, ties to even.
+        static func bf16(_ value: Float) -> Float {
+            let bits = value.bitPattern
+            return Float(bitPattern: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) & 0xFFFF_0000)
+        }
+
+        /// What int8 blocks of 32 make of rows of activations.
+        static func int8Blocks(_ x: [Float]) -> [Float] {
+            stride(from: 0, to: x.count, by: 32).flatMap { begin in
+                let block = x[begin..<begin + 32]
+                let top = block.map(abs).max()!
+                let inverse = top > 0 ? 127 / top : 0
+                return block.map { ($0 * inverse).rounded(.toNearestOrEven) * (top / 127) }
+            }
+        }
+
+        /// The largest difference, and how large a sum of k products of these inputs is.
+        static func compare(_ y: [Float], weights: [Float], x: [Float], n: Int, m: Int, k: Int) -> (Double, Double) {
+            let exact = referenceMatmul(weights: weights, x: x, n: n, m: m, k: k)
+            let worst = zip(y, exact).map { abs(Double($0) - $1) }.max() ?? 0
+            let size = (x.map { Double($0 * $0) }.reduce(0, +) / Double(max(1, n))).squareRoot()
+            let weight = (weights.map { Double($0) * Double($0) }.max() ?? 0).squareRoot()
+            return (worst, size * weight)
+        }
+
+        @Test func plainTypes() {
+            KernelTests.withEachInstructionSet { isa in
+                let rounds = isa == CK_AVX512
+                var numbers = SeededNumbers(state: 31)
+                var shapes = (0...66).map { (5, 7, $0) } + (1...9).map { ($0, 13, 70) } + (1...14).map { (6, $0, 40) }
+                shapes += [(9, 61, 2048), (5, 7, 2049), (33, 121, 96), (3, 7, 4100)]
+                for type in [CK_F32, CK_F16, CK_BF16] {
+                    for (n, m, k) in shapes {
+                        let x = numbers.floats(n * k), w = numbers.floats(m * k)
+                        let bits = type == CK_F32 ? [] : halfBits(w, type)
+                        var wide = w
+                        if type != CK_F32 { ck_dequantize(type, bits, Int64(m * k), &wide) }
+                        let y =
+                            type == CK_F32
+                            ? matmul(type, CK_FAST, weights: w, rowBytes: 4 * k, x: x, xStride: k, n: n, m: m, k: k)
+                            : matmul(type, CK_FAST, weights: bits, rowBytes: 2 * k, x: x, xStride: k, n: n, m: m, k: k)
+                        let (worst, size) = Self.compare(
+                            y, weights: rounds ? wide.map(Self.bf16) : wide, x: rounds ? x.map(Self.bf16) : x, n: n,
+                            m: m, k: k)
+                        #expect(
+                            worst <= 2e-6 * size + 1e-12, "isa \(isa.rawValue) type \(type.rawValue) \(n) \(m) \(k)")
+                    }
+                }
+            }
+        }
+
+        /// A weight matrix [m, k] of blocks from the fixture, without its extreme scales.
+        static func quantizedWeights(_ name: String, m: Int, k: Int, seed: UInt64) throws -> [UInt8] {
+            let (data, bits) = try Dequantize.fixture(name)
+            let elements = bits.count <= 1152 ? 32 : 256
+            let blocks = bits.count / elements, size = data.count / blocks
+            var numbers = SeededNumbers(state: seed)
+            return (0..<m * k / elements).flatMap { _ in
+                let block = 9 + Int(numbers.next() % UInt64(blocks - 9))
+                return data[block * size..<(block + 1) * size]
+            }
+        }
+
+        @Test(arguments: Dequantize.types) func quantizedTypes(_ name: String, _ type: ck_type) throws {
+            let elements = ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"].contains(name) ? 256 : 32
+            var shapes = [(1, 1, 256), (5, 50, 256), (9, 33, 512), (3, 17, 4096 + 256), (6, 100, 768)]
+            if elements == 32 { shapes += (1...8).map { ($0, 19, 32 * $0) } }
+            for m in [1, 15, 16, 17, 31, 47, 48, 49] { shapes.append((2, m, 256)) }
+            try KernelTests.withEachInstructionSet { isa in
+                let rounds = isa == CK_AVX512
+                var numbers = SeededNumbers(state: 32)
+                for (n, m, k) in shapes {
+                    let weights = try Self.quantizedWeights(name, m: m, k: k, seed: UInt64(m + k))
+                    var wide = [Float](repeating: 0, count: m * k)
+                    ck_dequantize(type, weights, Int64(m * k), &wide)
+                    let x = numbers.floats(n * k), rowBytes = weights.count / m
+                    let y = matmul(
+                        type, CK_FAST, weights: weights, rowBytes: rowBytes, x: x, xStride: k, n: n, m: m, k: k)
+                    let (worst, size) = Self.compare(
+                        y, weights: wide, x: rounds ? Self.int8Blocks(x) : x, n: n, m: m, k: k)
+                    #expect(worst <= 2e-6 * size + 1e-12, "isa \(isa.rawValue) \(name) n \(n) m \(m) k \(k)")
+                    let exact = matmul(
+                        type, CK_EXACT, weights: weights, rowBytes: rowBytes, x: x, xStride: k, n: n, m: m, k: k)
+                    let (difference, exactSize) = Self.compare(exact, weights: wide, x: x, n: n, m: m, k: k)
+                    #expect(difference <= 2e-6 * exactSize + 1e-12, "exact, isa \(isa.rawValue) \(name) \(n) \(m) \(k)")
+                }
+            }
+        }
+
+        /// No bit depends on how many rows there are, where a row stands, or how m is split.
+        @Test(arguments: [("Q8_0", CK_Q8_0), ("Q4_K", CK_Q4_K), ("Q6_K", CK_Q6_K)]) func rowsAreIndependent(
+            _ name: String, _ type: ck_type
+        ) throws {
+            try KernelTests.withEachInstructionSet { isa in
+                var numbers = SeededNumbers(state: 33)
+                let (n, m, k) = (11, 77, 4608)
+                let x = numbers.floats(n * k)
+                let weights = try Self.quantizedWeights(name, m: m, k: k, seed: 5)
+                for mode in [CK_EXACT, CK_FAST] {
+                    let run = { (rows: [Int32]?, n: Int, splits: [Int]) in
+                        matmul(
+                            type, mode, weights: weights, rowBytes: weights.count / m, x: x, xStride: k, rows: rows,
+                            n: n,
+                            m: m, k: k, splits: splits)
+                    }
+                    let whole = run(nil, n, [])
+                    #expect(run(nil, n, [3, 20, 52]) == whole, "isa \(isa.rawValue)")
+                    for rows in [[4], [10, 0], [7, 3, 9], [1, 2, 3, 4, 5]] as [[Int32]] {
+                        let some = run(rows, rows.count, [])
+                        for (i, row) in rows.enumerated() {
+                            #expect(some[i * m..<(i + 1) * m] == whole[Int(row) * m..<(Int(row) + 1) * m])
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
