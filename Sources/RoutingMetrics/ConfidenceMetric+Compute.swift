@@ -1,0 +1,49 @@
+extension ConfidenceMetric {
+    /// - Throws: where the trace has no router logits.
+    public static func compute(_ input: MetricInput) throws(MetricError) -> ConfidenceMetric {
+        try input.needRouterLogits(definition.name)
+        let G = input.groups.count
+        let C = LayerCounts.confidenceColumns
+        let hasNextChoice = input.sample.expertsPerToken < input.sample.experts
+        var rows: [Row] = []
+        for layer in input.layers {
+            let table = input.table(columns: C, values: layer.confidence)
+            let bootstrap = Bootstrap(
+                table, settings: input.settings, stream: input.stream(definition.name, layer), width: 3 * (G + 1)
+            ) { sums, results in
+                for part in 0..<3 {
+                    var all = 0.0
+                    var allTokens = 0.0
+                    for g in 0..<G {
+                        let tokens = sums[g * C + C - 1]
+                        results[3 * (g + 1) + part] = tokens > 0 ? sums[g * C + part] / tokens : 0
+                        all += sums[g * C + part]
+                        allTokens += tokens
+                    }
+                    results[part] = allTokens > 0 ? all / allTokens : 0
+                }
+            }
+            for row in 0...G {
+                let isLarge = row == 0 || input.sample.groups[row - 1].isLargeEnough
+                rows.append(
+                    Row(
+                        layer: layer.layer, group: row == 0 ? allGroups : input.groups[row - 1],
+                        documents: row == 0 ? input.sample.documents : input.sample.groups[row - 1].documents,
+                        tokens: row == 0 ? input.sample.tokens : input.sample.groups[row - 1].tokens,
+                        entropy: isLarge ? bootstrap.estimate(3 * row) : nil,
+                        firstMargin: isLarge ? bootstrap.estimate(3 * row + 1) : nil,
+                        choiceMargin: isLarge && hasNextChoice ? bootstrap.estimate(3 * row + 2) : nil))
+            }
+        }
+        return ConfidenceMetric(sample: input.sample, rows: rows)
+    }
+}
+
+extension MetricInput {
+    func needRouterLogits(_ metric: String) throws(MetricError) {
+        guard trace.layout.routerLogits != nil else {
+            throw MetricError(
+                metric, "the trace \(trace.url.path) has no router logits", hint: "trace with --capture router_logits")
+        }
+    }
+}

@@ -1,0 +1,104 @@
+extension DomainShareMetric {
+    public static func compute(_ input: MetricInput) -> DomainShareMetric {
+        let E = input.sample.experts
+        let rows = GroupExpertShare.compute(input, metric: definition.name, columns: E, denominator: .assignments)
+        return DomainShareMetric(sample: input.sample, uniform: 1 / Double(E), rows: rows)
+    }
+}
+
+extension SpecializationMetric {
+    public static func compute(_ input: MetricInput) -> SpecializationMetric {
+        let E = input.sample.experts
+        // The tokens stand beside the experts as one more column.
+        let rows = GroupExpertShare.compute(input, metric: definition.name, columns: E + 1, denominator: .tokens)
+        return SpecializationMetric(
+            sample: input.sample, uniform: Double(input.sample.expertsPerToken) / Double(E), rows: rows)
+    }
+}
+
+extension GroupExpertShare {
+    enum Denominator {
+        case assignments
+        case tokens
+    }
+
+    /// Rows by layer, group, expert, with intervals, and p-values against all other groups.
+    static func compute(
+        _ input: MetricInput, metric: String, columns C: Int, denominator: Denominator
+    ) -> [GroupExpertShare] {
+        let E = input.sample.experts
+        let large = input.largeGroups
+        var rows: [GroupExpertShare] = []
+        for layer in input.layers {
+            let values =
+                denominator == .tokens ? Self.withTokens(layer.assignments, input.tokens, E) : layer.assignments
+            let table = input.table(columns: C, values: values)
+            let G = large.count
+            let kept = table.restricted(to: large)
+            let bootstrap = Bootstrap(
+                kept, settings: input.settings, stream: input.stream(metric, layer), width: G * E
+            ) { sums, results in
+                for g in 0..<G {
+                    let total = Self.total(sums, g, E, C)
+                    for e in 0..<E { results[g * E + e] = total > 0 ? sums[g * C + e] / total : 0 }
+                }
+            }
+            let differences: TableStatistic = { sums, results in
+                let totals = (0..<G).map { Self.total(sums, $0, E, C) }
+                let all = totals.reduce(0, +)
+                for e in 0..<E {
+                    var column = 0.0
+                    for g in 0..<G { column += sums[g * C + e] }
+                    for g in 0..<G {
+                        let rest = all - totals[g]
+                        let inside = totals[g] > 0 ? sums[g * C + e] / totals[g] : 0
+                        let outside = rest > 0 ? (column - sums[g * C + e]) / rest : 0
+                        results[g * E + e] = abs(inside - outside)
+                    }
+                }
+            }
+            let observed = Bootstrap.evaluate(kept.sums, width: G * E, differences)
+            let test =
+                G > 1
+                ? PermutationTest(
+                    kept, settings: input.settings, stream: input.stream(metric, layer), width: G * E, differences)
+                : nil
+            let sums = table.sums
+            for group in input.groups.indices {
+                let place = large.firstIndex(of: group)
+                for e in 0..<E {
+                    let index = place.map { $0 * E + e }
+                    rows.append(
+                        GroupExpertShare(
+                            layer: layer.layer, group: input.groups[group], expert: e,
+                            documents: input.sample.groups[group].documents, tokens: input.sample.groups[group].tokens,
+                            count: Int(sums[group * C + e]), share: index.map { bootstrap.estimate($0) },
+                            pValue: index.flatMap { index in test?.pValue(index, observed[index]) }))
+                }
+            }
+        }
+        let tested = rows.indices.filter { rows[$0].pValue != nil }
+        for (index, q) in zip(tested, benjaminiHochberg(tested.compactMap { rows[$0].pValue })) {
+            rows[index].qValue = q
+        }
+        return rows
+    }
+
+    /// The denominator of a group: its last column where it has one more than experts, else the sum of its assignments.
+    private static func total(_ sums: UnsafeBufferPointer<Double>, _ group: Int, _ E: Int, _ C: Int) -> Double {
+        if C > E { return sums[group * C + E] }
+        var total = 0.0
+        for e in 0..<E { total += sums[group * C + e] }
+        return total
+    }
+
+    private static func withTokens(_ assignments: [Double], _ tokens: [Int], _ E: Int) -> [Double] {
+        var values: [Double] = []
+        values.reserveCapacity(tokens.count * (E + 1))
+        for (document, count) in tokens.enumerated() {
+            values.append(contentsOf: assignments[document * E..<(document + 1) * E])
+            values.append(Double(count))
+        }
+        return values
+    }
+}

@@ -1,0 +1,87 @@
+import Foundation
+
+/// Information between rows and columns of a table of counts.
+struct TableInformation {
+    /// nats, as the counts are.
+    var plugIn = 0.0
+    /// nats, Miller–Madow corrected: less (rows − 1)(columns − 1)/(2N), rows and columns that are not empty.
+    var corrected = 0.0
+    /// nats
+    var rowEntropy = 0.0
+
+    init(_ counts: UnsafeBufferPointer<Double>, rows: Int, columns: Int) {
+        withUnsafeTemporaryAllocation(of: Double.self, capacity: rows + columns) { margins in
+            margins.initialize(repeating: 0)
+            var total = 0.0
+            var joint = 0.0
+            var filled = 0
+            for r in 0..<rows {
+                for c in 0..<columns {
+                    let count = counts[r * columns + c]
+                    guard count > 0 else { continue }
+                    margins[r] += count
+                    margins[rows + c] += count
+                    total += count
+                    joint += count * log(count)
+                    filled += 1
+                }
+            }
+            guard total > 0 else { return }
+            rowEntropy = RoutingMetrics.entropy(margins[0..<rows])
+            let columnEntropy = RoutingMetrics.entropy(margins[rows...])
+            plugIn = max(0, rowEntropy + columnEntropy - (log(total) - joint / total))
+            let usedRows = margins[0..<rows].reduce(0) { $0 + ($1 > 0 ? 1 : 0) }
+            let usedColumns = margins[rows...].reduce(0) { $0 + ($1 > 0 ? 1 : 0) }
+            // Miller–Madow on each entropy: H(r) + H(c) − H(r,c) gets (R − 1 + C − 1 − (filled − 1))/(2N).
+            corrected = plugIn + Double(usedRows + usedColumns - filled - 1) / (2 * total)
+        }
+    }
+}
+
+extension InformationMetric {
+    /// - Throws: where fewer than two groups have enough documents.
+    public static func compute(_ input: MetricInput) throws(MetricError) -> InformationMetric {
+        let groups = try input.groupsToCompare(definition.name)
+        let E = input.sample.experts
+        let G = groups.count
+        let bits = 1 / log(2.0)
+        let statistic: TableStatistic = { sums, results in
+            let information = TableInformation(sums, rows: G, columns: E)
+            results[0] = information.corrected * bits
+            results[1] = information.rowEntropy > 0 ? information.corrected / information.rowEntropy : 0
+            results[2] = information.plugIn * bits
+            results[3] = information.rowEntropy * bits
+        }
+        var layers: [Layer] = []
+        for layer in input.layers {
+            let table = input.table(columns: E, values: layer.assignments).restricted(to: groups)
+            let stream = input.stream(definition.name, layer)
+            let bootstrap = Bootstrap(
+                table, settings: input.settings, stream: stream, width: 4, interval: .accelerated, statistic)
+            let test = PermutationTest(table, settings: input.settings, stream: stream, width: 4, statistic)
+            layers.append(
+                Layer(
+                    layer: layer.layer, assignments: Int(table.values.reduce(0, +)), plugIn: bootstrap.values[2],
+                    information: bootstrap.estimate(0), groupEntropy: bootstrap.values[3],
+                    share: bootstrap.estimate(1), nullMean: test.mean(0), nullUpper: test.quantile(0, 0.95),
+                    pValue: test.pValue(0, bootstrap.values[0]), qValue: 1))
+        }
+        for (index, q) in benjaminiHochberg(layers.map(\.pValue)).enumerated() { layers[index].qValue = q }
+        return InformationMetric(sample: input.sample, layers: layers)
+    }
+}
+
+extension MetricInput {
+    /// Places of the groups that have enough documents, at least two.
+    func groupsToCompare(_ metric: String) throws(MetricError) -> [Int] {
+        let large = largeGroups
+        guard large.count > 1 else {
+            let found = sample.groups.map { "\($0.name): \($0.documents)" }.joined(separator: ", ")
+            throw MetricError(
+                metric,
+                "expected at least two groups of \(max(2, settings.minimumDocuments)) documents, found \(found)",
+                hint: "trace more documents, or lower the minimum")
+        }
+        return large
+    }
+}

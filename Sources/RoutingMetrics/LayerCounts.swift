@@ -1,0 +1,184 @@
+import Foundation
+import Traces
+
+/// What one streaming pass leaves of one layer: sums per document. D documents · E experts · K slots per token ·
+/// P = E(E−1)/2 pairs of experts · G groups.
+///
+/// One thread at a time adds to a layer; different layers are filled at once.
+final class LayerCounts: @unchecked Sendable {
+    /// The model's number of the layer, and its place among the captured ones.
+    let layer: Int
+    let layerIndex: Int
+    let experts: Int
+    let slots: Int
+
+    /// [D, E]: assignments.
+    private(set) var assignments: [Double]
+    /// [D, E]: tokens whose first choice it is.
+    private(set) var firsts: [Double]
+    /// [D, E]: sums of router probabilities; empty without router logits.
+    private(set) var probabilities: [Double]
+    /// [D, 3]: pairs of neighbouring tokens, those with equal first choice, those that share an expert.
+    private(set) var repetitions: [Double]
+    /// [D, 5]: sums of entropy (nats), of the margins 1–2 and K–(K+1) of the probabilities, of logsumexp², and tokens;
+    /// empty without router logits.
+    private(set) var confidence: [Double]
+    /// [D, P] or [G, P]: tokens that chose both experts of a pair.
+    private(set) var pairs: [Double]
+    /// Whether `pairs` is per document.
+    let hasPairsPerDocument: Bool
+    /// [G]: a sample of chosen sets, K experts each, evenly spread; for chance levels at K > 2.
+    private(set) var setSample: [[UInt16]]
+
+    static let confidenceColumns = 5
+    /// Sets of each group kept for chance levels.
+    static let sampledSets = 2000
+
+    init(
+        layer: Int, layerIndex: Int, layout: TraceLayout, documents: Int, groups: Int, pairsPerDocument: Bool
+    ) {
+        self.layer = layer
+        self.layerIndex = layerIndex
+        experts = layout.experts
+        slots = layout.expertsPerToken
+        hasPairsPerDocument = pairsPerDocument
+        let table = documents * layout.experts
+        assignments = Array(repeating: 0, count: table)
+        firsts = Array(repeating: 0, count: table)
+        let hasLogits = layout.routerLogits != nil
+        probabilities = Array(repeating: 0, count: hasLogits ? table : 0)
+        confidence = Array(repeating: 0, count: hasLogits ? documents * Self.confidenceColumns : 0)
+        repetitions = Array(repeating: 0, count: documents * 3)
+        let pairCount = layout.experts * (layout.experts - 1) / 2
+        pairs = Array(repeating: 0, count: (pairsPerDocument ? documents : groups) * pairCount)
+        setSample = Array(repeating: [], count: groups)
+    }
+
+    /// Place of the pair i < j among all P.
+    func pairIndex(_ i: Int, _ j: Int) -> Int { i * (2 * experts - i - 1) / 2 + (j - i - 1) }
+
+    /// Adds a shard's rows.
+    /// - Parameters:
+    ///   - groupOf: of every document of the trace.
+    ///   - sampleStride: of each group, one set in so many is kept.
+    func add(_ shard: MappedShard, skipping skipped: Int, groupOf: [Int], sampleStride: [Int]) {
+        var indices: [UInt16] = []
+        shard.readExpertIndices(layerIndex: layerIndex, into: &indices)
+        for document in shard.documents {
+            let rows = document.rows.dropFirst(skipped)
+            guard !rows.isEmpty else { continue }
+            let group = groupOf[document.index]
+            indices.withUnsafeBufferPointer { chosen in
+                count(chosen, rows: rows, document: document.index, group: group)
+                sample(chosen, rows: rows, group: group, stride: sampleStride[group])
+            }
+        }
+        guard shard.hasRouterLogits else { return }
+        var logits: [Float] = []
+        shard.readRouterLogits(layerIndex: layerIndex, into: &logits)
+        for document in shard.documents {
+            logits.withUnsafeBufferPointer {
+                addProbabilities($0, rows: document.rows.dropFirst(skipped), document: document.index)
+            }
+        }
+    }
+
+    private func count(_ chosen: UnsafeBufferPointer<UInt16>, rows: Range<Int>, document: Int, group: Int) {
+        let K = slots
+        let E = experts
+        let table = document * E
+        let pairTable = (hasPairsPerDocument ? document : group) * (E * (E - 1) / 2)
+        var equalFirst = 0
+        var sharing = 0
+        assignments.withUnsafeMutableBufferPointer { assignments in
+            pairs.withUnsafeMutableBufferPointer { pairs in
+                firsts.withUnsafeMutableBufferPointer { firsts in
+                    for row in rows {
+                        let start = row * K
+                        if Int(chosen[start]) < E { firsts[table + Int(chosen[start])] += 1 }
+                        for slot in 0..<K {
+                            let expert = Int(chosen[start + slot])
+                            guard expert < E else { continue }
+                            assignments[table + expert] += 1
+                            for later in slot + 1..<max(slot + 1, K) {
+                                let other = Int(chosen[start + later])
+                                guard other < E, other != expert else { continue }
+                                pairs[pairTable + pairIndex(min(expert, other), max(expert, other))] += 1
+                            }
+                        }
+                        guard row > rows.lowerBound else { continue }
+                        let before = start - K
+                        if chosen[start] == chosen[before], Int(chosen[start]) < E { equalFirst += 1 }
+                        var shares = false
+                        for slot in 0..<K where Int(chosen[start + slot]) < E {
+                            for earlier in 0..<K where chosen[before + earlier] == chosen[start + slot] {
+                                shares = true
+                            }
+                        }
+                        if shares { sharing += 1 }
+                    }
+                }
+            }
+        }
+        repetitions[document * 3] += Double(rows.count - 1)
+        repetitions[document * 3 + 1] += Double(equalFirst)
+        repetitions[document * 3 + 2] += Double(sharing)
+    }
+
+    private func sample(_ chosen: UnsafeBufferPointer<UInt16>, rows: Range<Int>, group: Int, stride: Int) {
+        guard slots > 2 else { return }
+        for row in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: stride) {
+            setSample[group].append(contentsOf: chosen[row * slots..<(row + 1) * slots])
+        }
+    }
+
+    private func addProbabilities(_ logits: UnsafeBufferPointer<Float>, rows: Range<Int>, document: Int) {
+        let E = experts
+        let K = slots
+        var sums = [Double](repeating: 0, count: Self.confidenceColumns)
+        probabilities.withUnsafeMutableBufferPointer { all in
+            let target = UnsafeMutableBufferPointer(rebasing: all[document * E..<(document + 1) * E])
+            withUnsafeTemporaryAllocation(of: Double.self, capacity: E) { p in
+                withUnsafeTemporaryAllocation(of: Double.self, capacity: K + 1) { top in
+                    for row in rows {
+                        let z = UnsafeBufferPointer(rebasing: logits[row * E..<(row + 1) * E])
+                        var largest = -Double.infinity
+                        for e in 0..<E { largest = max(largest, Double(z[e])) }
+                        var total = 0.0
+                        for e in 0..<E {
+                            let value = exp(Double(z[e]) - largest)
+                            p.initializeElement(at: e, to: value)
+                            total += value
+                        }
+                        // H = log Σ − Σ p·(z − max)
+                        var weighted = 0.0
+                        top.initialize(repeating: 0)
+                        for e in 0..<E {
+                            let share = p[e] / total
+                            if share > 0 { weighted += share * (Double(z[e]) - largest) }
+                            target[e] += share
+                            // The K+1 largest, by insertion.
+                            var place = K
+                            guard share > top[place] else { continue }
+                            while place > 0, share > top[place - 1] {
+                                top[place] = top[place - 1]
+                                place -= 1
+                            }
+                            top[place] = share
+                        }
+                        let logTotal = log(total)
+                        sums[0] += max(0, logTotal - weighted)
+                        sums[1] += E > 1 ? top[0] - top[1] : 0
+                        sums[2] += K < E ? top[K - 1] - top[K] : 0
+                        let logSumExp = logTotal + largest
+                        sums[3] += logSumExp * logSumExp
+                    }
+                }
+            }
+        }
+        sums[4] = Double(rows.count)
+        for column in 0..<Self.confidenceColumns {
+            confidence[document * Self.confidenceColumns + column] += sums[column]
+        }
+    }
+}

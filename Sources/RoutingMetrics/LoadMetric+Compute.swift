@@ -1,0 +1,62 @@
+import Foundation
+
+extension LoadMetric {
+    /// How unevenly counts are spread over experts.
+    struct Balance {
+        var coefficientOfVariation = 0.0
+        var gini = 0.0
+        var maxOverMean = 0.0
+        var balancedness = 0.0
+        var entropy = 0.0
+
+        /// - Parameter counts: per expert, in any order.
+        init(_ counts: [Double]) {
+            let E = Double(counts.count)
+            let total = counts.reduce(0, +)
+            guard total > 0 else { return }
+            let mean = total / E
+            var variance = 0.0
+            for count in counts { variance += (count - mean) * (count - mean) / E }
+            coefficientOfVariation = variance.squareRoot() / mean
+            let sorted = counts.sorted()
+            // Σ_i (2i − E − 1) x_i / (E Σ x), i from 1: the double sum of differences in one pass.
+            var weighted = 0.0
+            for (i, count) in sorted.enumerated() { weighted += (2 * Double(i + 1) - E - 1) * count }
+            gini = weighted / (E * total)
+            maxOverMean = (sorted.last ?? 0) / mean
+            balancedness = 1 / maxOverMean
+            entropy = counts.count > 1 ? RoutingMetrics.entropy(counts) / log(E) : 1
+        }
+    }
+
+    public static func compute(_ input: MetricInput) -> LoadMetric {
+        let E = input.sample.experts
+        let layers = input.layers.map { layer in
+            let table = input.table(columns: E, values: layer.assignments)
+            let G = table.groupCount
+            let bootstrap = Bootstrap(
+                table, settings: input.settings, stream: input.stream("load", layer), width: E + 5
+            ) { sums, results in
+                var counts = [Double](repeating: 0, count: E)
+                for group in 0..<G { for e in 0..<E { counts[e] += sums[group * E + e] } }
+                let total = counts.reduce(0, +)
+                for e in 0..<E { results[e] = total > 0 ? counts[e] / total : 0 }
+                let balance = Balance(counts)
+                results[E] = balance.coefficientOfVariation
+                results[E + 1] = balance.gini
+                results[E + 2] = balance.maxOverMean
+                results[E + 3] = balance.balancedness
+                results[E + 4] = balance.entropy
+            }
+            var counts = [Int](repeating: 0, count: E)
+            for (i, count) in layer.assignments.enumerated() { counts[i % E] += Int(count) }
+            return Layer(
+                layer: layer.layer, assignments: counts.reduce(0, +), coefficientOfVariation: bootstrap.estimate(E),
+                gini: bootstrap.estimate(E + 1), maxOverMean: bootstrap.estimate(E + 2),
+                balancedness: bootstrap.estimate(E + 3), entropy: bootstrap.estimate(E + 4),
+                deadExperts: (0..<E).filter { counts[$0] == 0 },
+                experts: (0..<E).map { Expert(expert: $0, count: counts[$0], share: bootstrap.estimate($0)) })
+        }
+        return LoadMetric(sample: input.sample, layers: layers)
+    }
+}

@@ -1,0 +1,123 @@
+import Foundation
+import Traces
+
+/// A trace counted once, and the settings: what every metric is computed from.
+///
+/// One pass over the shards leaves sums per document, layer and expert; memory is that of these tables and of one shard
+/// per thread, not of the trace.
+public struct MetricInput: Sendable {
+    public let trace: Trace
+    public let settings: MetricSettings
+    /// Names of the groups, sorted.
+    public let groups: [String]
+    /// Of every document of the trace, a place in `groups`.
+    public let groupOf: [Int]
+    public let sample: MetricSample
+    let layers: [LayerCounts]
+    /// Tokens counted of every document.
+    let tokens: [Int]
+
+    /// Counts on this many pairs of experts per document and layer at most; beyond, pairs are kept per group only.
+    static let pairBudget = 32_000_000
+
+    /// Counts a trace.
+    /// - Throws: a layer that was not captured, a trace that cannot be read or has no documents.
+    public init(_ trace: Trace, settings: MetricSettings = MetricSettings()) throws(MetricError) {
+        self.trace = trace
+        self.settings = settings
+        guard !trace.documents.isEmpty else {
+            throw MetricError("metrics", "\(trace.url.path): no document in the trace")
+        }
+        let layout = trace.layout
+        let wanted = settings.layers ?? layout.layers
+        var places: [Int] = []
+        for layer in wanted {
+            guard let place = layout.layers.firstIndex(of: layer) else {
+                throw MetricError(
+                    "metrics", "layer \(layer) is not in the trace; captured: \(layout.layers)", hint: "see --layers")
+            }
+            places.append(place)
+        }
+        let names = Self.groupNames(trace.documents, by: settings.grouping)
+        let groups = Set(names).sorted()
+        let placeOf = Dictionary(uniqueKeysWithValues: groups.enumerated().map { ($1, $0) })
+        let groupOf = names.map { placeOf[$0] ?? 0 }
+        let skipped = settings.skippedPositions
+        let tokens = trace.documents.map { max(0, $0.tokens - skipped) }
+        var groupTokens = [Int](repeating: 0, count: groups.count)
+        var groupDocuments = groupTokens
+        for (document, group) in groupOf.enumerated() where tokens[document] > 0 {
+            groupTokens[group] += tokens[document]
+            groupDocuments[group] += 1
+        }
+        let pairCells = layout.experts * (layout.experts - 1) / 2 * trace.documents.count * places.count
+        let layers = places.map {
+            LayerCounts(
+                layer: layout.layers[$0], layerIndex: $0, layout: layout, documents: trace.documents.count,
+                groups: groups.count, pairsPerDocument: pairCells <= Self.pairBudget)
+        }
+        let sampleStride = groupTokens.map { max(1, $0 / LayerCounts.sampledSets) }
+        do throws(TraceError) {
+            for index in 0..<trace.shardCount {
+                let shard = try trace.shard(index)
+                Parallel.forEach(layers.count, threads: settings.threads) { layer in
+                    layers[layer].add(shard, skipping: skipped, groupOf: groupOf, sampleStride: sampleStride)
+                }
+            }
+        } catch {
+            throw MetricError("metrics", error.description)
+        }
+        self.layers = layers
+        self.groups = groups
+        self.groupOf = groupOf
+        self.tokens = tokens
+        sample = MetricSample(
+            model: trace.manifest.model.name, documents: tokens.reduce(0) { $0 + ($1 > 0 ? 1 : 0) },
+            tokens: tokens.reduce(0, +), experts: layout.experts, expertsPerToken: layout.expertsPerToken,
+            groups: groups.indices.map {
+                .init(
+                    name: groups[$0], documents: groupDocuments[$0], tokens: groupTokens[$0],
+                    isLargeEnough: groupDocuments[$0] >= max(2, settings.minimumDocuments))
+            }, settings: settings)
+    }
+
+    /// Places of the groups that have enough documents.
+    var largeGroups: [Int] { groups.indices.filter { sample.groups[$0].isLargeEnough } }
+
+    /// A table of one layer by the settings' groups. Documents without a counted token are left out: resampling them
+    /// would resample nothing.
+    func table(columns: Int, values: [Double]) -> DocumentTable {
+        let kept = groupOf.indices.filter { tokens[$0] > 0 }
+        guard kept.count < groupOf.count else {
+            return DocumentTable(columns: columns, groupCount: groups.count, group: groupOf, values: values)
+        }
+        return DocumentTable(
+            columns: columns, groupCount: groups.count, group: kept.map { groupOf[$0] },
+            values: kept.flatMap { values[$0 * columns..<($0 + 1) * columns] })
+    }
+
+    /// Random streams of a metric and layer: metrics share none.
+    func stream(_ metric: some StringProtocol, _ layer: LayerCounts, _ part: Int = 0) -> UInt64 {
+        // FNV-1a; Swift's own hashing differs from run to run.
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in metric.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        return hash &+ UInt64(layer.layer) &* 1_000_003 &+ UInt64(part) &* 7_919
+    }
+
+    private static func groupNames(_ documents: [TraceDocument], by grouping: MetricSettings.Grouping) -> [String] {
+        switch grouping {
+        case .group: return documents.map(\.group)
+        case .length:
+            let sorted = documents.map(\.tokens).sorted()
+            let limits = [1, 2, 3].map { sorted[min(sorted.count - 1, sorted.count * $0 / 4)] }
+            return documents.map { document in
+                switch document.tokens {
+                case ..<limits[0]: "quarter 1: below \(limits[0]) tokens"
+                case ..<limits[1]: "quarter 2: \(limits[0]) to \(limits[1] - 1) tokens"
+                case ..<limits[2]: "quarter 3: \(limits[1]) to \(limits[2] - 1) tokens"
+                default: "quarter 4: \(limits[2]) tokens or more"
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import Foundation
+import RoutingMetrics
+import Testing
+import Traces
+
+@Suite struct InferenceTests {
+    @Test func plantedEffectIsFound() throws {
+        let input = try MetricInput(try Reference.trace(), settings: MetricSettings(bootstrap: 200, permutations: 999))
+        let layers = try InformationMetric.compute(input).layers
+        // Layer 0 routes by group, layer 1 does not.
+        #expect(layers[0].pValue == 0.001 && layers[0].information.value > 2 * layers[0].nullUpper)
+        #expect(layers[1].pValue > 0.01)
+        for layer in layers {
+            let lower = try #require(layer.information.lower)
+            let upper = try #require(layer.information.upper)
+            #expect(lower < upper)
+        }
+        let shares = DomainShareMetric.compute(input).rows
+        #expect(shares.filter { $0.layer == 0 && ($0.qValue ?? 1) < 0.05 }.count >= 9)
+        #expect(shares.filter { $0.layer == 1 && ($0.qValue ?? 1) < 0.05 }.isEmpty)
+        let pairs = try DivergenceMetric.compute(input).pairs
+        #expect(pairs.filter { $0.layer == 0 }.allSatisfy { $0.qValue < 0.01 })
+    }
+
+    @Test func threadsAndSeedsAreHonoured() throws {
+        let trace = try Reference.trace()
+        func json(threads: Int, seed: UInt64) throws -> Data {
+            var settings = MetricSettings(bootstrap: 40, permutations: 40, seed: seed)
+            settings.threads = threads
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = .sortedKeys
+            let input = try MetricInput(trace, settings: settings)
+            return try MetricCatalog.all.reduce(into: Data()) { $0 += try encoder.encode(try $1.compute(input)) }
+        }
+        #expect(try json(threads: 1, seed: 1) == json(threads: 3, seed: 1))
+        #expect(try json(threads: 1, seed: 1) != json(threads: 1, seed: 2))
+    }
+
+    @Test func smallGroupsSaySo() throws {
+        let trace = try Reference.trace()
+        let input = try MetricInput(
+            trace, settings: MetricSettings(bootstrap: 20, permutations: 20, minimumDocuments: 9))
+        #expect(throws: MetricError.self) { try InformationMetric.compute(input) }
+        let rows = DomainShareMetric.compute(input).rows
+        #expect(rows.allSatisfy { $0.share == nil && $0.pValue == nil })
+        #expect(DomainShareMetric.compute(input).tables[0].csv.contains("too few documents"))
+    }
+
+    @Test func tablesFitTheirColumns() throws {
+        let input = try MetricInput(try Reference.trace(), settings: MetricSettings(bootstrap: 20, permutations: 20))
+        for type in MetricCatalog.all {
+            let tables = try type.compute(input).tables
+            #expect(tables.first?.name == type.definition.name)
+            for table in tables {
+                #expect(!table.rows.isEmpty)
+                for row in table.rows {
+                    for (cell, column) in zip(row, table.columns) {
+                        switch (cell, column.kind) {
+                        case (.missing, _), (.integer, .integer), (.real, .real), (.text, .text): break
+                        default: Issue.record("\(table.name).\(column.name): \(cell) is no \(column.kind)")
+                        }
+                    }
+                }
+                #expect(Set(table.columns.map(\.name)).count == table.columns.count)
+            }
+        }
+    }
+
+    @Test func unknownLayersAndNamesAreNamed() throws {
+        let trace = try Reference.trace()
+        #expect { try MetricInput(trace, settings: MetricSettings(layers: [5])) } throws: {
+            "\($0)".contains("layer 5 is not in the trace")
+        }
+        #expect { try MetricCatalog.named("lode") } throws: { "\($0)".contains("domain-share") }
+    }
+}

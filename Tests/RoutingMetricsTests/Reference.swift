@@ -1,0 +1,50 @@
+import Foundation
+import TestSupport
+import Traces
+
+/// Tests/Fixtures/routing-trace: a synthetic trace and its metrics by numpy, scipy and scikit-learn.
+enum Reference {
+    static let folder = Fixtures.folder.appending(path: "routing-trace")
+
+    static func trace() throws -> Trace { try Trace(folder: folder) }
+
+    static func values() throws -> Values {
+        try JSONDecoder().decode(Values.self, from: Data(contentsOf: folder.appending(path: "reference.json")))
+    }
+
+    struct Values: Decodable {
+        let layers: [Layer]
+        let statistics: Statistics
+    }
+
+    struct Statistics: Decodable {
+        let p, q, normal_p, normal_z, quantile_of, quantiles: [Double]
+    }
+
+    struct Layer: Decodable {
+        struct Load: Decodable {
+            let counts: [Int]
+            let cv, gini, max_over_mean, entropy: Double
+        }
+        struct Information: Decodable {
+            let plug_in, corrected, group_entropy, share: Double
+        }
+        struct Repetition: Decodable {
+            let pairs: Int
+            let first, any, load_first, load_any: Double
+        }
+        let tokens: Int
+        let load: Load
+        let group_counts: [[Int]]
+        let group_tokens: [Int]
+        let information: Information
+        let divergence: [Double]
+        let repetition: [Repetition]
+        let coactivation: [[Int]]
+        let confidence: [[Double]]
+    }
+}
+
+func isClose(_ a: Double?, _ b: Double, _ tolerance: Double = 1e-9) -> Bool {
+    a.map { abs($0 - b) <= tolerance * max(1, abs(b)) } ?? false
+}

@@ -1,0 +1,128 @@
+import Foundation
+import TestSupport
+import Testing
+import Traces
+
+/// Damage of every kind is named: which file, which field.
+@Suite struct TraceVerifyTests {
+    private func damaged(_ damage: (URL) throws -> Void) throws -> [String] {
+        try withTemporaryFolder { folder in
+            let run = SmallRun()
+            let writer = try TraceWriter(creating: folder, manifest: run.manifest)
+            for number in 0..<3 { try writer.append(run.shard(number)) }
+            try writer.finish()
+            try damage(folder)
+            do {
+                return try Trace.verify(folder).map(\.description)
+            } catch {
+                return ["\(error)"]
+            }
+        }
+    }
+
+    private func edit(_ url: URL, _ change: (inout Data) -> Void) throws {
+        var data = try Data(contentsOf: url)
+        change(&data)
+        try data.write(to: url)
+    }
+
+    @Test func damageIsNamed() throws {
+        let shard = "shards/000001.safetensors"
+        let cases: [(expected: [String], damage: (URL) throws -> Void)] = [
+            (["000001.safetensors: tensor", "truncat"], { try edit($0.appending(path: shard)) { $0.removeLast(20) } }),
+            (
+                ["000001.safetensors: sha256"],
+                { try edit($0.appending(path: shard)) { $0[$0.count - 1] ^= 1 } }
+            ),
+            (
+                ["000001.safetensors", "No such file"],
+                { try FileManager.default.removeItem(at: $0.appending(path: shard)) }
+            ),
+            (
+                ["manifest.json: field version: expected 1, found 9"],
+                {
+                    try edit($0.appending(path: "manifest.json")) {
+                        $0 = Data(
+                            String(decoding: $0, as: UTF8.self).replacing("\"version\" : 1", with: "\"version\" : 9")
+                                .utf8)
+                    }
+                }
+            ),
+            (
+                ["manifest.json: field model.experts", "Int"],
+                {
+                    try edit($0.appending(path: "manifest.json")) {
+                        $0 = Data(
+                            String(decoding: $0, as: UTF8.self).replacing(
+                                "\"experts\" : 4", with: "\"experts\" : \"4\""
+                            ).utf8)
+                    }
+                }
+            ),
+            (
+                ["000000.safetensors: tensor router_logits: expected F32 [2, 8, 5]", "found F32 [2, 8, 4]"],
+                {
+                    try edit($0.appending(path: "manifest.json")) {
+                        $0 = Data(
+                            String(decoding: $0, as: UTF8.self).replacing("\"experts\" : 4", with: "\"experts\" : 5")
+                                .utf8)
+                    }
+                }
+            ),
+            (
+                ["documents.jsonl: expected 6 lines"],
+                {
+                    try edit($0.appending(path: "documents.jsonl")) {
+                        $0 = $0.split(separator: 10).dropLast().reduce(into: Data()) { $0 += $1 + [10] }
+                    }
+                }
+            ),
+            (
+                ["attention/000002.safetensors: sha256"],
+                { try edit($0.appending(path: "attention/000002.safetensors")) { $0[$0.count - 1] ^= 1 } }
+            ),
+            (
+                ["shards/stray.safetensors: the manifest does not list it"],
+                { try Data().write(to: $0.appending(path: "shards/stray.safetensors")) }
+            ),
+            (
+                ["manifest.json: not valid JSON"],
+                { try edit($0.appending(path: "manifest.json")) { $0.removeLast(30) } }
+            ),
+        ]
+        for (expected, damage) in cases {
+            let problems = try damaged(damage)
+            let text = problems.joined(separator: "\n")
+            for part in expected {
+                let isNamed = part == "truncat" ? text.contains("bytes of data") : text.contains(part)
+                #expect(isNamed, "\(part) not in: \(text)")
+            }
+        }
+        #expect(try damaged { _ in } == [])
+    }
+
+    @Test func impossibleValuesAreNamed() throws {
+        try withTemporaryFolder { folder in
+            let run = SmallRun()
+            let writer = try TraceWriter(creating: folder, manifest: run.manifest)
+            let shard = run.shard(0)
+            shard.expertIndices(layerIndex: 1)[3] = 9
+            try writer.append(shard)
+            let problems = try Trace.verify(folder).map(\.description)
+            #expect(
+                problems.count == 1
+                    && problems[0].contains("tensor expert_indices, layer 2, row 1: expected 0 to 3, found 9"))
+        }
+    }
+
+    @Test func noTraceIsSaid() throws {
+        #expect { try Trace(folder: URL(filePath: "/nonexistent/trace")) } throws: {
+            "\($0)".contains("/nonexistent/trace/manifest.json: no such file")
+        }
+    }
+
+    /// The fixture was written by Python's safetensors from the format's description.
+    @Test func aTraceWrittenByPythonIsSound() throws {
+        #expect(try Trace.verify(Fixtures.folder.appending(path: "routing-trace")) == [])
+    }
+}
