@@ -23,14 +23,15 @@ let package = Package(
         .target(name: "CKernels", cSettings: strictC),
         .target(name: "Tensors", dependencies: ["CKernels"], swiftSettings: strict),
         .target(name: "JSONText", swiftSettings: strict),
+        .target(name: "GGUFFormat", swiftSettings: strict),
         .target(
             name: "Checkpoints",
-            dependencies: ["JSONText", "Tensors", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: ["GGUFFormat", "JSONText", "Tensors", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: strict),
         .target(
             name: "Tokenizers",
             dependencies: [
-                "JSONText",
+                "GGUFFormat", "JSONText",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
@@ -65,7 +66,10 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "TestSupport"], swiftSettings: strict),
-        .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointsTests",
+            dependencies: ["Checkpoints", "TestSupport", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
         .testTarget(
             name: "TokenizersTests",
             dependencies: ["Tokenizers", "TestSupport", .product(name: "Crypto", package: "swift-crypto")],

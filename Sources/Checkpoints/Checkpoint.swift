@@ -30,7 +30,7 @@ public final class Checkpoint: Sendable {
         self.unusedTensors = unusedTensors
     }
 
-    /// Opens a Hugging Face folder. `ModelLocator` turns names such as `polyglot` into a path.
+    /// Opens a Hugging Face folder or a GGUF file (of a split one, any part). `ModelLocator` turns names such as `polyglot` into a path.
     ///
     /// Reads headers only: a checkpoint larger than memory opens in milliseconds.
     /// - Throws: `missing`, `unreadable`, `truncated`, `malformed`, `mismatch` or `unsupported`, naming file and field or tensor.
@@ -41,10 +41,12 @@ public final class Checkpoint: Sendable {
                 .missing, file: path.path, problem: "no such file or folder",
                 hint: "name a Hugging Face folder or a .gguf file")
         }
+        if !isFolder.boolValue, path.pathExtension == "gguf" { return try openGGUF(path) }
         guard isFolder.boolValue else {
             throw CheckpointError(
-                .unsupported, file: path.path, expected: "a folder with config.json and model.safetensors",
-                found: "a file", hint: path.pathExtension == "safetensors" ? "name its folder" : nil)
+                .unsupported, file: path.path,
+                expected: "a .gguf file, or a folder with config.json and model.safetensors",
+                found: "another file", hint: path.pathExtension == "safetensors" ? "name its folder" : nil)
         }
         return try openHuggingFace(path)
     }
@@ -59,6 +61,21 @@ public final class Checkpoint: Sendable {
         return Checkpoint(
             url: folder, config: config, tensors: tensors, files: weights.files, tokenizerFile: tokenizer,
             unusedTensors: table.unused)
+    }
+
+    private static func openGGUF(_ file: URL) throws(CheckpointError) -> Checkpoint {
+        let weights = try GGUFWeights(file)
+        let (config, family) = try ModelConfig.gguf(weights, path: file.path)
+        // Llama 3's frequency factors: read as if they were not there, every position would be slightly wrong.
+        guard weights.tensors["rope_freqs.weight"] == nil else {
+            throw CheckpointError(.unsupported, file: file.path, subject: "tensor rope_freqs.weight")
+        }
+        var table = TensorTable(file: file.path, tensors: weights.tensors)
+        let tensors = try ModelTensors.gguf(&table, config: config, family: family)
+        let hasVocabulary = weights.metadata["tokenizer.ggml.tokens"] != nil
+        return Checkpoint(
+            url: file, config: config, tensors: tensors, files: weights.files,
+            tokenizerFile: hasVocabulary ? weights.files[0] : nil, unusedTensors: table.unused)
     }
 
     /// The folder's name, or the file's without its extension.

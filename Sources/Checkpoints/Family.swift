@@ -16,6 +16,8 @@ struct Family: Sendable {
     /// Ways the router and experts of a layer are stored; the first that is present counts.
     let expertLayouts: [ExpertLayout]
 
+    /// How llama.cpp pairs the rotary embedding for this architecture; its converter has permuted q and k where it is `pairs`.
+    var ggufRotaryLayout = ModelConfig.RotaryLayout.halves
     var normKind = ModelConfig.NormKind.rms
     var queryKeyNorm: ModelConfig.QueryKeyNorm?
     var routerScoring = ModelConfig.RouterScoring.softmaxThenTopK
@@ -61,7 +63,8 @@ extension Family {
                 up: "block_sparse_moe.experts.{e}.w3.weight", down: "block_sparse_moe.experts.{e}.w2.weight"),
             .fused(
                 router: "mlp.gate.weight", gateUp: "mlp.experts.gate_up_proj", down: "mlp.experts.down_proj"),
-        ])
+        ],
+        ggufRotaryLayout: .pairs)
 
     static let all: [Family] = [.mixtral]
 }

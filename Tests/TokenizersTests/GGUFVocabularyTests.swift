@@ -1,0 +1,34 @@
+import Foundation
+import TestSupport
+import Testing
+import Tokenizers
+
+@Suite struct GGUFVocabularyTests {
+    /// merged.gguf carries the vocabulary of identity.model: the same ids for everything.
+    @Test func sentencePieceVocabulary() throws {
+        let tokenizer = try TokenizerFile.open(Fixtures.folder.appending(path: "gguf/merged.gguf"))
+        #expect(tokenizer.kind == "sentencepiece-bpe")
+        #expect(tokenizer.bos == 1)
+        #expect(tokenizer.eos == 2)
+        #expect(tokenizer.vocabularySize == 520)
+        for item in try SentencePieceReference("identity").cases {
+            #expect(tokenizer.encode(bytes: unhex(item.hex)) == item.ids, "text \(item.hex)")
+            #expect(hex(tokenizer.decodeBytes(item.ids)) == item.decoded, "text \(item.hex)")
+        }
+    }
+
+    /// The hash is of the vocabulary, whatever file it is in.
+    @Test func hashOfTheVocabulary() throws {
+        let merged = try TokenizerFile.open(Fixtures.folder.appending(path: "gguf/merged.gguf"))
+        let separate = try TokenizerFile.open(Fixtures.folder.appending(path: "gguf/separate.gguf"))
+        #expect(merged.sha256 == separate.sha256)
+        #expect(merged.sha256.count == 64)
+    }
+
+    @Test func filesWithoutVocabulary() throws {
+        let found = #expect(throws: TokenizerError.self) {
+            try TokenizerFile.open(Fixtures.folder.appending(path: "gguf/values.gguf"))
+        }
+        #expect(found?.problem == "the file has no vocabulary")
+    }
+}
