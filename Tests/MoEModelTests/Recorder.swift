@@ -1,0 +1,55 @@
+import Checkpoints
+import Hooks
+import MoEModel
+import TestSupport
+
+/// Keeps everything it is shown, in the order it was shown.
+final class Recorder: HookObserver {
+    private(set) var order: [HookPoint] = []
+    private(set) var shapes: [HookPoint: [Int]] = [:]
+    /// Values of a point; those of several documents one after the other.
+    private(set) var floats: [HookPoint: [Float]] = [:]
+    private(set) var indices: [HookPoint: [Int32]] = [:]
+
+    func observe(_ point: HookPoint, _ value: borrowing HookValue) throws {
+        order.append(point)
+        shapes[point] = value.shape
+        if value.dtype == .i32 {
+            indices[point, default: []] += value.withIndices { Array($0) }
+        } else {
+            floats[point, default: []] += value.withFloats { Array($0) }
+        }
+    }
+}
+
+/// Changes the values of its points with a closure.
+final class Edit: HookEditor {
+    private let body: (HookPoint, inout [Float]) -> Void
+
+    init(_ body: @escaping (HookPoint, inout [Float]) -> Void) { self.body = body }
+
+    func edit(_ point: HookPoint, _ value: borrowing EditableHookValue) throws {
+        guard value.value.dtype == .f32 else { return }
+        value.withMutableFloats { floats in
+            var copy = Array(floats)
+            body(point, &copy)
+            _ = floats.update(fromContentsOf: copy)
+        }
+    }
+}
+
+/// A small random Mixtral: 2 layers, 4 query and 2 key/value heads of 8, 8 experts, top-2, hidden 32, vocabulary 131.
+enum SmallModel {
+    static func load(_ name: String = "grouped", precision: Precision = .exact, threads: Int = 2) throws -> Model {
+        try Model(
+            Checkpoint.open(Fixtures.folder.appending(path: "parity/\(name)")), precision: precision, threads: threads)
+    }
+
+    /// Documents of 1, 40, 7 and 300 tokens.
+    static let batch = TokenBatch(
+        [1, 40, 7, 300].enumerated().map { index, length in
+            (0..<length).map { Int32(($0 * 37 + index * 11 + $0 * $0) % 131) }
+        }, groups: ["en", "de", "en", "fr"])
+
+    static let everything = HookSite.allCases.map(\.rawValue)
+}
