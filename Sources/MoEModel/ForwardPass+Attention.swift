@@ -8,8 +8,12 @@ extension ForwardPass {
         let (rows, headSize) = (x.rows, config.headSize)
         let (heads, groups) = (config.headCount, config.keyValueHeadCount)
         let q = workspace.matrix(.query, rows: rows, columns: heads * headSize)
-        let k = workspace.matrix(.key, rows: rows, columns: groups * headSize)
-        let v = workspace.matrix(.value, rows: rows, columns: groups * headSize)
+        let keys = cache?.keys(layer, extra: rows) ?? workspace.matrix(.key, rows: rows, columns: groups * headSize)
+        let values =
+            cache?.values(layer, extra: rows) ?? workspace.matrix(.value, rows: rows, columns: groups * headSize)
+        // The rows of this batch: all of them, or those after the cached ones.
+        let k = keys.rows(startPosition..<startPosition + rows)
+        let v = values.rows(startPosition..<startPosition + rows)
         let z = workspace.matrix(.headOutputs, rows: rows, columns: heads * headSize)
 
         kernels.project(normed, [(weights.query, q), (weights.key, k), (weights.value, v)], workspace.attentionInput)
@@ -28,11 +32,12 @@ extension ForwardPass {
         let shape = AttentionShape(
             heads: heads, groups: groups, headSize: headSize, slidingWindow: config.slidingWindow,
             scale: 1 / Float(headSize).squareRoot())
-        kernels.attention(q, k, v, into: z, documents: batch.documents, shape, summary: summary)
+        kernels.attention(
+            q, keys, values, into: z, documents: batch.documents, startPosition: startPosition, shape, summary: summary)
         if let summary {
             try hooks.emit(.attentionSummary, layer, summary, AttentionShape.statisticCount, heads, rows)
         }
-        try materialize(layer, q, k, v, z, shape)
+        try materialize(layer, q, keys, values, z, shape)
         try hooks.emit(.headOutputs, layer, z.base, rows, heads, headSize)
 
         kernels.project(z, [(weights.attentionOutput, branch)], workspace.attentionOutput)
@@ -43,7 +48,8 @@ extension ForwardPass {
             kernels.forRows(document.count) { rows in
                 let first = document.lowerBound + rows.lowerBound
                 kernels.rotate(
-                    heads.rows(first..<first + rows.count), headSize: config.headSize, rotary, position: rows.lowerBound
+                    heads.rows(first..<first + rows.count), headSize: config.headSize, rotary,
+                    position: startPosition + rows.lowerBound
                 )
             }
         }
@@ -58,23 +64,21 @@ extension ForwardPass {
         let heads = hooks.hooks.heads(layer: layer)
         let isEdited = hooks.hooks.edits(.scores, layer: layer) || hooks.hooks.edits(.pattern, layer: layer)
         for (index, document) in batch.documents.enumerated() {
-            let length = document.count
-            let pattern = OwnedMatrix(rows: heads.count * length, columns: length)
+            let (queries, visible) = (document.count, startPosition + document.count)
+            let seen = document.lowerBound..<document.lowerBound + visible
+            let pattern = OwnedMatrix(rows: heads.count * queries, columns: visible)
+            let ofHead = { (place: Int) in pattern.matrix.rows(place * queries..<(place + 1) * queries) }
             for (place, head) in heads.enumerated() {
                 kernels.attentionScores(
-                    q.rows(document), k.rows(document), v.rows(document), head: head, shape,
-                    into: pattern.matrix.rows(place * length..<(place + 1) * length))
+                    q.rows(document), k.rows(seen), head: head, startPosition: startPosition, shape, into: ofHead(place)
+                )
             }
-            try hooks.emit(
-                .scores, layer, document: index, heads: heads, length: length, pattern.matrix.base)
+            try hooks.emit(.scores, layer, document: index, heads: heads, pattern.matrix)
             kernels.softmax(pattern.matrix)
-            try hooks.emit(
-                .pattern, layer, document: index, heads: heads, length: length, pattern.matrix.base)
+            try hooks.emit(.pattern, layer, document: index, heads: heads, pattern.matrix)
             guard isEdited else { continue }
             for (place, head) in heads.enumerated() {
-                kernels.applyPattern(
-                    pattern.matrix.rows(place * length..<(place + 1) * length), v.rows(document), head: head, shape,
-                    into: z.rows(document))
+                kernels.applyPattern(ofHead(place), v.rows(seen), head: head, shape, into: z.rows(document))
             }
         }
     }

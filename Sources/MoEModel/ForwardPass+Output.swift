@@ -14,6 +14,19 @@ extension ForwardPass {
         return withExtendedLifetime(logits) { logProbabilities(logits?.matrix) }
     }
 
+    /// Last norm and the logits, [V], after the last row.
+    mutating func lastLogits() throws -> [Float] {
+        kernels.rmsNorm(x, weight: model.weights.finalNorm.base, epsilon: config.normEpsilon, into: normed)
+        try hooks.emit(.finalNorm, nil, normed.base, x.rows, x.columns)
+        if let logits = try emitLogits() {
+            return Array(UnsafeBufferPointer(start: logits.matrix.row(x.rows - 1), count: config.vocabularySize))
+        }
+        let logits = workspace.matrix(.logits, rows: 1, columns: config.vocabularySize)
+        kernels.project(
+            normed.rows(x.rows - 1..<x.rows), [(model.weights.tensors.output, logits)], workspace.attentionInput)
+        return Array(UnsafeBufferPointer(start: logits.base, count: config.vocabularySize))
+    }
+
     private mutating func emitLogits() throws -> OwnedMatrix? {
         guard hooks.wants(.logits, nil) else { return nil }
         let output = model.weights.tensors.output

@@ -38,6 +38,26 @@ extension Model {
         }
     }
 
+    /// Runs one document's next rows through all layers, reading and extending its cache; gives the last row's logits.
+    func extend(
+        _ cache: KeyValueCache, with batch: TokenBatch, plan: HookPlan, observer: (any HookObserver)?,
+        editor: (any HookEditor)?
+    ) throws -> [Float] {
+        let hooks = try plan.resolved(
+            layerCount: config.layerCount, headCount: config.headCount, expertCount: config.expertCount)
+        try check(batch)
+        return try turn.take {
+            cache.reserve(batch.rowCount)
+            var pass = ForwardPass(
+                model: self, batch: batch, hooks: HookDispatch(hooks, observer: observer, editor: editor), cache: cache)
+            try pass.run { _ in }
+            let logits = try pass.lastLogits()
+            try pass.hooks.checkReached(plan)
+            cache.commit(batch.rowCount)
+            return logits
+        }
+    }
+
     private func check(_ batch: TokenBatch) throws(ModelError) {
         for (row, token) in batch.tokens.enumerated() where token < 0 || Int(token) >= config.vocabularySize {
             throw .tokenOutOfRange(token: token, row: row, vocabularySize: config.vocabularySize)
@@ -61,6 +81,10 @@ struct ForwardPass {
     let context: RowContext
     let rotary: RotaryTable
     var hooks: HookDispatch
+    /// Keys and values of the rows before this batch, where it continues a text.
+    let cache: KeyValueCache?
+    /// Position of each document's first row.
+    let startPosition: Int
     /// Choices kept per row, W.
     let width: Int
 
@@ -71,16 +95,18 @@ struct ForwardPass {
     /// Output of attention or experts, before it joins the residual stream, [T, D].
     let branch: Matrix
 
-    init(model: Model, batch: TokenBatch, hooks: HookDispatch) {
+    init(model: Model, batch: TokenBatch, hooks: HookDispatch, cache: KeyValueCache? = nil) {
         self.model = model
         self.batch = batch
         self.hooks = hooks
+        self.cache = cache
+        startPosition = cache?.count ?? 0
         config = model.config
         kernels = model.kernels
         width = Router.width(expertsPerToken: config.expertsPerToken, hooks.hooks.interventions.flatMap { $0 })
         workspace = model.workspace
-        context = RowContext(batch)
-        rotary = RotaryTable(config, positions: batch.documents.map(\.count).max() ?? 0)
+        context = RowContext(batch, startPosition: startPosition)
+        rotary = model.rotaryTable(positions: startPosition + (batch.documents.map(\.count).max() ?? 0))
         x = workspace.matrix(.residual, rows: batch.rowCount, columns: config.hiddenSize)
         normed = workspace.matrix(.normed, rows: batch.rowCount, columns: config.hiddenSize)
         branch = workspace.matrix(.branch, rows: batch.rowCount, columns: config.hiddenSize)
@@ -115,12 +141,12 @@ struct ForwardPass {
 }
 
 extension RowContext {
-    init(_ batch: TokenBatch) {
+    init(_ batch: TokenBatch, startPosition: Int) {
         var positions = [Int32](repeating: 0, count: batch.rowCount)
         var documents = positions
         for (index, rows) in batch.documents.enumerated() {
             for row in rows {
-                positions[row] = Int32(row - rows.lowerBound)
+                positions[row] = Int32(startPosition + row - rows.lowerBound)
                 documents[row] = Int32(index)
             }
         }

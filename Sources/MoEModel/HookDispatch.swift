@@ -30,15 +30,15 @@ struct HookDispatch {
         try deliver(site, layer, HookValue(dtype: .i32, shape: shape, memory: indices))
     }
 
+    /// Matrices of one document's heads, one below the other.
     mutating func emit(
-        _ site: HookSite, _ layer: Int, document: Int, heads: [Int], length: Int,
-        _ values: UnsafeMutablePointer<Float>
+        _ site: HookSite, _ layer: Int, document: Int, heads: [Int], _ matrices: Matrix
     ) throws {
         guard wants(site, layer) else { return }
+        let shape = [heads.count, matrices.rows / max(1, heads.count), matrices.columns]
         try deliver(
             site, layer,
-            HookValue(
-                dtype: .f32, shape: [heads.count, length, length], memory: values, document: document, heads: heads))
+            HookValue(dtype: .f32, shape: shape, memory: matrices.base, document: document, heads: heads))
     }
 
     private mutating func deliver(_ site: HookSite, _ layer: Int?, _ value: borrowing HookValue) throws {

@@ -27,12 +27,14 @@ extension Kernels {
 
     /// softmax(q·kᵀ·scale)·v with the causal mask, tile by tile; `summary` [5, H, T] is filled where given.
     func attention(
-        _ q: Matrix, _ k: Matrix, _ v: Matrix, into z: Matrix, documents: [Range<Int>], _ shape: AttentionShape,
+        _ q: Matrix, _ k: Matrix, _ v: Matrix, into z: Matrix, documents: [Range<Int>], startPosition: Int,
+        _ shape: AttentionShape,
         summary: UnsafeMutablePointer<Float>?
     ) {
         let calls = documents.map { document in
-            call(
-                q.rows(document), k.rows(document), v.rows(document), z.rows(document), shape,
+            let visible = document.lowerBound..<document.upperBound + startPosition
+            return call(
+                q.rows(document), k.rows(visible), v.rows(visible), z.rows(document), startPosition, shape,
                 summary: summary.map { $0 + document.lowerBound }, batchRows: q.rows)
         }
         var tasks: [(document: Int, group: Int, rows: Range<Int>)] = []
@@ -57,13 +59,13 @@ extension Kernels {
     private static let attentionRows = 128
 
     private func call(
-        _ q: Matrix, _ k: Matrix, _ v: Matrix, _ z: Matrix, _ shape: AttentionShape,
+        _ q: Matrix, _ k: Matrix, _ v: Matrix, _ z: Matrix, _ startPosition: Int, _ shape: AttentionShape,
         summary: UnsafeMutablePointer<Float>? = nil, batchRows: Int = 0
     ) -> ck_attention {
         ck_attention(
             q: q.base, k: k.base, v: v.base, out: z.base, q_stride: Int64(q.stride), k_stride: Int64(k.stride),
             v_stride: Int64(v.stride), out_stride: Int64(z.stride), heads: Int64(shape.heads),
-            groups: Int64(shape.groups), head_dim: Int64(shape.headSize), position: 0,
+            groups: Int64(shape.groups), head_dim: Int64(shape.headSize), position: Int64(startPosition),
             window: Int64(shape.slidingWindow ?? 0), scale: shape.scale, statistics: summary,
             statistics_stride: Int64(shape.heads * batchRows), statistics_head_stride: Int64(batchRows))
     }
@@ -73,11 +75,11 @@ extension Kernels {
         return scratchMemory
     }
 
-    /// Scaled and masked scores of one head over one document, [t, t]; −∞ where a key may not be seen.
+    /// Scaled and masked scores of one head over one document, [rows, keys]; −∞ where a key may not be seen.
     func attentionScores(
-        _ q: Matrix, _ k: Matrix, _ v: Matrix, head: Int, _ shape: AttentionShape, into scores: Matrix
+        _ q: Matrix, _ k: Matrix, head: Int, startPosition: Int, _ shape: AttentionShape, into scores: Matrix
     ) {
-        let call = call(q, k, v, q, shape)
+        let call = call(q, k, k, q, startPosition, shape)
         let scratch = attentionScratch([call])
         pool.run((q.rows + 63) / 64) { task, thread in
             let rows = task * 64..<min(q.rows, task * 64 + 64)
@@ -97,7 +99,7 @@ extension Kernels {
 
     /// z = pattern · v for one head of one document.
     func applyPattern(_ pattern: Matrix, _ v: Matrix, head: Int, _ shape: AttentionShape, into z: Matrix) {
-        let call = call(z, v, v, z, shape)
+        let call = call(z, v, v, z, 0, shape)
         let scratch = attentionScratch([call])
         pool.run((z.rows + 63) / 64) { task, thread in
             let rows = task * 64..<min(z.rows, task * 64 + 64)

@@ -15,6 +15,7 @@ public final class Model: @unchecked Sendable {
     let workspace = Workspace()
     /// Passes share scratch memory, so only one runs at a time.
     let turn = Turn()
+    private var rotary: RotaryTable?
 
     /// - Parameters:
     ///   - precision: how products are computed; `exact` is the reference.
@@ -26,6 +27,14 @@ public final class Model: @unchecked Sendable {
         config = checkpoint.config
         kernels = Kernels(pool: threads.map { ThreadPool(threadCount: $0) } ?? ThreadPool(), precision: precision)
         weights = try Weights(checkpoint.tensors)
+    }
+
+    /// The rotary table for at least this many positions; made anew, longer, when a text outgrows it.
+    func rotaryTable(positions: Int) -> RotaryTable {
+        if let rotary, rotary.positions >= positions { return rotary }
+        let table = RotaryTable(config, positions: min(config.contextLength, max(positions * 2, 512)))
+        rotary = table
+        return table
     }
 
     public var threadCount: Int { kernels.pool.threadCount }

@@ -10,7 +10,7 @@ struct RotaryTable {
     let layout: ModelConfig.RotaryLayout
     private let half: Int
     private let buffer: AlignedBuffer
-    private let positions: Int
+    let positions: Int
 
     init(_ config: ModelConfig, positions: Int) {
         layout = config.rotaryLayout

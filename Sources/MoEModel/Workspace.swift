@@ -13,7 +13,7 @@ final class Workspace {
         case residual, normed, branch, query, key, value, headOutputs
         case routerLogits, routerProbs, expertIndices, expertWeights
         case expertHidden, expertOutput, rankedOutput, summary
-        case logitTiles, tileMaxima, tileSums, targetLogits
+        case logits, tileMaxima, tileSums, targetLogits
     }
 
     func matrix(_ slot: Slot, rows: Int, columns: Int) -> Matrix {

@@ -15,6 +15,7 @@ struct Moescope: AsyncParsableCommand {
         version: version,
         subcommands: [
             TraceCommand.self,
+            GenerateCommand.self,
             HooksCommand.self,
         ])
 }

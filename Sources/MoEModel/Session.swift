@@ -1,0 +1,46 @@
+import Hooks
+
+/// One text that grows token by token: prefill, then decoding, over one key/value cache.
+///
+/// Prefill in pieces, or token by token, gives the numbers of one pass over the whole text, up to rounding.
+/// Not for use from two threads at once.
+public final class Session {
+    public let model: Model
+    private let cache: KeyValueCache
+    /// The tokens read so far.
+    public private(set) var tokens: [Int32] = []
+
+    public init(_ model: Model) {
+        self.model = model
+        cache = KeyValueCache(model.config)
+    }
+
+    /// Tokens that can still be read before the model's context is full.
+    public var remaining: Int { model.config.contextLength - tokens.count }
+
+    /// Reads more tokens and gives the logits, [V], that follow the last of them.
+    ///
+    /// - Parameter plan, observer, editor: as in `Model.forward`, over the new rows only; at `attn.scores` and
+    ///   `attn.pattern` the shape is [heads, new rows, all rows so far].
+    /// - Throws: `ModelError.contextExceeded` before any computation where the tokens do not fit; the session is then,
+    ///   as after any error, what it was before the call.
+    public func append(
+        _ new: [Int32], plan: HookPlan = .none, observer: (any HookObserver)? = nil, editor: (any HookEditor)? = nil
+    ) throws -> [Float] {
+        guard !new.isEmpty else { throw ModelError.unsupported("a session needs at least one token to read") }
+        guard new.count <= remaining else {
+            throw ModelError.contextExceeded(
+                document: 0, tokens: tokens.count + new.count, contextLength: model.config.contextLength)
+        }
+        let logits = try model.extend(
+            cache, with: TokenBatch([new]), plan: plan, observer: observer, editor: editor)
+        tokens += new
+        return logits
+    }
+
+    /// Goes back to the first `count` tokens; what follows can be read anew.
+    public func truncate(to count: Int) {
+        tokens.removeLast(max(0, tokens.count - count))
+        cache.truncate(to: tokens.count)
+    }
+}
