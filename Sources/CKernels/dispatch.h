@@ -36,12 +36,16 @@ typedef struct {
                              int64_t keys, float *scores, int64_t scores_stride, void *scratch);
     void (*attention_apply)(const ck_attention *attention, int64_t head, int64_t row_begin, int64_t row_end,
                             int64_t keys, const float *pattern, int64_t pattern_stride, void *scratch);
+    int64_t (*peak_f32)(int64_t rounds);
+    uint64_t (*peak_read)(const void *memory, size_t bytes);
 
     // CK_FAST, where the processor has dot products of 16-bit and 8-bit numbers; otherwise NULL, and CK_EXACT does it.
     ck_pack_function pack_bf16, pack_int8;
     ck_matmul_function matmul_bf16, matmul_int8;
     size_t (*scratch_bf16)(void);
-    size_t (*scratch_int8)(void);
+    size_t (*scratch_int8)(int64_t k);
+    int64_t (*peak_bf16)(int64_t rounds);
+    int64_t (*peak_int8)(int64_t rounds);
 } ck_kernels;
 
 extern const ck_kernels ck_kernels_portable;
@@ -57,8 +61,14 @@ void ck_matmul_bf16_avx512(ck_type type, const void *weights, size_t row_bytes, 
                            int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
 void ck_matmul_int8_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                            int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+// One activation row, k a multiple of 256; the same bits as ck_matmul_int8_avx512.
+void ck_matvec_int8_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                           int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+size_t ck_matvec_int8_scratch_avx512(int64_t k);
+int64_t ck_peak_bf16_avx512(int64_t rounds);
+int64_t ck_peak_int8_avx512(int64_t rounds);
 size_t ck_bf16_scratch_avx512(void);
-size_t ck_int8_scratch_avx512(void);
+size_t ck_int8_scratch_avx512(int64_t k);
 #endif
 
 // The row in use.

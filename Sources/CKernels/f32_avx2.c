@@ -13,6 +13,7 @@
 // Twelve accumulators of eight lanes.
 #define CK_TILE_M 3
 #define CK_TILE_N 2
+#define CK_PEAK_CHAINS 6
 #define CK_ATTENTION_ROWS 3
 #define CK_ATTENTION_VECTORS 2
 

@@ -1,6 +1,7 @@
 // The f32 kernels for AVX-512.
 #if defined(__x86_64__)
 
+#include <immintrin.h>
 #include <string.h>
 
 #include "dispatch.h"
@@ -12,11 +13,13 @@
 // Twenty-four accumulators of sixteen lanes.
 #define CK_TILE_M 6
 #define CK_TILE_N 4
+#define CK_PEAK_CHAINS 24
 #define CK_ATTENTION_ROWS 6
 #define CK_ATTENTION_VECTORS 4
 
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,f16c"))), \
                              apply_to = function)
+#define CK_HAS_AVX512_BYTES 1
 #include "levels.h"
 #include "kernels_f32.inc"
 #pragma clang attribute pop
@@ -30,6 +33,8 @@ const ck_kernels ck_kernels_avx512 = {
     .matmul_int8 = ck_matmul_int8_avx512,
     .scratch_bf16 = ck_bf16_scratch_avx512,
     .scratch_int8 = ck_int8_scratch_avx512,
+    .peak_bf16 = ck_peak_bf16_avx512,
+    .peak_int8 = ck_peak_int8_avx512,
 };
 
 #endif

@@ -19,6 +19,7 @@
 #endif
 #define CK_TILE_M 1
 #define CK_TILE_N 2
+#define CK_PEAK_CHAINS 4
 #define CK_ATTENTION_ROWS 2
 #define CK_ATTENTION_VECTORS 1
 

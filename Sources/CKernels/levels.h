@@ -6,7 +6,8 @@
 
 // A block of any quantized type as what it means: integer levels, and for every 16 of them a scale and, for some types,
 // a bias: weight = scale · level + bias. The products and sums that make scales, biases and weights are those of the
-// `gguf` package, in its order. Plain loops, which the compiler turns into the vectors of the file that includes them.
+// `gguf` package, in its order. Plain loops, which the compiler turns into the vectors of the file that includes them;
+// the two that it can't are written out where CK_HAS_AVX512_BYTES says so.
 
 static inline bool ck_has_bias(ck_type type) {
     return type == CK_Q4_1 || type == CK_Q5_1 || type == CK_Q2_K || type == CK_Q4_K || type == CK_Q5_K;
@@ -36,6 +37,14 @@ CK_LEVELS ck_nibbles_32(const uint8_t *qs, int8_t *levels, int offset) {
 CK_LEVELS ck_fifth_bits_32(const uint8_t *qs, const uint8_t *high, int8_t *levels, int offset) {
     uint32_t bits;
     memcpy(&bits, high, 4);
+#if CK_HAS_AVX512_BYTES
+    __m128i bytes = _mm_loadu_si128((const __m128i *)qs);
+    __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(bytes), _mm_srli_epi16(bytes, 4), 1);
+    low = _mm256_and_si256(low, _mm256_set1_epi8(15));
+    __m256i all = _mm256_or_si256(low, _mm256_maskz_set1_epi8(bits, 16));
+    _mm256_storeu_si256((__m256i *)levels, _mm256_sub_epi8(all, _mm256_set1_epi8((char)offset)));
+    return;
+#endif
     for (int i = 0; i < 16; i++) { levels[i] = (int8_t)(((qs[i] & 15) | ((bits >> i & 1) << 4)) - (uint32_t)offset); }
     for (int i = 0; i < 16; i++) {
         levels[16 + i] = (int8_t)(((qs[i] >> 4) | ((bits >> (16 + i) & 1) << 4)) - (uint32_t)offset);
@@ -44,6 +53,13 @@ CK_LEVELS ck_fifth_bits_32(const uint8_t *qs, const uint8_t *high, int8_t *level
 
 CK_LEVELS ck_table_32(const uint8_t *qs, int8_t *levels) {
     static const int8_t table[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+#if CK_HAS_AVX512_BYTES
+    __m128i bytes = _mm_loadu_si128((const __m128i *)qs), values = _mm_loadu_si128((const __m128i *)table);
+    __m128i low = _mm_and_si128(bytes, _mm_set1_epi8(15)), high = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
+    _mm_storeu_si128((__m128i *)levels, _mm_shuffle_epi8(values, low));
+    _mm_storeu_si128((__m128i *)(levels + 16), _mm_shuffle_epi8(values, high));
+    return;
+#endif
     for (int i = 0; i < 16; i++) { levels[i] = table[qs[i] & 15]; }
     for (int i = 0; i < 16; i++) { levels[16 + i] = table[qs[i] >> 4]; }
 }

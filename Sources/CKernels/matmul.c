@@ -63,11 +63,10 @@ void ck_pack_activations(ck_type type, ck_mode mode, const float *x, int64_t x_s
 
 size_t ck_matmul_scratch_bytes(ck_type type, ck_mode mode, int64_t n, int64_t k) {
     (void)n;
-    (void)k;
     const ck_kernels *kernels = ck_kernels_current();
     switch (product_of(type, mode)) {
         case BF16: return kernels->scratch_bf16();
-        case INT8: return kernels->scratch_int8();
+        case INT8: return kernels->scratch_int8(k);
         case EXACT: break;
     }
     return (60 + 1) * 1024 * sizeof(float);

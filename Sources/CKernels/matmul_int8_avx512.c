@@ -16,6 +16,7 @@
 
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,fma,f16c"))), \
                              apply_to = function)
+#define CK_HAS_AVX512_BYTES 1
 #include "levels.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -263,12 +264,18 @@ MULTIPLY(multiply_coarse_bias, false, true)
 MULTIPLY(multiply_fine, true, false)
 MULTIPLY(multiply_fine_bias, true, true)
 
-size_t ck_int8_scratch_avx512(void) {
-    return (size_t)(panel_block_bytes(PANEL_VECTORS, true, true) * CHUNK_BLOCKS);
+size_t ck_int8_scratch_avx512(int64_t k) {
+    size_t panel = (size_t)(panel_block_bytes(PANEL_VECTORS, true, true) * CHUNK_BLOCKS);
+    size_t vector = ck_matvec_int8_scratch_avx512(k);
+    return panel > vector ? panel : vector;
 }
 
 void ck_matmul_int8_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                            int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
+    if (n == 1 && k % 256 == 0) {
+        ck_matvec_int8_avx512(type, weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride, scratch);
+        return;
+    }
     const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);
     const int64_t all_blocks = k / 32, x_blocks = ck_int8_blocks(k);
     const ck_int8_block *x = packed;
@@ -298,34 +305,73 @@ void ck_matmul_int8_avx512(ck_type type, const void *weights, size_t row_bytes, 
     }
 }
 
-// One block of one row: scale = max |x| / 127, levels rounded to nearest.
-INLINE void quantize_block(const float *x, int row, ck_int8_block *block) {
-    __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
-    float top = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
-    __m512 inverse = _mm512_set1_ps(top > 0 ? 127.0f / top : 0.0f);
-    __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)), high = _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse));
-    int32_t sums[3] = {_mm512_reduce_add_epi32(low), _mm512_reduce_add_epi32(high), 0};
-    sums[2] = sums[0] + sums[1];
-    _Alignas(16) int8_t levels[32];
-    _mm_store_si128((__m128i *)levels, _mm512_cvtepi32_epi8(low));
-    _mm_store_si128((__m128i *)(levels + 16), _mm512_cvtepi32_epi8(high));
-    for (int s = 0; s < 8; s++) { memcpy(block->levels[s][row], levels + 4 * s, 4); }
-    block->scale[row] = top / 127.0f;
-    for (int h = 0; h < 3; h++) {
-        block->start[h][row] = -128 * sums[h];
-        block->sum[h][row] = block->scale[row] * (float)sums[h];
+// Quarter j of the result: the largest of argument j, in each lane.
+INLINE __m512 max_quarters(__m512 a, __m512 b, __m512 c, __m512 d) {
+    __m512 ab = _mm512_max_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    __m512 cd = _mm512_max_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+    __m512 all = _mm512_max_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+    all = _mm512_max_ps(all, _mm512_permute_ps(all, 0x4e));
+    return _mm512_max_ps(all, _mm512_permute_ps(all, 0xb1));
+}
+
+// One block of four rows: scale = max |x| / 127, levels rounded to nearest, ties to even.
+INLINE void quantize_block(const float *const rows[CK_INT8_ROWS], int64_t at, ck_int8_block *block) {
+    __m512 low[CK_INT8_ROWS], high[CK_INT8_ROWS], top[CK_INT8_ROWS];
+    UNROLL for (int r = 0; r < CK_INT8_ROWS; r++) {
+        low[r] = _mm512_loadu_ps(rows[r] + at);
+        high[r] = _mm512_loadu_ps(rows[r] + at + 16);
+        top[r] = _mm512_max_ps(_mm512_abs_ps(low[r]), _mm512_abs_ps(high[r]));
+    }
+    const __m512i first_of_quarter = _mm512_set_epi32(12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 8, 4, 0);
+    __m128 tops = _mm512_castps512_ps128(
+        _mm512_permutexvar_ps(first_of_quarter, max_quarters(top[0], top[1], top[2], top[3])));
+    __mmask8 some = _mm_cmp_ps_mask(tops, _mm_setzero_ps(), _CMP_GT_OQ);
+    _Alignas(16) float inverse[4];
+    _mm_store_ps(inverse, _mm_maskz_div_ps(some, _mm_set1_ps(127.0f), tops));
+    __m128 scale = _mm_div_ps(tops, _mm_set1_ps(127.0f));
+    _mm_store_ps(block->scale, scale);
+
+    __m256i levels[CK_INT8_ROWS], sums[CK_INT8_ROWS];
+    UNROLL for (int r = 0; r < CK_INT8_ROWS; r++) {
+        __m512 factor = _mm512_set1_ps(inverse[r]);
+        __m128i a = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(low[r], factor)));
+        __m128i b = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(high[r], factor)));
+        levels[r] = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+        sums[r] = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), levels[r]);
+    }
+    // Four inputs of row 0, of row 1, …: dwords 4 × 8 to 8 × 4, and the sums of each half the same way.
+    __m256i t0 = _mm256_unpacklo_epi32(levels[0], levels[1]), t1 = _mm256_unpackhi_epi32(levels[0], levels[1]);
+    __m256i t2 = _mm256_unpacklo_epi32(levels[2], levels[3]), t3 = _mm256_unpackhi_epi32(levels[2], levels[3]);
+    __m256i steps[4] = {_mm256_unpacklo_epi64(t0, t2), _mm256_unpackhi_epi64(t0, t2), _mm256_unpacklo_epi64(t1, t3),
+                        _mm256_unpackhi_epi64(t1, t3)};
+    UNROLL for (int s = 0; s < 4; s++) {
+        _mm_store_si128((__m128i *)block->levels[s], _mm256_castsi256_si128(steps[s]));
+        _mm_store_si128((__m128i *)block->levels[4 + s], _mm256_extracti128_si256(steps[s], 1));
+    }
+    __m256i ab = _mm256_hadd_epi32(sums[0], sums[1]), cd = _mm256_hadd_epi32(sums[2], sums[3]);
+    __m256i halves = _mm256_hadd_epi32(ab, cd);
+    __m128i parts[3] = {_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1), _mm_setzero_si128()};
+    parts[2] = _mm_add_epi32(parts[0], parts[1]);
+    UNROLL for (int h = 0; h < 3; h++) {
+        _mm_store_si128((__m128i *)block->start[h], _mm_sub_epi32(_mm_setzero_si128(), _mm_slli_epi32(parts[h], 7)));
+        _mm_store_ps(block->sum[h], _mm_mul_ps(scale, _mm_cvtepi32_ps(parts[h])));
     }
 }
 
 void ck_pack_int8_avx512(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
                          int64_t row_begin, int64_t row_end, void *packed) {
     const int64_t blocks = ck_int8_blocks(k);
+    static const float nothing[32] = {0};
     for (int64_t i = row_begin; i < row_end; i += CK_INT8_ROWS) {
         ck_int8_block *group = (ck_int8_block *)packed + i / CK_INT8_ROWS * blocks;
-        if (row_end - i < CK_INT8_ROWS || k / 32 != blocks) { memset(group, 0, (size_t)blocks * sizeof *group); }
-        for (int64_t r = i; r < i + CK_INT8_ROWS && r < n; r++) {
-            const float *row = x + (rows ? rows[r] : r) * x_stride;
-            for (int64_t b = 0; b < k / 32; b++) { quantize_block(row + 32 * b, (int)(r - i), group + b); }
+        const float *sources[CK_INT8_ROWS];
+        int64_t count = n - i < CK_INT8_ROWS ? n - i : CK_INT8_ROWS;
+        for (int64_t r = 0; r < count; r++) { sources[r] = x + (rows ? rows[i + r] : i + r) * x_stride; }
+        for (int64_t r = count; r < CK_INT8_ROWS; r++) { sources[r] = sources[0]; }
+        for (int64_t b = 0; b < k / 32; b++) { quantize_block(sources, 32 * b, group + b); }
+        if (k / 32 < blocks) {
+            for (int r = 0; r < CK_INT8_ROWS; r++) { sources[r] = nothing; }
+            quantize_block(sources, 0, group + blocks - 1);
         }
     }
 }

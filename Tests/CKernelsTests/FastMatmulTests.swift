@@ -69,7 +69,7 @@ extension KernelTests {
 
         @Test(arguments: Dequantize.types) func quantizedTypes(_ name: String, _ type: ck_type) throws {
             let elements = ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"].contains(name) ? 256 : 32
-            var shapes = [(1, 1, 256), (5, 50, 256), (9, 33, 512), (3, 17, 4096 + 256), (6, 100, 768)]
+            var shapes = [(1, 1, 256), (5, 50, 256), (9, 33, 256), (2, 5, 4096 + 256)]
             if elements == 32 { shapes += (1...8).map { ($0, 19, 32 * $0) } }
             for m in [1, 15, 16, 17, 31, 47, 48, 49] { shapes.append((2, m, 256)) }
             try KernelTests.withEachInstructionSet { isa in
@@ -94,12 +94,12 @@ extension KernelTests {
         }
 
         /// No bit depends on how many rows there are, where a row stands, or how m is split.
-        @Test(arguments: [("Q8_0", CK_Q8_0), ("Q4_K", CK_Q4_K), ("Q6_K", CK_Q6_K)]) func rowsAreIndependent(
+        @Test(arguments: Dequantize.types) func rowsAreIndependent(
             _ name: String, _ type: ck_type
         ) throws {
             try KernelTests.withEachInstructionSet { isa in
                 var numbers = SeededNumbers(state: 33)
-                let (n, m, k) = (11, 77, 4608)
+                let (n, m, k) = (6, 21, 4608)
                 let x = numbers.floats(n * k)
                 let weights = try Self.quantizedWeights(name, m: m, k: k, seed: 5)
                 for mode in [CK_EXACT, CK_FAST] {
@@ -110,8 +110,8 @@ extension KernelTests {
                             m: m, k: k, splits: splits)
                     }
                     let whole = run(nil, n, [])
-                    #expect(run(nil, n, [3, 20, 52]) == whole, "isa \(isa.rawValue)")
-                    for rows in [[4], [10, 0], [7, 3, 9], [1, 2, 3, 4, 5]] as [[Int32]] {
+                    #expect(run(nil, n, [3, 20]) == whole, "isa \(isa.rawValue)")
+                    for rows in [[4], [5, 0], [1, 3, 2]] as [[Int32]] {
                         let some = run(rows, rows.count, [])
                         for (i, row) in rows.enumerated() {
                             #expect(some[i * m..<(i + 1) * m] == whole[Int(row) * m..<(Int(row) + 1) * m])

@@ -28,6 +28,16 @@ import Testing
             #expect(ck_isa_select(CK_AVX512).rawValue <= ck_isa_best().rawValue)
             #expect(String(cString: ck_isa_name(CK_AVX2)) == "avx2")
         }
+
+        @Test func peaksCountTheirOperations() {
+            KernelTests.withEachInstructionSet { isa in
+                #expect(ck_peak_operations(CK_PEAK_F32, 10) > 0)
+                let dot = ck_peak_operations(CK_PEAK_BF16, 10), integers = ck_peak_operations(CK_PEAK_INT8, 10)
+                #expect(isa == CK_AVX512 ? dot > 0 && integers == 2 * dot : dot == 0 && integers == 0)
+                let bytes = [UInt8](repeating: 3, count: 257)
+                #expect(ck_peak_read(bytes, 257) == 3)
+            }
+        }
     }
 }
 

@@ -31,9 +31,10 @@ void ck_dequantize(ck_type type, const void *blocks, int64_t count, float *out);
 
 // Matrix product y[n, m] = x[n, k] · W[m, k]ᵀ in two steps, so that activations are packed once and used by many
 // products (q, k and v; gate and up) and many threads. `CK_EXACT`: f32 activations, weights dequantized to f32, f32
-// accumulation; every y is summed over k in one fixed order, whatever n, m, its position and the number of threads. `CK_FAST`: bf16 activations for F32/F16/BF16 weights (which are
-// rounded to bf16), int8 blocks of 32 for quantized ones; in the same fixed order too. Where the processor lacks the dot
-// products (anything but CK_AVX512), CK_FAST is CK_EXACT. What is packed for one type serves every type of its kind
+// accumulation; every y is summed over k in one fixed order, whatever n, m, its position and the number of threads.
+// `CK_FAST`: bf16 activations for F32/F16/BF16 weights (which are rounded to bf16), int8 blocks of 32 for quantized
+// ones; in a fixed order too, and the same for one row (decoding, straight from the blocks) and for many. Where the
+// processor lacks the dot products (anything but CK_AVX512), CK_FAST is CK_EXACT. What is packed for one type serves every type of its kind
 // (plain, quantized) in that mode, and only the instruction set that was in use.
 size_t ck_activation_bytes(ck_type type, ck_mode mode, int64_t n, int64_t k);
 // Packs rows [row_begin, row_end) (multiples of 16, or n) of x into the shared buffer; `rows`, if not NULL, gathers:
@@ -120,5 +121,12 @@ void ck_attention_scores(const ck_attention *attention, int64_t head, int64_t ro
 // out = pattern · v for one query head, where the pattern has the layout of the scores.
 void ck_attention_apply(const ck_attention *attention, int64_t head, int64_t row_begin, int64_t row_end, int64_t keys,
                         const float *pattern, int64_t pattern_stride, void *scratch);
+
+// ---- What this processor can do at most, for benchmarks: the caller measures the time, on as many threads as it likes.
+// A round takes about ten nanoseconds. ck_peak_operations returns the operations done (a multiply-add counts two), 0
+// where the instruction set in use has no such unit; ck_peak_read reads `bytes` once and returns something made of them.
+typedef enum { CK_PEAK_F32 = 0, CK_PEAK_BF16 = 1, CK_PEAK_INT8 = 2 } ck_peak;
+int64_t ck_peak_operations(ck_peak kind, int64_t rounds);
+uint64_t ck_peak_read(const void *memory, size_t bytes);
 
 #endif
