@@ -6,13 +6,13 @@ struct Family: Sendable {
     let architecture: String
     /// `general.architecture` of a GGUF file.
     let ggufArchitecture: String
-    /// Field with the number of experts, E.
-    let expertCountField: String
+    /// Field with the number of experts, E; the first that is there counts.
+    var expertCountFields = ["num_local_experts"]
     /// Field with the width of one expert, F.
-    let expertSizeField: String
+    var expertSizeField = "intermediate_size"
     /// Rotary base where the config does not say.
-    let defaultRopeTheta: Float
-    let defaultNormEpsilon: Float
+    var defaultRopeTheta: Float = 10_000
+    var defaultNormEpsilon: Float = 1e-5
     /// Ways the router and experts of a layer are stored; the first that is present counts.
     let expertLayouts: [ExpertLayout]
 
@@ -22,18 +22,26 @@ struct Family: Sendable {
     var queryKeyNorm: ModelConfig.QueryKeyNorm?
     var routerScoring = ModelConfig.RouterScoring.softmaxThenTopK
     /// Whether the K weights are divided by their sum; `norm_topk_prob`, where the config has it, goes before.
-    var renormalizesExpertWeights = true
-    var attentionBias = AttentionBias.none
-    /// Whether there is a shared expert, `mlp.shared_expert`.
-    var hasSharedExpert = false
-    var tiesOutputByDefault = false
+    var renormalizesExpertWeights = false
+    /// The same for GGUF files, which seldom say.
+    var ggufRenormalizesExpertWeights = false
+    /// Field that says whether attention has biases, what it is where it is absent, and whether o has one too.
+    var attentionBias = AttentionBias(field: "attention_bias", isDefault: false, includesOutput: true)
+    /// Field with the width of the shared expert, `mlp.shared_expert`.
+    var sharedExpertSizeField: String?
+    /// Whether layers may differ in their sliding window (Qwen2-MoE): then none is supported.
+    var hasWindowPerLayer = false
+    /// Granite's four scalars.
+    var hasMultipliers = false
+    /// Field with SparseMixer's ε.
+    var routerJitterField: String?
+    /// Field that says whether the output projection has a bias.
+    var outputBiasField: String?
 
-    enum AttentionBias: Sendable {
-        case none
-        /// Biases of q, k and v, always (Qwen2).
-        case queryKeyValue
-        /// Biases of q, k, v and o where `attention_bias` is true.
-        case asConfigured
+    struct AttentionBias: Sendable {
+        let field: String
+        let isDefault: Bool
+        let includesOutput: Bool
     }
 
     /// Names of a layer's router and experts, after "model.layers.L."; `{e}` stands for the expert's number.
@@ -50,21 +58,63 @@ struct Family: Sendable {
             case .fused(_, let gateUp, _): gateUp
             }
         }
+
+        /// Mixtral's names, w1, w2 and w3 (gate, down, up).
+        static let numbered = ExpertLayout.separate(
+            router: "block_sparse_moe.gate.weight", gate: "block_sparse_moe.experts.{e}.w1.weight",
+            up: "block_sparse_moe.experts.{e}.w3.weight", down: "block_sparse_moe.experts.{e}.w2.weight")
+        /// OLMoE's and Qwen's names.
+        static let projections = ExpertLayout.separate(
+            router: "mlp.gate.weight", gate: "mlp.experts.{e}.gate_proj.weight",
+            up: "mlp.experts.{e}.up_proj.weight", down: "mlp.experts.{e}.down_proj.weight")
+        /// As transformers 5 holds them in memory.
+        static let inMemory = ExpertLayout.fused(
+            router: "mlp.gate.weight", gateUp: "mlp.experts.gate_up_proj", down: "mlp.experts.down_proj")
+        /// Granite's names.
+        static let linear = ExpertLayout.fused(
+            router: "block_sparse_moe.router.layer.weight", gateUp: "block_sparse_moe.input_linear.weight",
+            down: "block_sparse_moe.output_linear.weight")
     }
 }
 
 extension Family {
-    static let mixtral = Family(
-        architecture: "mixtral", ggufArchitecture: "llama", expertCountField: "num_local_experts",
-        expertSizeField: "intermediate_size", defaultRopeTheta: 1e6, defaultNormEpsilon: 1e-5,
-        expertLayouts: [
-            .separate(
-                router: "block_sparse_moe.gate.weight", gate: "block_sparse_moe.experts.{e}.w1.weight",
-                up: "block_sparse_moe.experts.{e}.w3.weight", down: "block_sparse_moe.experts.{e}.w2.weight"),
-            .fused(
-                router: "mlp.gate.weight", gateUp: "mlp.experts.gate_up_proj", down: "mlp.experts.down_proj"),
-        ],
-        ggufRotaryLayout: .pairs)
+    static let all: [Family] = [.mixtral, .olmoe, .qwen2, .qwen3, .granite, .phi]
 
-    static let all: [Family] = [.mixtral]
+    /// Mixtral-8x7B and 8x22B (arXiv 2401.04088).
+    static let mixtral = Family(
+        architecture: "mixtral", ggufArchitecture: "llama", defaultRopeTheta: 1e6,
+        expertLayouts: [.numbered, .inMemory], ggufRotaryLayout: .pairs, renormalizesExpertWeights: true,
+        ggufRenormalizesExpertWeights: true)
+
+    /// OLMoE (arXiv 2409.02060).
+    static let olmoe = Family(
+        architecture: "olmoe", ggufArchitecture: "olmoe", expertCountFields: ["num_experts", "num_local_experts"],
+        expertLayouts: [.projections, .inMemory], queryKeyNorm: .wholeProjection)
+
+    /// Qwen1.5-MoE and Qwen2-MoE (arXiv 2407.10671).
+    static let qwen2 = Family(
+        architecture: "qwen2_moe", ggufArchitecture: "qwen2moe",
+        expertCountFields: ["num_experts", "num_local_experts"], expertSizeField: "moe_intermediate_size",
+        defaultNormEpsilon: 1e-6, expertLayouts: [.projections, .inMemory],
+        attentionBias: AttentionBias(field: "qkv_bias", isDefault: true, includesOutput: false),
+        sharedExpertSizeField: "shared_expert_intermediate_size", hasWindowPerLayer: true)
+
+    /// Qwen3-MoE (arXiv 2505.09388).
+    static let qwen3 = Family(
+        architecture: "qwen3_moe", ggufArchitecture: "qwen3moe",
+        expertCountFields: ["num_experts", "num_local_experts"], expertSizeField: "moe_intermediate_size",
+        defaultNormEpsilon: 1e-6, expertLayouts: [.projections, .inMemory], queryKeyNorm: .perHead,
+        ggufRenormalizesExpertWeights: true)
+
+    /// Granite 3 MoE.
+    static let granite = Family(
+        architecture: "granitemoe", ggufArchitecture: "granitemoe", defaultNormEpsilon: 1e-6,
+        expertLayouts: [.linear, .inMemory], ggufRotaryLayout: .pairs, routerScoring: .topKThenSoftmax,
+        hasMultipliers: true)
+
+    /// Phi-3.5-MoE (arXiv 2404.14219, 2409.12136).
+    static let phi = Family(
+        architecture: "phimoe", ggufArchitecture: "phimoe", defaultRopeTheta: 1e6,
+        expertLayouts: [.numbered, .inMemory], normKind: .layer, routerScoring: .sparseMixer,
+        routerJitterField: "router_jitter_noise", outputBiasField: "lm_head_bias")
 }

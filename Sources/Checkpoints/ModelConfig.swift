@@ -77,6 +77,10 @@ public struct ModelConfig: Sendable, Equatable, Codable {
     public var embeddingMultiplier: Float
     public var residualMultiplier: Float
     public var logitDivisor: Float
+    /// Whether q, k and v (in some families also o) add a bias.
+    public var hasAttentionBias: Bool
+    /// Whether the output projection adds a bias.
+    public var hasOutputBias: Bool
 
     public init(
         architecture: String, vocabularySize: Int, hiddenSize: Int, layerCount: Int, headCount: Int,
@@ -87,7 +91,8 @@ public struct ModelConfig: Sendable, Equatable, Codable {
         balanceLossCoefficient: Float? = nil, normKind: NormKind = .rms, queryKeyNorm: QueryKeyNorm? = nil,
         routerScoring: RouterScoring = .softmaxThenTopK, routerJitter: Float = 0, sharedExpertSize: Int? = nil,
         ropeScaling: RopeScaling? = nil, projectionClip: Float? = nil, attentionScale: Float? = nil,
-        embeddingMultiplier: Float = 1, residualMultiplier: Float = 1, logitDivisor: Float = 1
+        embeddingMultiplier: Float = 1, residualMultiplier: Float = 1, logitDivisor: Float = 1,
+        hasAttentionBias: Bool = false, hasOutputBias: Bool = false
     ) {
         self.architecture = architecture
         self.vocabularySize = vocabularySize
@@ -120,5 +125,7 @@ public struct ModelConfig: Sendable, Equatable, Codable {
         self.embeddingMultiplier = embeddingMultiplier
         self.residualMultiplier = residualMultiplier
         self.logitDivisor = logitDivisor
+        self.hasAttentionBias = hasAttentionBias
+        self.hasOutputBias = hasOutputBias
     }
 }

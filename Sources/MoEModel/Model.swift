@@ -22,6 +22,12 @@ public final class Model: @unchecked Sendable {
     ///   - threads: threads to compute with; nil takes the processors this process may use.
     /// - Throws: `ModelError` where the engine has no kernel for one of the checkpoint's types.
     public init(_ checkpoint: Checkpoint, precision: Precision = .fast, threads: Int? = nil) throws(ModelError) {
+        let uncomputed = checkpoint.config.uncomputedParts
+        guard uncomputed.isEmpty else {
+            throw .unsupported(
+                "\(checkpoint.config.architecture) needs \(uncomputed.joined(separator: ", ")), "
+                    + "which this version does not compute")
+        }
         self.checkpoint = checkpoint
         self.precision = precision
         config = checkpoint.config

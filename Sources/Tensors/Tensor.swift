@@ -48,4 +48,9 @@ public struct Tensor: @unchecked Sendable {
             bytes: UnsafeRawBufferPointer(rebasing: bytes[range.lowerBound * size..<range.upperBound * size]),
             owner: owner)
     }
+
+    /// The same bytes under another shape with as many elements, whose rows are whole blocks.
+    public func reshaped(_ shape: [Int]) -> Tensor {
+        Tensor(name: name, dtype: dtype, shape: shape, bytes: bytes, owner: owner)
+    }
 }

@@ -16,6 +16,7 @@ struct Moescope: AsyncParsableCommand {
         subcommands: [
             TraceCommand.self,
             GenerateCommand.self,
+            InspectCommand.self,
             HooksCommand.self,
         ])
 }

@@ -62,16 +62,40 @@ extension ModelConfig {
             ropeTheta: try fields.optionalNumber("rope.freq_base") ?? 10_000,
             rotaryLayout: family.ggufRotaryLayout,
             renormalizesExpertWeights: try fields.flag(
-                "expert_weights_norm", default: family.renormalizesExpertWeights),
+                "expert_weights_norm", default: family.ggufRenormalizesExpertWeights),
             tiesOutputToEmbedding: weights.tensors["output.weight"] == nil,
             bosToken: try fields.token("bos_token_id", vocabularySize: vocabularySize),
             eosToken: try fields.token("eos_token_id", vocabularySize: vocabularySize),
             normKind: family.normKind,
             queryKeyNorm: family.queryKeyNorm,
             routerScoring: family.routerScoring)
-        config.ropeScaling = try RopeScaling.gguf(fields, contextLength: contextLength)
+        config.ropeScaling = try RopeScaling.gguf(
+            fields, contextLength: contextLength, headSize: config.headSize, tensors: weights.tensors)
+        try config.readFamilyFields(fields, family, tensors: weights.tensors)
         try config.checkConsistency { field, expected in fields.wrong(field.ggufName, expected: expected) }
         return (config, family)
+    }
+
+    /// What only some families have.
+    private mutating func readFamilyFields(
+        _ fields: GGUFFields, _ family: Family, tensors: [String: Tensor]
+    ) throws(CheckpointError) {
+        if family.sharedExpertSizeField != nil {
+            sharedExpertSize = try fields.optionalSize("expert_shared_feed_forward_length")
+            // Files of 2024 do not say; the tensor does.
+            if sharedExpertSize == nil { sharedExpertSize = tensors["blk.0.ffn_gate_shexp.weight"]?.shape.first }
+        }
+        // llama.cpp does not know of it; the model's own default.
+        if family.routerJitterField != nil { routerJitter = 0.01 }
+        projectionClip = try fields.optionalNumber("attention.clamp_kqv")
+        if family.hasMultipliers {
+            attentionScale = try fields.optionalNumber("attention.scale")
+            embeddingMultiplier = try fields.optionalNumber("embedding_scale") ?? 1
+            residualMultiplier = try fields.optionalNumber("residual_scale") ?? 1
+            logitDivisor = try fields.optionalNumber("logit_scale") ?? 1
+        }
+        hasAttentionBias = tensors["blk.0.attn_q.bias"] != nil
+        hasOutputBias = tensors["output.bias"] != nil
     }
 }
 
@@ -89,9 +113,19 @@ extension ModelConfig.CheckedField {
 }
 
 extension RopeScaling {
-    fileprivate static func gguf(_ fields: GGUFFields, contextLength: Int) throws(CheckpointError) -> RopeScaling? {
+    fileprivate static func gguf(
+        _ fields: GGUFFields, contextLength: Int, headSize: Int, tensors: [String: Tensor]
+    ) throws(CheckpointError) -> RopeScaling? {
         let original = try fields.optionalSize("rope.scaling.original_context_length") ?? contextLength
         let factor = try fields.optionalNumber("rope.scaling.factor") ?? 1
+        if let short = try factors("rope_factors_short.weight", tensors, count: headSize / 2, path: fields.path),
+            let long = try factors("rope_factors_long.weight", tensors, count: headSize / 2, path: fields.path)
+        {
+            return RopeScaling(
+                kind: .longRope, factor: Float(contextLength) / Float(original), originalContext: original,
+                attentionFactor: try fields.optionalNumber("rope.scaling.attn_factor") ?? 1, shortFactors: short,
+                longFactors: long)
+        }
         switch fields["rope.scaling.type"]?.string {
         case nil, "none": return nil
         case "linear":
@@ -107,5 +141,18 @@ extension RopeScaling {
                 .unsupported, file: fields.path, subject: "metadata \(fields.key("rope.scaling.type"))",
                 expected: "none, linear or yarn", found: "\"\(name)\"")
         }
+    }
+
+    /// LongRoPE's divisors, which GGUF stores as a tensor.
+    private static func factors(
+        _ name: String, _ tensors: [String: Tensor], count: Int, path: String
+    ) throws(CheckpointError) -> [Float]? {
+        guard let tensor = tensors[name] else { return nil }
+        guard tensor.dtype == .f32, tensor.shape == [count] else {
+            throw CheckpointError(
+                .mismatch, file: path, subject: "tensor \(name)", expected: "F32 [\(count)]",
+                found: "\(tensor.dtype.rawValue) \(tensor.shape)")
+        }
+        return (0..<count).map { tensor.bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
     }
 }

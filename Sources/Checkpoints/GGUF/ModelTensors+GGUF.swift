@@ -15,7 +15,10 @@ extension ModelTensors {
         let output =
             try config.tiesOutputToEmbedding
             ? embedding : table.take("output.weight", shape: [vocabulary, hidden])
-        return ModelTensors(embedding: embedding, layers: layers, finalNorm: finalNorm, output: output)
+        var tensors = ModelTensors(embedding: embedding, layers: layers, finalNorm: finalNorm, output: output)
+        tensors.finalNormBias = try table.takeIf(config.normKind == .layer, "output_norm.bias", shape: [hidden])
+        tensors.outputBias = try table.takeIf(config.hasOutputBias, "output.bias", shape: [vocabulary])
+        return tensors
     }
 }
 
@@ -27,7 +30,7 @@ extension LayerTensors {
         let queries = config.headCount * config.headSize
         let keys = config.keyValueHeadCount * config.headSize
         let router = try table.take("\(prefix)ffn_gate_inp.weight", shape: [config.expertCount, hidden])
-        return LayerTensors(
+        var layer = LayerTensors(
             attentionNorm: try table.take("\(prefix)attn_norm.weight", shape: [hidden]),
             query: try table.take("\(prefix)attn_q.weight", shape: [queries, hidden]),
             key: try table.take("\(prefix)attn_k.weight", shape: [keys, hidden]),
@@ -38,6 +41,33 @@ extension LayerTensors {
             gate: try experts(&table, prefix: prefix, part: "gate", config: config),
             up: try experts(&table, prefix: prefix, part: "up", config: config),
             down: try experts(&table, prefix: prefix, part: "down", config: config))
+        let hasNormBias = config.normKind == .layer
+        layer.attentionNormBias = try table.takeIf(hasNormBias, "\(prefix)attn_norm.bias", shape: [hidden])
+        layer.expertNormBias = try table.takeIf(hasNormBias, "\(prefix)ffn_norm.bias", shape: [hidden])
+        // GGUF has no field that announces biases: those that are there count.
+        func bias(_ part: String, _ size: Int) throws(CheckpointError) -> Tensor? {
+            let name = "\(prefix)\(part).bias"
+            return try table.takeIf(table.has(name), name, shape: [size])
+        }
+        layer.queryBias = try bias("attn_q", queries)
+        layer.keyBias = try bias("attn_k", keys)
+        layer.valueBias = try bias("attn_v", keys)
+        layer.attentionOutputBias = try bias("attn_output", hidden)
+        if let norm = config.queryKeyNorm {
+            let perHead = norm == .perHead
+            layer.queryNorm = try table.take(
+                "\(prefix)attn_q_norm.weight", shape: [perHead ? config.headSize : queries])
+            layer.keyNorm = try table.take("\(prefix)attn_k_norm.weight", shape: [perHead ? config.headSize : keys])
+        }
+        if let width = config.sharedExpertSize {
+            let router = try table.take("\(prefix)ffn_gate_inp_shexp.weight", shape: [hidden])
+            layer.sharedExpert = SharedExpertTensors(
+                gate: try table.take("\(prefix)ffn_gate_shexp.weight", shape: [width, hidden]),
+                up: try table.take("\(prefix)ffn_up_shexp.weight", shape: [width, hidden]),
+                down: try table.take("\(prefix)ffn_down_shexp.weight", shape: [hidden, width]),
+                router: router.reshaped([1, hidden]))
+        }
+        return layer
     }
 
     /// One merged tensor, or (files of early 2024) one per expert.

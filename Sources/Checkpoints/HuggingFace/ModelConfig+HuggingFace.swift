@@ -45,15 +45,15 @@ extension ModelConfig {
             keyValueHeadCount: try file.optionalSize("num_key_value_heads") ?? headCount,
             headSize: headSize,
             expertSize: try file.size(family.expertSizeField),
-            expertCount: try file.size(family.expertCountField),
+            expertCount: try expertCount(file, family),
             expertsPerToken: try file.size("num_experts_per_tok"),
             contextLength: contextLength,
-            slidingWindow: try slidingWindow(file),
+            slidingWindow: try slidingWindow(file, family),
             normEpsilon: try file.optionalNumber("rms_norm_eps") ?? family.defaultNormEpsilon,
             ropeTheta: ropeTheta ?? family.defaultRopeTheta,
             renormalizesExpertWeights: try file.flag(
                 "norm_topk_prob", default: family.renormalizesExpertWeights),
-            tiesOutputToEmbedding: try file.flag("tie_word_embeddings", default: family.tiesOutputByDefault),
+            tiesOutputToEmbedding: try file.flag("tie_word_embeddings", default: false),
             bosToken: try file.token("bos_token_id", vocabularySize: vocabularySize),
             eosToken: try file.token("eos_token_id", vocabularySize: vocabularySize),
             balanceLossCoefficient: try file.optionalNumber("router_aux_loss_coef"),
@@ -61,18 +61,59 @@ extension ModelConfig {
             queryKeyNorm: family.queryKeyNorm,
             routerScoring: family.routerScoring)
         if let rope {
-            config.ropeScaling = try RopeScaling.huggingFace(rope, contextLength: contextLength, file: file)
+            config.ropeScaling = try RopeScaling.huggingFace(
+                rope, contextLength: contextLength, headSize: headSize, file: file)
         }
+        try config.readFamilyFields(file, family)
         try config.checkConsistency { field, expected in
             file.wrong(field.huggingFaceName(family), expected: expected)
         }
         return (config, family)
     }
 
-    /// `sliding_window`, unless `use_sliding_window` turns it off (Qwen).
-    private static func slidingWindow(_ file: ConfigFile) throws(CheckpointError) -> Int? {
-        guard try file.flag("use_sliding_window", default: true) else { return nil }
-        return try file.optionalSize("sliding_window")
+    private static func expertCount(_ file: ConfigFile, _ family: Family) throws(CheckpointError) -> Int {
+        for field in family.expertCountFields {
+            if let count = try file.optionalSize(field) { return count }
+        }
+        throw file.missing(family.expertCountFields[0])
+    }
+
+    /// `sliding_window`, unless `use_sliding_window` turns it off (Qwen); 0 is none.
+    private static func slidingWindow(_ file: ConfigFile, _ family: Family) throws(CheckpointError) -> Int? {
+        let isUsed = try file.flag("use_sliding_window", default: !family.hasWindowPerLayer)
+        guard isUsed, let window = try file.optionalSize("sliding_window", from: 0), window > 0 else { return nil }
+        guard !family.hasWindowPerLayer else {
+            throw CheckpointError(
+                .unsupported, file: file.path, subject: "field use_sliding_window", expected: "false",
+                found: "true", hint: "windows that differ from layer to layer are not supported")
+        }
+        return window
+    }
+
+    /// What only some families have.
+    private mutating func readFamilyFields(_ file: ConfigFile, _ family: Family) throws(CheckpointError) {
+        if let field = family.sharedExpertSizeField { sharedExpertSize = try file.size(field) }
+        if let field = family.routerJitterField { routerJitter = try file.optionalNumber(field) ?? 0.01 }
+        projectionClip = try file.optionalNumber("clip_qkv")
+        if family.hasMultipliers {
+            attentionScale = try file.optionalNumber("attention_multiplier") ?? 1
+            embeddingMultiplier = try file.optionalNumber("embedding_multiplier") ?? 1
+            residualMultiplier = try file.optionalNumber("residual_multiplier") ?? 1
+            logitDivisor = try file.optionalNumber("logits_scaling") ?? 1
+        }
+        hasAttentionBias = try file.flag(family.attentionBias.field, default: family.attentionBias.isDefault)
+        if let field = family.outputBiasField { hasOutputBias = try file.flag(field, default: false) }
+        // Layers without experts.
+        if let step = try file.optionalSize("decoder_sparse_step"), step != 1 {
+            throw CheckpointError(
+                .unsupported, file: file.path, subject: "field decoder_sparse_step", expected: "1", found: "\(step)",
+                hint: "every layer must have experts")
+        }
+        if let dense = file["mlp_only_layers"]?.array, !dense.isEmpty {
+            throw CheckpointError(
+                .unsupported, file: file.path, subject: "field mlp_only_layers", expected: "no layers",
+                found: "\(dense.count)", hint: "every layer must have experts")
+        }
     }
 }
 
@@ -107,50 +148,5 @@ extension ModelConfig {
         guard layerCount <= 100_000 else { throw wrong(.layerCount, "at most 100000") }
         guard normEpsilon >= 0 else { throw wrong(.normEpsilon, "a number from 0") }
         guard ropeTheta > 0 else { throw wrong(.ropeTheta, "a number above 0") }
-    }
-}
-
-extension RopeScaling {
-    /// `rope_scaling` (transformers 4) or `rope_parameters` (transformers 5); nil for the plain rotary embedding.
-    static func huggingFace(
-        _ section: ConfigFile, contextLength: Int, file: ConfigFile
-    ) throws(CheckpointError) -> RopeScaling? {
-        var name = try section.optionalString("rope_type")
-        if name == nil { name = try section.optionalString("type") }
-        var original = try section.optionalSize("original_max_position_embeddings")
-        if original == nil { original = try file.optionalSize("original_max_position_embeddings") }
-        func factor() throws(CheckpointError) -> Float {
-            guard let factor = try section.optionalNumber("factor") else { throw section.missing("factor") }
-            guard factor >= 1 else { throw section.wrong("factor", expected: "a number from 1") }
-            return factor
-        }
-        switch name {
-        case nil, "default": return nil
-        case "linear":
-            return RopeScaling(kind: .linear, factor: try factor(), originalContext: original ?? contextLength)
-        case "yarn":
-            let factor = try factor()
-            return RopeScaling(
-                kind: .yarn, factor: factor, originalContext: original ?? contextLength,
-                betaFast: try section.optionalNumber("beta_fast") ?? 32,
-                betaSlow: try section.optionalNumber("beta_slow") ?? 1,
-                roundsRamp: try section.flag("truncate", default: true),
-                attentionFactor: try yarnAttentionFactor(section, factor: factor))
-        case let name?:
-            throw CheckpointError(
-                .unsupported, file: section.path, subject: "field \(section.prefix)rope_type",
-                expected: "default, linear or yarn", found: "\"\(name)\"")
-        }
-    }
-
-    private static func yarnAttentionFactor(_ section: ConfigFile, factor: Float) throws(CheckpointError) -> Float {
-        if let given = try section.optionalNumber("attention_factor") { return given }
-        func magnitude(_ scale: Float) -> Float { factor <= 1 ? 1 : 0.1 * scale * Float(log(Double(factor))) + 1 }
-        if let scale = try section.optionalNumber("mscale"),
-            let allDimensions = try section.optionalNumber("mscale_all_dim"), scale != 0, allDimensions != 0
-        {
-            return magnitude(scale) / magnitude(allDimensions)
-        }
-        return magnitude(1)
     }
 }

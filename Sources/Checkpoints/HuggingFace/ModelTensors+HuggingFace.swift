@@ -18,7 +18,10 @@ extension ModelTensors {
         let output =
             try config.tiesOutputToEmbedding
             ? embedding : table.take("lm_head.weight", shape: [vocabulary, hidden])
-        return ModelTensors(embedding: embedding, layers: layers, finalNorm: finalNorm, output: output)
+        var tensors = ModelTensors(embedding: embedding, layers: layers, finalNorm: finalNorm, output: output)
+        tensors.finalNormBias = try table.takeIf(config.normKind == .layer, "model.norm.bias", shape: [hidden])
+        tensors.outputBias = try table.takeIf(config.hasOutputBias, "lm_head.bias", shape: [vocabulary])
+        return tensors
     }
 }
 
@@ -30,7 +33,7 @@ extension LayerTensors {
         let queries = config.headCount * config.headSize
         let keys = config.keyValueHeadCount * config.headSize
         let experts = try ExpertTensors.huggingFace(&table, prefix: prefix, config: config, family: family)
-        return LayerTensors(
+        var layer = LayerTensors(
             attentionNorm: try table.take("\(prefix)input_layernorm.weight", shape: [hidden]),
             query: try table.take("\(prefix)self_attn.q_proj.weight", shape: [queries, hidden]),
             key: try table.take("\(prefix)self_attn.k_proj.weight", shape: [keys, hidden]),
@@ -38,6 +41,32 @@ extension LayerTensors {
             attentionOutput: try table.take("\(prefix)self_attn.o_proj.weight", shape: [hidden, queries]),
             expertNorm: try table.take("\(prefix)post_attention_layernorm.weight", shape: [hidden]),
             router: experts.router, gate: experts.gate, up: experts.up, down: experts.down)
+        let hasNormBias = config.normKind == .layer
+        layer.attentionNormBias = try table.takeIf(hasNormBias, "\(prefix)input_layernorm.bias", shape: [hidden])
+        layer.expertNormBias = try table.takeIf(
+            hasNormBias, "\(prefix)post_attention_layernorm.bias", shape: [hidden])
+        let hasBias = config.hasAttentionBias
+        layer.queryBias = try table.takeIf(hasBias, "\(prefix)self_attn.q_proj.bias", shape: [queries])
+        layer.keyBias = try table.takeIf(hasBias, "\(prefix)self_attn.k_proj.bias", shape: [keys])
+        layer.valueBias = try table.takeIf(hasBias, "\(prefix)self_attn.v_proj.bias", shape: [keys])
+        layer.attentionOutputBias = try table.takeIf(
+            hasBias && family.attentionBias.includesOutput, "\(prefix)self_attn.o_proj.bias", shape: [hidden])
+        if let norm = config.queryKeyNorm {
+            let perHead = norm == .perHead
+            layer.queryNorm = try table.take(
+                "\(prefix)self_attn.q_norm.weight", shape: [perHead ? config.headSize : queries])
+            layer.keyNorm = try table.take(
+                "\(prefix)self_attn.k_norm.weight", shape: [perHead ? config.headSize : keys])
+        }
+        if let width = config.sharedExpertSize {
+            let shared = "\(prefix)mlp.shared_expert"
+            layer.sharedExpert = SharedExpertTensors(
+                gate: try table.take("\(shared).gate_proj.weight", shape: [width, hidden]),
+                up: try table.take("\(shared).up_proj.weight", shape: [width, hidden]),
+                down: try table.take("\(shared).down_proj.weight", shape: [hidden, width]),
+                router: try table.take("\(shared)_gate.weight", shape: [1, hidden]))
+        }
+        return layer
     }
 }
 

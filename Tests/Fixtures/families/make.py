@@ -1,0 +1,150 @@
+"""Makes a random checkpoint of every family but Mixtral, and what `transformers` computes with it in float32.
+
+    python make.py [--output FOLDER]
+
+Each case is a Hugging Face folder with `expected.safetensors`, named as those of ../parity/make.py, whose helpers this
+script uses; `ParityTests` reads both. Made with torch 2.15.0, transformers 5.23.0, seed 7.
+"""
+
+import argparse
+import pathlib
+import sys
+
+import torch
+import transformers
+from safetensors.torch import save_file
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "parity"))
+import make as parity  # noqa: E402
+
+COMMON = dict(
+    vocab_size=67, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+    max_position_embeddings=512, initializer_range=0.02, bos_token_id=1, eos_token_id=2, pad_token_id=None,
+    tie_word_embeddings=False,
+)  # fmt: skip
+PLAIN = {"rope_type": "default", "rope_theta": 10000.0}
+YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 64}
+LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
+LONG = {
+    "rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 30, "short_mscale": 1.1,
+    "long_mscale": 1.25, "short_factor": [1.0, 1.05, 1.1, 1.2], "long_factor": [1.0, 1.5, 4.0, 8.0], "factor": 512 / 30,
+}  # fmt: skip
+
+# name: (model class, config class, options)
+CASES = {
+    "olmoe": ("Olmoe", dict(intermediate_size=24, num_experts=8, num_experts_per_tok=3, clip_qkv=1.5, rope_parameters=PLAIN)),
+    "qwen2_moe": ("Qwen2Moe", dict(
+        intermediate_size=40, moe_intermediate_size=24, shared_expert_intermediate_size=20, num_experts=8,
+        num_experts_per_tok=3, norm_topk_prob=False, rope_parameters=PLAIN)),
+    "qwen3_moe": ("Qwen3Moe", dict(
+        intermediate_size=40, moe_intermediate_size=24, num_experts=8, num_experts_per_tok=3, head_dim=16,
+        norm_topk_prob=True, attention_bias=True, rope_parameters=YARN)),
+    "granitemoe": ("GraniteMoe", dict(
+        intermediate_size=24, num_local_experts=8, num_experts_per_tok=3, embedding_multiplier=3.0, residual_multiplier=0.5,
+        attention_multiplier=0.3, logits_scaling=2.0, rope_parameters=PLAIN) | dict(tie_word_embeddings=True)),
+    "phimoe": ("Phimoe", dict(
+        intermediate_size=24, num_local_experts=8, num_experts_per_tok=2, attention_bias=True, lm_head_bias=True,
+        rope_parameters=LONG)),
+    "mixtral-yarn": ("Mixtral", dict(head_dim=8, 
+        intermediate_size=24, num_local_experts=4, num_experts_per_tok=2, rope_parameters=YARN)),
+    "mixtral-linear": ("Mixtral", dict(head_dim=8, 
+        intermediate_size=24, num_local_experts=4, num_experts_per_tok=2, rope_parameters=LINEAR)),
+    "mixtral-window": ("Mixtral", dict(head_dim=8, 
+        intermediate_size=24, num_local_experts=4, num_experts_per_tok=2, sliding_window=7, rope_parameters=PLAIN)),
+}  # fmt: skip
+
+
+def experts_block(layer):
+    return layer.mlp if hasattr(layer, "mlp") else layer.block_sparse_moe
+
+
+def router(layer):
+    block = experts_block(layer)
+    return block.gate if hasattr(block, "gate") else block.router
+
+
+def make(name, folder):
+    family, options = CASES[name]
+    torch.manual_seed(7)
+    config = getattr(transformers, f"{family}Config")(**(COMMON | options))
+    config._attn_implementation = "eager"
+    config._experts_implementation = "eager"
+    model = getattr(transformers, f"{family}ForCausalLM")(config).float().eval()
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            if key.endswith("bias"):
+                parameter.normal_(0, 0.3)
+            elif parameter.dim() > 1:
+                parameter.normal_(0, 1.5 / parameter.shape[-1] ** 0.5)
+            else:
+                parameter.uniform_(0.5, 1.5)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+
+    expected = {}
+    for index, length in enumerate((1, 12, 44)):
+        tokens = torch.randint(0, config.vocab_size, (1, length))
+        store = {"router": {}, "weights": {}, "indices": {}}
+        handles = [
+            router(layer).register_forward_hook(parity.router_hook(store, number))
+            for number, layer in enumerate(model.model.layers)
+        ]
+        hooked = {}
+        if index == 2:
+            handles += residual_hooks(model, hooked)
+        with torch.no_grad():
+            output = model(tokens, output_attentions=True, use_cache=False)
+        for handle in handles:
+            handle.remove()
+        prefix = f"document.{index}."
+        logprob = torch.full((length,), float("nan"))
+        scores = torch.log_softmax(output.logits[0].double(), -1)
+        logprob[1:] = scores[:-1].gather(1, tokens[0, 1:, None])[:, 0].float()
+        expected[prefix + "tokens"] = tokens[0]
+        expected[prefix + "logprob"] = logprob
+        for layer in range(config.num_hidden_layers):
+            expected[f"{prefix}router.{layer}"] = store["router"][layer].float()
+            expected[f"{prefix}indices.{layer}"] = store["indices"][layer]
+            expected[f"{prefix}weights.{layer}"] = store["weights"][layer].float()
+            expected[f"{prefix}pattern.{layer}"] = output.attentions[layer][0].float()
+        for key, value in hooked.items():
+            expected[f"{prefix}hook.{key}"] = value.float()
+        if hooked:
+            expected[f"{prefix}hook.logits"] = output.logits[0].float()
+    save_file({key: value.clone().contiguous() for key, value in expected.items()}, folder / "expected.safetensors")
+
+
+def residual_hooks(model, store):
+    """The residual path: what every family has, whatever it calls its expert block."""
+
+    def keep(name, first=False):
+        def hook(module, arguments, output):
+            value = arguments[0] if first else output
+            value = value[0] if isinstance(value, tuple) else value
+            store[name] = value.detach().reshape(-1, value.shape[-1])
+
+        return hook
+
+    handles = [model.model.norm.register_forward_hook(keep("final_norm"))]
+    for number, layer in enumerate(model.model.layers):
+        prefix = f"blocks.{number}."
+        handles += [
+            layer.register_forward_hook(keep(prefix + "resid_post")),
+            layer.input_layernorm.register_forward_hook(keep(prefix + "resid_pre", first=True)),
+            layer.post_attention_layernorm.register_forward_hook(keep(prefix + "resid_mid", first=True)),
+        ]
+    return handles
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path(__file__).parent)
+    arguments = parser.parse_args()
+    for name in CASES:
+        make(name, arguments.output / name)
+        print(name)
+
+
+if __name__ == "__main__":
+    main()
