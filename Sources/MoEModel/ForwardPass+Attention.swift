@@ -4,7 +4,7 @@ import Tensors
 
 extension ForwardPass {
     /// Grouped-query causal attention (arXiv 2305.13245) of every document over itself; the result is in `branch`.
-    mutating func attend(_ layer: Int, _ weights: LayerTensors) throws {
+    mutating func attend(_ layer: Int, _ weights: Weights.Layer) throws {
         let (rows, headSize) = (x.rows, config.headSize)
         let (heads, groups) = (config.headCount, config.keyValueHeadCount)
         let q = workspace.matrix(.query, rows: rows, columns: heads * headSize)
@@ -16,7 +16,12 @@ extension ForwardPass {
         let v = values.rows(startPosition..<startPosition + rows)
         let z = workspace.matrix(.headOutputs, rows: rows, columns: heads * headSize)
 
-        kernels.project(normed, [(weights.query, q), (weights.key, k), (weights.value, v)], workspace.attentionInput)
+        let tensors = weights.tensors
+        kernels.project(
+            normed, [(tensors.query, q), (tensors.key, k), (tensors.value, v)], workspace.attentionInput)
+        finishProjection(q, bias: weights.queryBias, norm: weights.queryNorm)
+        finishProjection(k, bias: weights.keyBias, norm: weights.keyNorm)
+        finishProjection(v, bias: weights.valueBias, norm: nil)
         try hooks.emit(.query, layer, q.base, rows, heads, headSize)
         try hooks.emit(.key, layer, k.base, rows, groups, headSize)
         try hooks.emit(.value, layer, v.base, rows, groups, headSize)
@@ -31,7 +36,7 @@ extension ForwardPass {
             ? workspace.memory(.summary, Float.self, count: AttentionShape.statisticCount * heads * rows) : nil
         let shape = AttentionShape(
             heads: heads, groups: groups, headSize: headSize, slidingWindow: config.slidingWindow,
-            scale: 1 / Float(headSize).squareRoot())
+            scale: config.attentionScale ?? 1 / Float(headSize).squareRoot())
         kernels.attention(
             q, keys, values, into: z, documents: batch.documents, startPosition: startPosition, shape, summary: summary)
         if let summary {
@@ -40,11 +45,26 @@ extension ForwardPass {
         try materialize(layer, q, keys, values, z, shape)
         try hooks.emit(.headOutputs, layer, z.base, rows, heads, headSize)
 
-        kernels.project(z, [(weights.attentionOutput, branch)], workspace.attentionOutput)
+        kernels.project(z, [(tensors.attentionOutput, branch)], workspace.attentionOutput)
+        if let bias = weights.attentionOutputBias { kernels.addBias(bias, to: branch) }
+    }
+
+    /// What some families do to a projection: bias, a norm over each head or over the whole, clipping.
+    private func finishProjection(_ heads: Matrix, bias: FloatVector?, norm: Weights.Norm?) {
+        if let bias { kernels.addBias(bias, to: heads) }
+        if let norm {
+            let width = norm.weight.count
+            for first in stride(from: 0, to: heads.columns, by: width) {
+                let part = Matrix(heads.base + first, rows: heads.rows, columns: width, stride: heads.stride)
+                kernels.rmsNorm(part, weight: norm.weight.base, epsilon: config.normEpsilon, into: part)
+            }
+        }
+        if let limit = config.projectionClip { kernels.clip(heads, to: limit) }
     }
 
     private func rotate(_ heads: Matrix) {
         for document in batch.documents {
+            let rotary = model.rotaryTable(positions: startPosition + document.count)
             kernels.forRows(document.count) { rows in
                 let first = document.lowerBound + rows.lowerBound
                 kernels.rotate(

@@ -1,4 +1,5 @@
 import Checkpoints
+import Foundation
 import Hooks
 import Tensors
 
@@ -121,6 +122,30 @@ extension ForwardPass {
                             outputs.row(Int(place)), times: routing.weights[slot], to: branch.row(row), branch.columns)
                     }
                 }
+            }
+        }
+    }
+
+    /// branch += σ(x · router) · the expert that every token goes through.
+    func addSharedExpert(_ expert: SharedExpertTensors, _ router: FloatVector?) {
+        let rows = x.rows
+        let hidden = workspace.matrix(.expertHidden, rows: rows, columns: expert.gate.shape[0])
+        let output = workspace.matrix(.sharedOutput, rows: rows, columns: config.hiddenSize)
+        let packed = kernels.pack(normed, for: expert.gate.dtype, into: workspace.expertInput)
+        kernels.multiplyGated([
+            (
+                Kernels.Product(x: packed, weights: expert.gate, y: hidden),
+                Kernels.Product(x: packed, weights: expert.up, y: hidden)
+            )
+        ])
+        kernels.project(hidden, [(expert.down, output)], workspace.expertHidden)
+        let branch = branch
+        let gates = workspace.matrix(.sharedGate, rows: rows, columns: 1)
+        if let router { kernels.routerLogits(normed, router.base, into: gates) }
+        kernels.forRows(rows) { rows in
+            for row in rows {
+                let weight = router == nil ? 1 : 1 / (1 + exp(-gates.row(row)[0]))
+                kernels.add(output.row(row), times: weight, to: branch.row(row), branch.columns)
             }
         }
     }

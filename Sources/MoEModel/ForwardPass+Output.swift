@@ -5,8 +5,7 @@ import Tensors
 extension ForwardPass {
     /// Last norm and, where asked for, log-probabilities: the N × V logits exist only when a hook asks for them.
     mutating func finish(logprobs: Bool) throws -> [Float] {
-        kernels.rmsNorm(
-            x, weight: model.weights.finalNorm.base, epsilon: config.normEpsilon, into: normed)
+        kernels.norm(x, model.weights.finalNorm, config, into: normed)
         try hooks.emit(.finalNorm, nil, normed.base, x.rows, x.columns)
 
         let logits = try emitLogits()
@@ -16,7 +15,7 @@ extension ForwardPass {
 
     /// Last norm and the logits, [V], after the last row.
     mutating func lastLogits() throws -> [Float] {
-        kernels.rmsNorm(x, weight: model.weights.finalNorm.base, epsilon: config.normEpsilon, into: normed)
+        kernels.norm(x, model.weights.finalNorm, config, into: normed)
         try hooks.emit(.finalNorm, nil, normed.base, x.rows, x.columns)
         if let logits = try emitLogits() {
             return Array(UnsafeBufferPointer(start: logits.matrix.row(x.rows - 1), count: config.vocabularySize))
@@ -24,7 +23,18 @@ extension ForwardPass {
         let logits = workspace.matrix(.logits, rows: 1, columns: config.vocabularySize)
         kernels.project(
             normed.rows(x.rows - 1..<x.rows), [(model.weights.tensors.output, logits)], workspace.attentionInput)
+        finishLogits(logits.base, 0..<config.vocabularySize)
         return Array(UnsafeBufferPointer(start: logits.base, count: config.vocabularySize))
+    }
+
+    /// What some families do to logits of consecutive vocabulary entries: bias, division.
+    private func finishLogits(_ logits: UnsafeMutablePointer<Float>, _ entries: Range<Int>) {
+        if let bias = model.weights.outputBias {
+            for (place, entry) in entries.enumerated() { logits[place] += bias.base[entry] }
+        }
+        if config.logitDivisor != 1 {
+            for place in 0..<entries.count { logits[place] /= config.logitDivisor }
+        }
     }
 
     private mutating func emitLogits() throws -> OwnedMatrix? {
@@ -33,6 +43,7 @@ extension ForwardPass {
         let logits = OwnedMatrix(rows: x.rows, columns: config.vocabularySize)
         let packed = kernels.pack(normed, for: output.dtype, into: workspace.attentionInput)
         kernels.multiply([Kernels.Product(x: packed, weights: output, y: logits.matrix)])
+        for row in 0..<x.rows { finishLogits(logits.matrix.row(row), 0..<config.vocabularySize) }
         try hooks.emit(.logits, nil, logits.matrix.base, x.rows, config.vocabularySize)
         return logits
     }
@@ -46,7 +57,8 @@ extension ForwardPass {
         let output = model.weights.tensors.output
         let scores = predicting.withUnsafeBufferPointer { rows in
             kernels.logProbabilities(
-                of: targets, rows: rows, features: normed, output: output, logits: logits, workspace)
+                of: targets, rows: rows, features: normed, output: output, logits: logits, workspace,
+                finish: finishLogits)
         }
         for (index, row) in predicting.enumerated() { result[Int(row) + 1] = scores[index] }
         return result
@@ -61,7 +73,7 @@ extension Kernels {
     /// `logits` [T, V] where they exist already.
     fileprivate func logProbabilities(
         of targets: [Int32], rows: UnsafeBufferPointer<Int32>, features: Matrix, output: Tensor, logits: Matrix?,
-        _ workspace: Workspace
+        _ workspace: Workspace, finish: (UnsafeMutablePointer<Float>, Range<Int>) -> Void
     ) -> [Float] {
         let count = targets.count
         let vocabulary = output.shape[0]
@@ -79,6 +91,7 @@ extension Kernels {
                 let tileLogits =
                     logits.map { $0.row(Int(rows[row])) + columns.lowerBound }
                     ?? computed + (row - chunkRows.lowerBound) * columns.count
+                if logits == nil { finish(tileLogits, columns) }
                 let slot = tile * count + row
                 (maxima[slot], sums[slot]) = (-.infinity, 0)
                 logSumExp(tileLogits, columns.count, maxima + slot, sums + slot)

@@ -27,9 +27,7 @@ extension ForwardPass {
         try hooks.emit(.routerProbs, layer, routing.probs, rows, count)
 
         kernels.forRows(rows) {
-            Router.choose(
-                routing, expertsPerToken: config.expertsPerToken, renormalize: config.renormalizesExpertWeights,
-                interventions, context: context, rows: $0)
+            Router.choose(routing, config, interventions, context: context, rows: $0)
             Router.changeWeights(routing, interventions, context: context, rows: $0)
         }
         try hooks.emit(.expertIndices, layer, indices: routing.indices, rows, width)

@@ -79,7 +79,6 @@ struct ForwardPass {
     let workspace: Workspace
     let batch: TokenBatch
     let context: RowContext
-    let rotary: RotaryTable
     var hooks: HookDispatch
     /// Keys and values of the rows before this batch, where it continues a text.
     let cache: KeyValueCache?
@@ -106,7 +105,6 @@ struct ForwardPass {
         width = Router.width(expertsPerToken: config.expertsPerToken, hooks.hooks.interventions.flatMap { $0 })
         workspace = model.workspace
         context = RowContext(batch, startPosition: startPosition)
-        rotary = model.rotaryTable(positions: startPosition + (batch.documents.map(\.count).max() ?? 0))
         x = workspace.matrix(.residual, rows: batch.rowCount, columns: config.hiddenSize)
         normed = workspace.matrix(.normed, rows: batch.rowCount, columns: config.hiddenSize)
         branch = workspace.matrix(.branch, rows: batch.rowCount, columns: config.hiddenSize)
@@ -115,26 +113,28 @@ struct ForwardPass {
     mutating func run(betweenLayers: (Int) throws -> Void) throws {
         let (rows, hidden) = (x.rows, x.columns)
         kernels.embed(batch.tokens, model.weights.tensors.embedding, into: x)
+        if config.embeddingMultiplier != 1 { kernels.scale(x, by: config.embeddingMultiplier) }
         try hooks.emit(.embed, nil, x.base, rows, hidden)
 
         for (layer, weights) in model.weights.layers.enumerated() {
             try betweenLayers(layer)
             try hooks.emit(.residPre, layer, x.base, rows, hidden)
 
-            kernels.rmsNorm(x, weight: weights.attentionNorm.base, epsilon: config.normEpsilon, into: normed)
-            try attend(layer, weights.tensors)
+            kernels.norm(x, weights.attentionNorm, config, into: normed)
+            try attend(layer, weights)
             try hooks.emit(.attentionOut, layer, branch.base, rows, hidden)
-            kernels.add(branch, to: x)
+            kernels.add(branch, times: config.residualMultiplier, to: x)
             try hooks.emit(.residMid, layer, x.base, rows, hidden)
 
-            kernels.rmsNorm(x, weight: weights.expertNorm.base, epsilon: config.normEpsilon, into: normed)
+            kernels.norm(x, weights.expertNorm, config, into: normed)
             let routing = try route(layer, weights.router)
             let dispatch = ExpertDispatch(routing)
             let outputs = experts(dispatch, weights.tensors)
             try emitExpertOutputs(layer, outputs, dispatch)
             combine(outputs, dispatch)
+            if let shared = weights.tensors.sharedExpert { addSharedExpert(shared, weights.sharedRouter) }
             try hooks.emit(.moeOut, layer, branch.base, rows, hidden)
-            kernels.add(branch, to: x)
+            kernels.add(branch, times: config.residualMultiplier, to: x)
             try hooks.emit(.residPost, layer, x.base, rows, hidden)
         }
     }

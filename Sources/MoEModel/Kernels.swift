@@ -1,4 +1,5 @@
 import CKernels
+import Checkpoints
 import Tensors
 
 /// How activations are represented in the large products. The router, softmax, norms and log-probabilities are f32 in
@@ -284,10 +285,67 @@ final class Kernels: @unchecked Sendable {
         }
     }
 
-    /// x += y
-    func add(_ y: Matrix, to x: Matrix) {
+    /// The norm of a family: root mean square, or LayerNorm with its bias (arXiv 1607.06450).
+    func norm(_ x: Matrix, _ norm: Weights.Norm, _ config: ModelConfig, into out: Matrix) {
+        switch config.normKind {
+        case .rms: rmsNorm(x, weight: norm.weight.base, epsilon: config.normEpsilon, into: out)
+        case .layer:
+            forRows(x.rows) { rows in
+                for row in rows {
+                    Self.layerNorm(
+                        x.row(row), norm.weight.base, norm.bias?.base, config.normEpsilon, x.columns, out.row(row))
+                }
+            }
+        }
+    }
+
+    private static func layerNorm(
+        _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, _ bias: UnsafePointer<Float>?, _ epsilon: Float,
+        _ count: Int, _ out: UnsafeMutablePointer<Float>
+    ) {
+        var sum: Float = 0
+        for i in 0..<count { sum += x[i] }
+        let mean = sum / Float(count)
+        var squares: Float = 0
+        for i in 0..<count { squares += (x[i] - mean) * (x[i] - mean) }
+        let scale = 1 / (squares / Float(count) + epsilon).squareRoot()
+        for i in 0..<count { out[i] = (x[i] - mean) * scale * weight[i] + (bias?[i] ?? 0) }
+    }
+
+    /// x += scale · y
+    func add(_ y: Matrix, times scale: Float, to x: Matrix) {
         forRows(x.rows) { rows in
-            for row in rows { ck_add(x.row(row), y.row(row), Int64(x.columns), x.row(row)) }
+            for row in rows {
+                if scale == 1 {
+                    ck_add(x.row(row), y.row(row), Int64(x.columns), x.row(row))
+                } else {
+                    ck_add_scaled(y.row(row), scale, Int64(x.columns), x.row(row))
+                }
+            }
+        }
+    }
+
+    /// x += bias, every row.
+    func addBias(_ bias: FloatVector, to x: Matrix) {
+        forRows(x.rows) { rows in
+            for row in rows { ck_add(x.row(row), bias.base, Int64(x.columns), x.row(row)) }
+        }
+    }
+
+    func scale(_ x: Matrix, by factor: Float) {
+        forRows(x.rows) { rows in
+            for row in rows {
+                for column in 0..<x.columns { x.row(row)[column] *= factor }
+            }
+        }
+    }
+
+    /// Limits every element to ± `limit`.
+    func clip(_ x: Matrix, to limit: Float) {
+        forRows(x.rows) { rows in
+            for row in rows {
+                for column in 0..<x.columns { x.row(row)[column] = min(limit, max(-limit, x.row(row)[column])) }
+            }
         }
     }
 

@@ -15,7 +15,7 @@ public final class Model: @unchecked Sendable {
     let workspace = Workspace()
     /// Passes share scratch memory, so only one runs at a time.
     let turn = Turn()
-    private var rotary: RotaryTable?
+    private var rotary: [Bool: RotaryTable] = [:]
 
     /// - Parameters:
     ///   - precision: how products are computed; `exact` is the reference.
@@ -35,11 +35,12 @@ public final class Model: @unchecked Sendable {
         weights = try Weights(checkpoint.tensors)
     }
 
-    /// The rotary table for at least this many positions; made anew, longer, when a text outgrows it.
+    /// The rotary table for texts of this many positions; made anew, longer, when a text outgrows it.
     func rotaryTable(positions: Int) -> RotaryTable {
-        if let rotary, rotary.positions >= positions { return rotary }
-        let table = RotaryTable(config, positions: min(config.contextLength, max(positions * 2, 512)))
-        rotary = table
+        let isLong = RotaryTable.isLong(config, positions: positions)
+        if let table = rotary[isLong], table.positions >= positions { return table }
+        let table = RotaryTable(config, positions: min(config.contextLength, max(positions * 2, 512)), isLong: isLong)
+        rotary[isLong] = table
         return table
     }
 
@@ -47,50 +48,4 @@ public final class Model: @unchecked Sendable {
 
     /// Name of the instruction set the kernels use.
     public static var instructionSet: String { Kernels.instructionSet }
-}
-
-/// The tensors of a model as the forward pass reads them: vectors as f32, matrices as they lie in the file.
-struct Weights {
-    struct Layer {
-        let tensors: LayerTensors
-        let attentionNorm: FloatVector
-        let expertNorm: FloatVector
-        /// [E, D]: routing is f32 in every precision.
-        let router: FloatVector
-    }
-
-    let tensors: ModelTensors
-    let layers: [Layer]
-    let finalNorm: FloatVector
-
-    init(_ tensors: ModelTensors) throws(ModelError) {
-        self.tensors = tensors
-        var layers: [Layer] = []
-        for layer in tensors.layers {
-            layers.append(
-                Layer(
-                    tensors: layer, attentionNorm: try FloatVector(layer.attentionNorm),
-                    expertNorm: try FloatVector(layer.expertNorm), router: try FloatVector(layer.router)))
-        }
-        self.layers = layers
-        finalNorm = try FloatVector(tensors.finalNorm)
-    }
-}
-
-/// A tensor dequantized to f32, in memory of its own.
-struct FloatVector {
-    private let buffer: AlignedBuffer
-    let count: Int
-    var base: UnsafeMutablePointer<Float> { buffer.bound(to: Float.self) }
-
-    /// - Throws: `ModelError.unsupported` for integer and f64 tensors.
-    init(_ tensor: Tensor) throws(ModelError) {
-        guard Kernels.computes(with: tensor.dtype) else {
-            throw .unsupported(
-                "tensor \(tensor.name): expected a floating-point or quantized type, found \(tensor.dtype.rawValue)")
-        }
-        count = tensor.count
-        buffer = AlignedBuffer(Float.self, count: count)
-        Kernels.dequantize(tensor, into: buffer.bound(to: Float.self))
-    }
 }

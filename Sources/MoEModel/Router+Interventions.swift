@@ -1,3 +1,4 @@
+import Checkpoints
 import Foundation
 import Hooks
 
@@ -64,8 +65,8 @@ extension Router {
 
     /// How many experts a row chooses, and which it must take.
     static func choose(
-        _ routing: Routing, expertsPerToken: Int, renormalize: Bool, _ interventions: [Intervention],
-        context: RowContext, rows: Range<Int>
+        _ routing: Routing, _ config: ModelConfig, _ interventions: [Intervention], context: RowContext,
+        rows: Range<Int>
     ) {
         let choosing = interventions.filter {
             switch $0.action {
@@ -74,7 +75,7 @@ extension Router {
             }
         }
         for row in rows {
-            var choices = expertsPerToken
+            var choices = config.expertsPerToken
             var forced: [Int]?
             for intervention in choosing where context.matches(intervention.scope, row: row) {
                 switch intervention.action {
@@ -84,9 +85,11 @@ extension Router {
                 }
             }
             if let forced {
-                take(forced, routing, row: row, renormalize: renormalize)
+                take(forced, routing, row: row, renormalize: config.renormalizesExpertWeights)
+            } else if config.routerScoring == .sparseMixer {
+                chooseSparseMixer(routing, row: row, choices: choices, jitter: config.routerJitter)
             } else {
-                choose(routing, row: row, choices: choices, renormalize: renormalize)
+                choose(routing, row: row, choices: choices, renormalize: config.renormalizesExpertWeights)
             }
         }
     }

@@ -65,6 +65,29 @@ enum Router {
         if renormalize { divideBySum(weights, choices) }
     }
 
+    /// Phi-3.5-MoE's choice of two (SparseMixer, arXiv 2409.12136; `sparsemixer` in transformers): each weight is a
+    /// softmax over the logits that are near the largest one, the second without the first choice.
+    static func chooseSparseMixer(_ routing: Routing, row: Int, choices: Int, jitter: Float) {
+        let z = routing.logits + row * routing.expertCount
+        let indices = routing.indices + row * routing.width
+        let weights = routing.weights + row * routing.width
+        for place in 0..<choices {
+            let isTaken = { (expert: Int) in (0..<place).contains { indices[$0] == Int32(expert) } }
+            var best = -1
+            for expert in 0..<routing.expertCount where !isTaken(expert) && (best < 0 || z[expert] > z[best]) {
+                best = expert
+            }
+            var sum: Float = 0
+            for expert in 0..<routing.expertCount where !isTaken(expert) {
+                let distance = (z[best] - z[expert]) / max(abs(z[expert]), z[best])
+                if !(distance > 2 * jitter) { sum += exp(z[expert] - z[best]) }
+            }
+            indices[place] = Int32(best)
+            weights[place] = 1 / sum
+        }
+        clear(routing, row: row, from: choices)
+    }
+
     /// Marks the choices a row does not use: weight 0, and an index that is no expert's.
     static func clear(_ routing: Routing, row: Int, from first: Int) {
         for place in row * routing.width + first..<(row + 1) * routing.width {

@@ -12,7 +12,7 @@ final class Workspace {
     enum Slot {
         case residual, normed, branch, query, key, value, headOutputs
         case routerLogits, routerProbs, expertIndices, expertWeights
-        case expertHidden, expertOutput, rankedOutput, summary
+        case expertHidden, expertOutput, rankedOutput, summary, sharedOutput, sharedGate
         case logits, tileMaxima, tileSums, targetLogits
     }
 

@@ -1,0 +1,84 @@
+import Checkpoints
+import Tensors
+
+/// The tensors of a model as the forward pass reads them: vectors as f32, matrices as they lie in the file.
+struct Weights {
+    /// A norm's weight and, for LayerNorm, its bias; [D] or [d].
+    struct Norm {
+        let weight: FloatVector
+        let bias: FloatVector?
+
+        init(_ weight: Tensor, bias: Tensor? = nil) throws(ModelError) {
+            self.weight = try FloatVector(weight)
+            self.bias = try FloatVector.optional(bias)
+        }
+    }
+
+    struct Layer {
+        let tensors: LayerTensors
+        let attentionNorm: Norm
+        let expertNorm: Norm
+        /// [E, D]: routing is f32 in every precision.
+        let router: FloatVector
+        let queryBias: FloatVector?
+        let keyBias: FloatVector?
+        let valueBias: FloatVector?
+        let attentionOutputBias: FloatVector?
+        let queryNorm: Norm?
+        let keyNorm: Norm?
+        /// [1, D]
+        let sharedRouter: FloatVector?
+
+        init(_ tensors: LayerTensors) throws(ModelError) {
+            self.tensors = tensors
+            attentionNorm = try Norm(tensors.attentionNorm, bias: tensors.attentionNormBias)
+            expertNorm = try Norm(tensors.expertNorm, bias: tensors.expertNormBias)
+            router = try FloatVector(tensors.router)
+            queryBias = try FloatVector.optional(tensors.queryBias)
+            keyBias = try FloatVector.optional(tensors.keyBias)
+            valueBias = try FloatVector.optional(tensors.valueBias)
+            attentionOutputBias = try FloatVector.optional(tensors.attentionOutputBias)
+            queryNorm = if let norm = tensors.queryNorm { try Norm(norm) } else { nil }
+            keyNorm = if let norm = tensors.keyNorm { try Norm(norm) } else { nil }
+            sharedRouter = try FloatVector.optional(tensors.sharedExpert?.router)
+        }
+    }
+
+    let tensors: ModelTensors
+    let layers: [Layer]
+    let finalNorm: Norm
+    /// [V]
+    let outputBias: FloatVector?
+
+    init(_ tensors: ModelTensors) throws(ModelError) {
+        self.tensors = tensors
+        var layers: [Layer] = []
+        for layer in tensors.layers { layers.append(try Layer(layer)) }
+        self.layers = layers
+        finalNorm = try Norm(tensors.finalNorm, bias: tensors.finalNormBias)
+        outputBias = try FloatVector.optional(tensors.outputBias)
+    }
+}
+
+/// A tensor dequantized to f32, in memory of its own.
+struct FloatVector {
+    private let buffer: AlignedBuffer
+    let count: Int
+    var base: UnsafeMutablePointer<Float> { buffer.bound(to: Float.self) }
+
+    /// - Throws: `ModelError.unsupported` for integer and f64 tensors.
+    init(_ tensor: Tensor) throws(ModelError) {
+        guard Kernels.computes(with: tensor.dtype) else {
+            throw .unsupported(
+                "tensor \(tensor.name): expected a floating-point or quantized type, found \(tensor.dtype.rawValue)")
+        }
+        count = tensor.count
+        buffer = AlignedBuffer(Float.self, count: count)
+        Kernels.dequantize(tensor, into: buffer.bound(to: Float.self))
+    }
+
+    static func optional(_ tensor: Tensor?) throws(ModelError) -> FloatVector? {
+        guard let tensor else { return nil }
+        return try FloatVector(tensor)
+    }
+}
