@@ -15,6 +15,7 @@ typedef void (*ck_pack_function)(const float *x, int64_t x_stride, const int32_t
 typedef struct {
     ck_isa isa;
 
+    void (*store)(ck_type type, const float *x, int64_t count, void *out);
     void (*dequantize)(ck_type type, const void *blocks, int64_t count, float *out);
     ck_matmul_function matmul_exact;
     void (*rmsnorm)(const float *x, int64_t x_stride, const float *weight, float eps, int64_t n, int64_t d, float *out,
@@ -32,6 +33,9 @@ typedef struct {
     void (*log)(const float *x, int64_t count, float *out);
     size_t (*attention_scratch)(const ck_attention *attention);
     void (*attention)(const ck_attention *attention, int64_t group, int64_t row_begin, int64_t row_end, void *scratch);
+    void (*attention_cached)(const ck_attention *attention, ck_type type, const void *k, size_t k_row_bytes,
+                             const void *v, size_t v_row_bytes, int64_t group, int64_t row_begin, int64_t row_end,
+                             void *scratch);
     void (*attention_scores)(const ck_attention *attention, int64_t head, int64_t row_begin, int64_t row_end,
                              int64_t keys, float *scores, int64_t scores_stride, void *scratch);
     void (*attention_apply)(const ck_attention *attention, int64_t head, int64_t row_begin, int64_t row_end,

@@ -15,6 +15,7 @@
 #define CK_TILE_N 2
 #define CK_PEAK_CHAINS 6
 #define CK_ATTENTION_ROWS 3
+#define CK_ATTENTION_FEW 1
 #define CK_ATTENTION_VECTORS 2
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)

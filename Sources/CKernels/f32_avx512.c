@@ -15,6 +15,7 @@
 #define CK_TILE_N 4
 #define CK_PEAK_CHAINS 24
 #define CK_ATTENTION_ROWS 6
+#define CK_ATTENTION_FEW 4
 #define CK_ATTENTION_VECTORS 4
 
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,f16c"))), \

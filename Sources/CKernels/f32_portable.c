@@ -21,6 +21,7 @@
 #define CK_TILE_N 2
 #define CK_PEAK_CHAINS 4
 #define CK_ATTENTION_ROWS 2
+#define CK_ATTENTION_FEW 1
 #define CK_ATTENTION_VECTORS 1
 
 #include "kernels_f32.inc"

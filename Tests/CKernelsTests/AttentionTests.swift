@@ -157,5 +157,70 @@ extension KernelTests {
                 }
             }
         }
+
+        /// A cache gives the bits of the f32 values it holds, head by head.
+        @Test(arguments: [(CK_F32, 4), (CK_F16, 2), (CK_BF16, 2), (CK_Q8_0, 1)]) func cached(
+            _ type: ck_type, _ bytes: Int
+        ) {
+            KernelTests.withEachInstructionSet { isa in
+                var numbers = SeededNumbers(state: 23)
+                let (heads, groups, headDim) = (4, 2, 32)
+                let rowBytes = type == CK_Q8_0 ? 34 : bytes * headDim
+                for (t, position) in [(3, 0), (1, 70), (9, 130)] {
+                    let keys = t + position
+                    let q = numbers.floats(t * heads * headDim)
+                    let k = numbers.floats(groups * keys * headDim), v = numbers.floats(groups * keys * headDim)
+                    let caches = [k, v].map { values in
+                        var cache = [UInt8](repeating: 0, count: groups * keys * rowBytes)
+                        ck_store(type, values, Int64(values.count), &cache)
+                        return cache
+                    }
+                    let wide = caches.map { cache in
+                        var values = [Float](repeating: 0, count: groups * keys * headDim)
+                        ck_dequantize(type, cache, Int64(values.count), &values)
+                        return values
+                    }
+                    var plain = [Float](repeating: .nan, count: q.count), cached = plain
+                    q.withUnsafeBufferPointer { q in
+                        wide[0].withUnsafeBufferPointer { k in
+                            wide[1].withUnsafeBufferPointer { v in
+                                var a = ck_attention()
+                                a.q = q.baseAddress
+                                a.q_stride = Int64(heads * headDim)
+                                a.out_stride = a.q_stride
+                                (a.k_stride, a.v_stride) = (Int64(headDim), Int64(headDim))
+                                (a.heads, a.groups, a.head_dim) = (Int64(heads), Int64(groups), Int64(headDim))
+                                a.position = Int64(position)
+                                a.scale = 0.25
+                                withAligned(ck_attention_scratch_bytes(&a)) { scratch in
+                                    for group in 0..<groups {
+                                        // Head by head: shift so that the group's offset lands on its own part.
+                                        let shift = group * (keys - 1) * headDim
+                                        a.k = k.baseAddress! + shift
+                                        a.v = v.baseAddress! + shift
+                                        plain.withUnsafeMutableBufferPointer { out in
+                                            a.out = out.baseAddress
+                                            ck_attention_rows(&a, Int64(group), 0, Int64(t), scratch)
+                                        }
+                                        cached.withUnsafeMutableBufferPointer { out in
+                                            a.out = out.baseAddress
+                                            caches[0].withUnsafeBytes { k in
+                                                caches[1].withUnsafeBytes { v in
+                                                    let at = group * keys * rowBytes
+                                                    ck_attention_rows_cached(
+                                                        &a, type, k.baseAddress! + at, rowBytes, v.baseAddress! + at,
+                                                        rowBytes, Int64(group), 0, Int64(t), scratch)
+                                                }
+                                            }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                    #expect(plain == cached, "isa \(isa.rawValue) type \(type.rawValue) t \(t) position \(position)")
+                }
+            }
+        }
     }
 }

@@ -56,5 +56,31 @@ extension KernelTests {
                 #expect(zip(bits, out).allSatisfy { $1.bitPattern == UInt32($0) << 16 }, "isa \(isa.rawValue)")
             }
         }
+
+        /// Q8_0 as `gguf` makes it, and halves that come back as they went.
+        @Test func store() throws {
+            let folder = Fixtures.folder.appending(path: "dequantize")
+            let values = try Data(contentsOf: folder.appending(path: "store.f32")).withUnsafeBytes { bytes in
+                (0..<bytes.count / 4).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
+            }
+            let expected = [UInt8](try Data(contentsOf: folder.appending(path: "store.Q8_0")))
+            let halves = (0...UInt16.max).filter { $0 >> 10 & 31 != 31 }
+            KernelTests.withEachInstructionSet { isa in
+                var blocks = [UInt8](repeating: 0, count: expected.count)
+                ck_store(CK_Q8_0, values, Int64(values.count), &blocks)
+                #expect(blocks == expected, "isa \(isa.rawValue)")
+                for type in [CK_F16, CK_BF16] {
+                    var wide = [Float](repeating: 0, count: halves.count)
+                    ck_dequantize(type, halves, Int64(halves.count), &wide)
+                    var back = [UInt16](repeating: 1, count: halves.count)
+                    ck_store(type, wide, Int64(wide.count), &back)
+                    #expect(back == halves, "isa \(isa.rawValue) type \(type.rawValue)")
+                }
+                // Ties go to even, and what is too large becomes infinite.
+                var rounded = [UInt16](repeating: 0, count: 5)
+                ck_store(CK_F16, [1 + 0x1p-11, 1 + 0x3p-11, 65_519, 65_520, 0x1p-25], 5, &rounded)
+                #expect(rounded == [0x3C00, 0x3C02, 0x7BFF, 0x7C00, 0], "isa \(isa.rawValue)")
+            }
+        }
     }
 }

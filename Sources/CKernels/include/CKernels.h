@@ -29,6 +29,9 @@ const char *ck_isa_name(ck_isa isa);
 // Dequantizes `count` consecutive elements (whole blocks) to f32, bit-identical to the `gguf` reference.
 void ck_dequantize(ck_type type, const void *blocks, int64_t count, float *out);
 
+// Stores f32 values as F32, F16, BF16 (rounded to nearest, ties to even) or Q8_0 (as `gguf` does; count a multiple of 32).
+void ck_store(ck_type type, const float *x, int64_t count, void *out);
+
 // Matrix product y[n, m] = x[n, k] · W[m, k]ᵀ in two steps, so that activations are packed once and used by many
 // products (q, k and v; gate and up) and many threads. `CK_EXACT`: f32 activations, weights dequantized to f32, f32
 // accumulation; every y is summed over k in one fixed order, whatever n, m, its position and the number of threads.
@@ -114,6 +117,12 @@ size_t ck_attention_scratch_bytes(const ck_attention *attention);
 // more rows a call.
 void ck_attention_rows(const ck_attention *attention, int64_t group, int64_t row_begin, int64_t row_end,
                        void *scratch);
+// The same, with keys and values from a cache of F32, F16, BF16 or Q8_0 (head_dim a multiple of 32 for Q8_0): k and v
+// point to the first key of this group's head, and the rows of one head are row_bytes apart. A cache laid out head by
+// head is read fastest. `attention`'s own k, v and their strides are not used.
+void ck_attention_rows_cached(const ck_attention *attention, ck_type type, const void *k, size_t k_row_bytes,
+                              const void *v, size_t v_row_bytes, int64_t group, int64_t row_begin, int64_t row_end,
+                              void *scratch);
 // For hooks: the scaled, masked scores (-inf where a key may not be seen) of one query head, rows [row_begin, row_end),
 // keys [0, keys), to scores[(i - row_begin) · scores_stride + key]: the same bits that ck_attention_rows sees.
 void ck_attention_scores(const ck_attention *attention, int64_t head, int64_t row_begin, int64_t row_end, int64_t keys,

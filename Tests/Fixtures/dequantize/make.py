@@ -3,7 +3,8 @@
 
     pip install gguf numpy && python3 make.py
 
-Writes, for each type, NAME.blocks (raw bytes) and NAME.f32 (little-endian f32), and versions.txt. The f16 scales
+Writes, for each type, NAME.blocks (raw bytes) and NAME.f32 (little-endian f32); store.f32 and what becomes of it as
+Q8_0; and versions.txt. The f16 scales
 include zero, subnormals, negatives and large values; infinities and NaN are left out.
 """
 
@@ -35,6 +36,12 @@ def main() -> None:
             blocks[:, field : field + 2] = halves.view(np.uint8).reshape(-1, 2)
         blocks.tofile(folder / f"{name}.blocks")
         gguf.quants.dequantize(blocks, kind).astype("<f4").tofile(folder / f"{name}.f32")
+    values = rng.standard_normal(32 * 24).astype("<f4") * np.repeat(np.float32(10.0) ** rng.integers(-6, 4, 24), 32)
+    values[:32] = 0
+    values[32:64] = np.arange(32) - 16  # levels that fall on halves
+    values = values.astype("<f4")
+    values.tofile(folder / "store.f32")
+    gguf.quants.quantize(values, gguf.GGMLQuantizationType.Q8_0).tofile(folder / "store.Q8_0")
     packages = [f"{package} {version(package)}" for package in ("gguf", "numpy")]
     (folder / "versions.txt").write_text("\n".join([*packages, f"seed {SEED}"]) + "\n")
 
