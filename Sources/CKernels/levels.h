@@ -7,7 +7,7 @@
 // A block of any quantized type as what it means: integer levels, and for every 16 of them a scale and, for some types,
 // a bias: weight = scale · level + bias. The products and sums that make scales, biases and weights are those of the
 // `gguf` package, in its order. Plain loops, which the compiler turns into the vectors of the file that includes them;
-// the two that it can't are written out where CK_HAS_AVX512_BYTES says so.
+// what it can't is written out where CK_HAS_AVX512_BYTES says so.
 
 static inline bool ck_has_bias(ck_type type) {
     return type == CK_Q4_1 || type == CK_Q5_1 || type == CK_Q2_K || type == CK_Q4_K || type == CK_Q5_K;
@@ -25,7 +25,11 @@ CK_LEVELS ck_both(float *values, float value) { values[0] = values[1] = value; }
 static inline float ck_half_at(const uint8_t *p) {
     uint16_t bits;
     memcpy(&bits, p, 2);
+#if CK_HAS_AVX512_BYTES
+    return _cvtsh_ss(bits);
+#else
     return ck_f16_to_f32(bits);
+#endif
 }
 
 // Sixteen bytes hold elements 0…15 in their low halves and 16…31 in their high ones.

@@ -22,7 +22,7 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
 
-enum { LANES = 16, PANEL_VECTORS = 3, CHUNK_BLOCKS = 128, SUPER_BLOCKS = 8 };
+enum { LANES = 16, PANEL_VECTORS = 3, CHUNK_BLOCKS = 32, SUPER_BLOCKS = 8 };
 
 // Bytes of one block of k in a panel of `vectors` vectors: levels, then scales, then biases.
 INLINE int64_t panel_block_bytes(int64_t vectors, bool fine, bool bias) {
