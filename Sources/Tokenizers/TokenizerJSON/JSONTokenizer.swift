@@ -1,0 +1,99 @@
+import Foundation
+
+/// A vocabulary from `tokenizer.json` (byte-level BPE of OLMoE, Qwen and Granite; SentencePiece-style BPE), or from a
+/// GGUF file's "gpt2" metadata: the same ids as the `tokenizers` library with `encode_special_tokens` on.
+///
+/// Bytes that are no UTF-8 become U+FFFD first, as Python's `errors="replace"` does.
+public struct JSONTokenizer: Tokenizer {
+    public let kind: String
+    public let sha256: String
+    public let bos: Int32?
+    public let eos: Int32?
+    let model: BytePairModel
+    let added: AddedTokens
+    let normalization: [NormalizationStep]
+    let preTokenization: [PreTokenizationStep]
+    let decoding: TokenDecoding
+    /// Invisible when decoded.
+    let specialIDs: Set<Int32>
+
+    public var vocabularySize: Int { model.pieces.count }
+
+    public func encode(bytes: some Collection<UInt8>) -> [Int32] {
+        let text = Array(String(decoding: bytes, as: UTF8.self).utf8)
+        var ids: [Int32] = []
+        var isStart = true
+        for part in added.split(text, isNormalized: false) {
+            switch part {
+            case .token(let id): ids.append(id)
+            case .text(let raw):
+                let normalized = normalization.reduce(raw) { $1.apply($0) }
+                for part in added.split(normalized, isNormalized: true) {
+                    switch part {
+                    case .token(let id): ids.append(id)
+                    case .text(let words): encode(words, isStartOfText: isStart, into: &ids)
+                    }
+                    isStart = false
+                }
+            }
+            isStart = false
+        }
+        return ids
+    }
+
+    private func encode(_ text: [UInt8], isStartOfText: Bool, into ids: inout [Int32]) {
+        let words = preTokenization.reduce([text]) { $1.apply($0, isStartOfText: isStartOfText) }
+        for word in words { word.withUnsafeBufferPointer { model.encode($0, into: &ids) } }
+    }
+
+    /// The bytes of the tokens; special tokens are invisible. A byte-level sequence cut within a character ends in part of
+    /// it.
+    public func decodeBytes(_ ids: some Collection<Int32>) -> [UInt8] {
+        var text: [UInt8] = []
+        var fallback: [UInt8] = []
+        func flush() {
+            guard !fallback.isEmpty else { return }
+            // As the reference: all of a run, or U+FFFD for each byte of it.
+            if String(validating: fallback, as: UTF8.self) != nil {
+                text += fallback
+            } else {
+                for _ in fallback { text += replacementCharacter }
+            }
+            fallback.removeAll()
+        }
+        for id in ids where !specialIDs.contains(id) {
+            let piece = model.pieces[id]
+            if decoding.hasByteFallback, let byte = Self.byteOfPiece(piece) {
+                fallback.append(byte)
+                continue
+            }
+            flush()
+            if decoding.isByteLevel {
+                text += ByteAlphabet.decode(piece) ?? Array(piece)
+            } else if decoding.replacesSpaceSymbol {
+                text += NormalizationStep.replace(spaceSymbol, with: [0x20], in: Array(piece))
+            } else {
+                text += piece
+            }
+        }
+        flush()
+        var stripped = 0
+        while stripped < decoding.strippedSpaces, stripped < text.count, text[stripped] == 0x20 { stripped += 1 }
+        return Array(text[stripped...])
+    }
+
+    private static func byteOfPiece(_ piece: UnsafeBufferPointer<UInt8>) -> UInt8? {
+        guard piece.count == 6, piece.starts(with: "<0x".utf8), piece[5] == UInt8(ascii: ">") else { return nil }
+        return UInt8(String(decoding: piece[3..<5], as: UTF8.self), radix: 16)
+    }
+
+    public func piece(_ id: Int32) -> String? {
+        let piece = model.pieces[id]
+        return piece.isEmpty ? nil : String(decoding: piece, as: UTF8.self)
+    }
+
+    public func id(ofPiece piece: String) -> Int32? {
+        let bytes = Array(piece.utf8)
+        return added.tokens.first { $0.content == bytes }?.id ?? model.pieces.find(bytes)
+    }
+}

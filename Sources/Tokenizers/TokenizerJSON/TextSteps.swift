@@ -1,0 +1,118 @@
+/// One step of a `tokenizer.json` normalizer.
+enum NormalizationStep: Sendable, Equatable {
+    case nfc
+    case prepend([UInt8])
+    case replace([UInt8], with: [UInt8])
+
+    func apply(_ text: [UInt8]) -> [UInt8] {
+        switch self {
+        case .nfc: return CanonicalComposition.compose(text)
+        case .prepend(let prefix): return text.isEmpty ? text : prefix + text
+        case .replace(let pattern, let content): return Self.replace(pattern, with: content, in: text)
+        }
+    }
+
+    static func replace(_ pattern: [UInt8], with content: [UInt8], in text: [UInt8]) -> [UInt8] {
+        guard let first = pattern.first else { return text }
+        var result: [UInt8] = []
+        result.reserveCapacity(text.count)
+        var position = 0
+        while position < text.count {
+            if text[position] == first, text[position...].starts(with: pattern) {
+                result += content
+                position += pattern.count
+            } else {
+                result.append(text[position])
+                position += 1
+            }
+        }
+        return result
+    }
+}
+
+/// One step of a `tokenizer.json` pre-tokenizer: cuts words into smaller ones.
+enum PreTokenizationStep: Sendable, Equatable {
+    enum Prepending: String, Sendable {
+        case always, first, never
+    }
+
+    case split(SplitPattern)
+    /// Every digit a word (or every run of digits).
+    case digits(individual: Bool)
+    /// A space before each word that has none.
+    case prefixSpace
+    /// Spaces become U+2581; with `splits`, each starts a word.
+    case metaspace(Prepending, splits: Bool)
+
+    func apply(_ words: [[UInt8]], isStartOfText: Bool) -> [[UInt8]] {
+        switch self {
+        case .split(let pattern): return words.flatMap { Self.split($0, pattern) }
+        case .digits(let individual): return words.flatMap { Self.digits($0, individual: individual) }
+        case .prefixSpace: return words.map { $0.first == 0x20 ? $0 : [0x20] + $0 }
+        case .metaspace(let prepending, let splits):
+            return words.enumerated().flatMap { index, word -> [[UInt8]] in
+                var text = NormalizationStep.replace([0x20], with: spaceSymbol, in: word)
+                let mayPrepend = prepending == .always || (prepending == .first && isStartOfText && index == 0)
+                if mayPrepend, !text.starts(with: spaceSymbol) { text = spaceSymbol + text }
+                return splits ? Self.splitBeforeSpaces(text) : [text]
+            }
+        }
+    }
+
+    private static func split(_ word: [UInt8], _ pattern: SplitPattern) -> [[UInt8]] {
+        word.withUnsafeBufferPointer { bytes in
+            let text = ClassifiedText(bytes)
+            var words: [[UInt8]] = []
+            var start = 0
+            while start < text.count {
+                let end = pattern.endOfWord(text, from: start)
+                words.append(Array(bytes[Int(text.offsets[start])..<Int(text.offsets[end])]))
+                start = end
+            }
+            return words
+        }
+    }
+
+    private static func digits(_ word: [UInt8], individual: Bool) -> [[UInt8]] {
+        word.withUnsafeBufferPointer { bytes in
+            let text = ClassifiedText(bytes)
+            var words: [[UInt8]] = []
+            var start = 0
+            while start < text.count {
+                let isNumber = text.kind(start) == .number
+                var end = start + 1
+                while end < text.count, (text.kind(end) == .number) == isNumber, !(isNumber && individual) { end += 1 }
+                words.append(Array(bytes[Int(text.offsets[start])..<Int(text.offsets[end])]))
+                start = end
+            }
+            return words
+        }
+    }
+
+    private static func splitBeforeSpaces(_ text: [UInt8]) -> [[UInt8]] {
+        var words: [[UInt8]] = []
+        var start = 0
+        var position = 0
+        while position < text.count {
+            if position > start, text[position] == spaceSymbol[0], text[position...].starts(with: spaceSymbol) {
+                words.append(Array(text[start..<position]))
+                start = position
+            }
+            position += 1
+        }
+        if start < text.count { words.append(Array(text[start...])) }
+        return words
+    }
+}
+
+/// What `tokenizer.json`'s decoder does to a token sequence.
+struct TokenDecoding: Sendable, Equatable {
+    /// Pieces write bytes in `ByteAlphabet`.
+    var isByteLevel = false
+    /// `<0x..>` pieces become bytes.
+    var hasByteFallback = false
+    /// U+2581 becomes a space.
+    var replacesSpaceSymbol = false
+    /// Spaces removed from the start of the text.
+    var strippedSpaces = 0
+}
