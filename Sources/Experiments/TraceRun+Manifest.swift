@@ -7,7 +7,7 @@ import Traces
 extension TraceRun {
     static func manifest(
         model: Model, tokenizer: (any Tokenizer)?, corpus: Corpus, tokens: [[Int32]], options: TraceOptions,
-        version: String
+        version: String, hashingWeights: Bool = true
     ) throws -> TraceManifest {
         let config = model.config
         let layers = Set(options.layers ?? Array(0..<config.layerCount)).sorted()
@@ -24,7 +24,8 @@ extension TraceRun {
                 experts: config.expertCount, expertsPerToken: config.expertsPerToken, heads: config.headCount,
                 kvHeads: config.keyValueHeadCount, hiddenSize: config.hiddenSize, vocabSize: config.vocabularySize,
                 quantization: model.checkpoint.quantization, parametersTotal: model.checkpoint.parametersTotal,
-                parametersActive: model.checkpoint.parametersActive, sha256: try model.checkpoint.sha256()),
+                parametersActive: model.checkpoint.parametersActive,
+                sha256: hashingWeights ? try model.checkpoint.sha256() : ""),
             tokenizer: readsText
                 ? TraceManifest.Tokenizer(kind: tokenizer?.kind ?? "none", sha256: tokenizer?.sha256 ?? "")
                 : TraceManifest.Tokenizer(kind: "none", sha256: ""),

@@ -17,8 +17,11 @@ public struct TraceOptions: Sendable {
     public var layers: [Int]?
     /// Documents are cut to this many tokens, BOS included; nil: to the model's context.
     public var maximumTokens: Int?
-    /// Most tokens per wave; documents stay whole, so one longer document is a wave of its own.
-    public var waveTokens = 8192
+    /// Most tokens per wave; documents stay whole, so one longer document is a wave of its own. nil: as many as fit
+    /// `memory`, but no more than are useful.
+    public var waveTokens: Int?
+    /// Bytes the run may take for weights, working memory and records; nil: three quarters of what is free.
+    public var memory: Int?
     public var interventions: [Intervention] = []
 
     public init() {}
@@ -42,6 +45,8 @@ public struct TraceRun {
     /// Whether each document was cut.
     public let truncated: [Bool]
     let manifest: TraceManifest
+    /// Most tokens per wave.
+    public let waveTokens: Int
 
     /// Tokenizes and checks everything, so that a run that cannot end does not start.
     ///
@@ -71,7 +76,13 @@ public struct TraceRun {
         manifest = try Self.manifest(
             model: model, tokenizer: tokenizer, corpus: corpus, tokens: tokens, options: options, version: version)
         _ = try Self.plan(options, manifest: manifest, model: model)
+        let memory = options.memory ?? MachineMemory.available / 4 * 3
+        let fitting = model.waveRows(memory: memory, recordedBytesPerRow: TraceLayout(manifest).bytesPerToken)
+        waveTokens = options.waveTokens ?? min(fitting, Self.usefulWaveTokens)
     }
+
+    /// Beyond this, experts are busy enough and a wave only takes memory, and longer until something is on disk.
+    private static let usefulWaveTokens = 8192
 
     private static func tokens(
         of document: Corpus.Document, tokenizer: (any Tokenizer)?, model: Model, source: String
@@ -151,7 +162,7 @@ public struct TraceRun {
     private func nextWave(from first: Int) -> Range<Int> {
         var rows = tokens[first].count
         var end = first + 1
-        while end < tokens.count, rows + tokens[end].count <= options.waveTokens {
+        while end < tokens.count, rows + tokens[end].count <= waveTokens {
             rows += tokens[end].count
             end += 1
         }

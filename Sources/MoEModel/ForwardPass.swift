@@ -118,6 +118,7 @@ struct ForwardPass {
 
         for (layer, weights) in model.weights.layers.enumerated() {
             try betweenLayers(layer)
+            model.stream.enter(layer)
             try hooks.emit(.residPre, layer, x.base, rows, hidden)
 
             kernels.norm(x, weights.attentionNorm, config, into: normed)
@@ -137,6 +138,7 @@ struct ForwardPass {
             kernels.add(branch, times: config.residualMultiplier, to: x)
             try hooks.emit(.residPost, layer, x.base, rows, hidden)
         }
+        model.stream.finish()
     }
 }
 

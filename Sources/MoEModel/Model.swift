@@ -12,6 +12,7 @@ public final class Model: @unchecked Sendable {
     public let precision: Precision
     let kernels: Kernels
     let weights: Weights
+    let stream: WeightStream
     let workspace = Workspace()
     /// Passes share scratch memory, so only one runs at a time.
     let turn = Turn()
@@ -20,8 +21,12 @@ public final class Model: @unchecked Sendable {
     /// - Parameters:
     ///   - precision: how products are computed; `exact` is the reference.
     ///   - threads: threads to compute with; nil takes the processors this process may use.
+    ///   - weightBudget: bytes of weights to keep in memory; a larger model is read from disk once per pass, layer
+    ///     after layer. nil keeps what fits.
     /// - Throws: `ModelError` where the engine has no kernel for one of the checkpoint's types.
-    public init(_ checkpoint: Checkpoint, precision: Precision = .fast, threads: Int? = nil) throws(ModelError) {
+    public init(
+        _ checkpoint: Checkpoint, precision: Precision = .fast, threads: Int? = nil, weightBudget: Int? = nil
+    ) throws(ModelError) {
         let uncomputed = checkpoint.config.uncomputedParts
         guard uncomputed.isEmpty else {
             throw .unsupported(
@@ -33,6 +38,7 @@ public final class Model: @unchecked Sendable {
         config = checkpoint.config
         kernels = Kernels(pool: threads.map { ThreadPool(threadCount: $0) } ?? ThreadPool(), precision: precision)
         weights = try Weights(checkpoint.tensors)
+        stream = WeightStream(checkpoint.tensors, budget: weightBudget)
     }
 
     /// The rotary table for texts of this many positions; made anew, longer, when a text outgrows it.

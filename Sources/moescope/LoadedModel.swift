@@ -9,9 +9,13 @@ struct LoadedModel {
     /// nil where the checkpoint brings none.
     let tokenizer: (any Tokenizer)?
 
-    init(_ name: String, precision: Precision, threads: Int? = nil) throws {
+    /// - Parameter memory: bytes the command may take in all; nil: three quarters of what is free.
+    init(_ name: String, precision: Precision, threads: Int? = nil, memory: Int? = nil) throws {
         let checkpoint = try Checkpoint.open(try ModelLocator.resolve(name))
-        model = try Model(checkpoint, precision: precision, threads: threads)
+        // Half for the weights: the other half is for waves and records.
+        model = try Model(
+            checkpoint, precision: precision, threads: threads,
+            weightBudget: (memory ?? MachineMemory.available / 4 * 3) / 2)
         tokenizer = try checkpoint.tokenizerFile.map { try TokenizerFile.open($0) }
     }
 }

@@ -53,7 +53,10 @@ struct TraceCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Threads to compute with (default: all processors).", valueName: "n"))
     var threads: Int?
 
-    @Option(help: ArgumentHelp("Tokens per wave (default: chosen from free memory).", valueName: "n"))
+    @Option(help: ArgumentHelp("Memory to use, e.g. 12G (default: three quarters of what is free).", valueName: "size"))
+    var memory: ByteSize?
+
+    @Option(help: ArgumentHelp("Tokens per wave (default: chosen from the memory).", valueName: "n"))
     var waveTokens: Int?
 
     @Flag(help: "Continue a partial trace of the same run.")
@@ -66,11 +69,12 @@ struct TraceCommand: ParsableCommand {
     }
 
     func run() throws {
-        let loaded = try LoadedModel(model, precision: precision, threads: threads)
+        let loaded = try LoadedModel(model, precision: precision, threads: threads, memory: memory?.bytes)
         var options = try CaptureList(capture, config: loaded.model.config).options
         options.layers = try layers.map { try parseIntegers($0, option: "--layers") }
         options.maximumTokens = maxTokens
-        if let waveTokens { options.waveTokens = waveTokens }
+        options.waveTokens = waveTokens
+        options.memory = memory?.bytes
         let run = try TraceRun(
             model: loaded.model, tokenizer: loaded.tokenizer, corpus: try Corpus.read(corpus), options: options,
             version: Moescope.version)
@@ -80,6 +84,8 @@ struct TraceCommand: ParsableCommand {
                 + "\(ProgressLine.grouped(run.totalTokens)) tokens, \(precision.rawValue) precision, "
                 + "\(loaded.model.threadCount) threads (\(Model.instructionSet)); the trace takes about \(byteText(size))"
         )
+
+        describeWaves(run, loaded.model)
 
         let line = ProgressLine("tracing", unit: "tokens")
         let started = ContinuousClock.now
@@ -107,6 +113,21 @@ struct TraceCommand: ParsableCommand {
             "\(output): complete, \(ProgressLine.grouped(traced)) tokens in \(String(format: "%.1f", seconds)) s "
                 + "(\(ProgressLine.grouped(Int(Double(traced) / max(seconds, 1e-9)))) tokens/s). "
                 + "Next: moescope report \(output) --html report.html")
+    }
+}
+
+extension TraceCommand {
+    /// For models that are read from disk again and again: what a wave costs, before it starts.
+    private func describeWaves(_ run: TraceRun, _ model: Model) {
+        guard model.streamsWeights else { return }
+        let rows = min(run.waveTokens, run.totalTokens)
+        let waves = (run.totalTokens + run.waveTokens - 1) / run.waveTokens
+        let operations = 2 * Double(model.checkpoint.parametersActive) * Double(rows)
+        say(
+            "the weights (\(byteText(model.checkpoint.weightBytes))) do not fit the memory and are read once per wave: "
+                + "\(waves) waves of up to \(ProgressLine.grouped(rows)) tokens, each "
+                + "\(byteText(model.checkpoint.weightBytes)) of disk and \(String(format: "%.1f", operations / 1e12)) "
+                + "TFLOP of arithmetic. Larger waves (--memory) need fewer reads")
     }
 }
 

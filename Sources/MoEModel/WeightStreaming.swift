@@ -1,0 +1,47 @@
+import Checkpoints
+import Foundation
+import Tensors
+
+/// Reads the next layer's weights while the current layer computes and, for models larger than their budget, lets go of
+/// the layers that are done: each weight is read from disk once per pass, in order.
+final class WeightStream: @unchecked Sendable {
+    /// Whether finished layers are let go.
+    let releases: Bool
+    private let layers: [[Tensor]]
+    private let readers = DispatchQueue(label: "moescope.read-ahead", qos: .utility)
+
+    /// - Parameter budget: bytes of weights that may stay in memory; nil: all.
+    init(_ tensors: ModelTensors, budget: Int?) {
+        layers = tensors.layers.map(\.large)
+        let total = layers.joined().reduce(0) { $0 + $1.bytes.count }
+        releases = budget.map { total > $0 } ?? false
+    }
+
+    /// Layer `layer` starts: the one after it is read ahead, the one before it is done.
+    func enter(_ layer: Int) {
+        guard releases else { return }
+        if layer + 1 < layers.count {
+            let next = layers[layer + 1]
+            readers.async { for tensor in next { tensor.prefetch() } }
+        }
+        if layer > 0 { leave(layer - 1) }
+    }
+
+    /// The pass is over.
+    func finish() {
+        guard releases, !layers.isEmpty else { return }
+        leave(layers.count - 1)
+    }
+
+    private func leave(_ layer: Int) { for tensor in layers[layer] { tensor.releasePages() } }
+}
+
+extension LayerTensors {
+    /// The matrices, in the order in which a pass needs them.
+    fileprivate var large: [Tensor] {
+        var tensors = [query, key, value, attentionOutput, router]
+        for expert in gate.indices { tensors += [gate[expert], up[expert], down[expert]] }
+        if let sharedExpert { tensors += [sharedExpert.gate, sharedExpert.up, sharedExpert.down] }
+        return tensors
+    }
+}

@@ -1,0 +1,198 @@
+import ArgumentParser
+import Checkpoints
+import Experiments
+import Foundation
+import Hooks
+import MoEModel
+import Tensors
+
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measure prefill and decoding speed, beside what this machine can do at most.",
+        discussion: """
+            Tokens are random. Prefill runs one document of -p tokens in one wave while the hooks that --capture asks \
+            for are recorded in memory; decoding then goes on from it, token by token.
+
+            Examples:
+              moescope bench polyglot
+              moescope bench mixtral.Q4_K_M.gguf -p 512 -n 64 --repeat 5 --json
+              moescope bench polyglot --capture none --precision exact
+            """)
+
+    @Argument(help: "A Hugging Face folder, a .gguf file, or a built-in model (polyglot).")
+    var model: String
+
+    @Option(name: .customShort("p"), help: ArgumentHelp("Tokens to prefill; 0 leaves it out.", valueName: "n"))
+    var prefill = 512
+
+    @Option(name: .customShort("n"), help: ArgumentHelp("Tokens to decode; 0 leaves it out.", valueName: "n"))
+    var decode = 64
+
+    @Option(help: ArgumentHelp("Documents of -p tokens in one wave.", valueName: "n"))
+    var documents = 1
+
+    @Option(help: ArgumentHelp("What to record during prefill, as in `moescope trace`.", valueName: "list"))
+    var capture = "router_logits"
+
+    @Option(
+        name: .customLong("repeat"),
+        help: ArgumentHelp("Runs of each after a warm-up; the median counts.", valueName: "n"))
+    var repetitions = 5
+
+    @Option(help: "exact: f32 throughout; fast: bf16 or int8 products.")
+    var precision: Precision = .fast
+
+    @Option(help: ArgumentHelp("Threads to compute with (default: all processors).", valueName: "n"))
+    var threads: Int?
+
+    @Flag(help: "Also compute every log-probability, as `moescope trace` does.")
+    var logprobs = false
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func validate() throws {
+        guard prefill >= 0, decode >= 0, prefill + decode > 0, documents >= 1, repetitions >= 1 else {
+            throw ValidationError("-p, -n: expected 0 or more and not both 0; --documents, --repeat: at least 1")
+        }
+    }
+
+    struct Speed: Encodable {
+        let tokens: Int
+        let tokens_per_second: Double
+        let slowest: Double
+        let fastest: Double
+        /// Operations of the products with weights: two per multiply-add.
+        let gflops: Double
+        /// Weights read per second.
+        let gigabytes_per_second: Double
+        let share_of_arithmetic_peak: Double
+        let share_of_memory_peak: Double
+    }
+
+    struct Output: Encodable {
+        let model: String
+        let quantization: String
+        let precision: String
+        let isa: String
+        let threads: Int
+        let capture: String
+        let peaks: MachinePeaks
+        let prefill: Speed?
+        let decode: Speed?
+    }
+
+    func run() throws {
+        let loaded = try LoadedModel(model, precision: precision, threads: threads)
+        let engine = loaded.model
+        say("measuring this machine: memory read and f32, bf16, int8 arithmetic, \(engine.threadCount) threads")
+        let peaks = MachinePeaks.measure(threads: engine.threadCount)
+        let prefillSpeed = prefill > 0 ? try measurePrefill(engine, peaks) : nil
+        let decodeSpeed = decode > 0 ? try measureDecode(engine, peaks) : nil
+        let output = Output(
+            model: engine.checkpoint.name, quantization: engine.checkpoint.quantization,
+            precision: precision.rawValue, isa: Model.instructionSet, threads: engine.threadCount, capture: capture,
+            peaks: peaks, prefill: prefillSpeed, decode: decodeSpeed)
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            print(String(decoding: try encoder.encode(output), as: UTF8.self))
+        } else {
+            show(output)
+        }
+    }
+
+    private func show(_ output: Output) {
+        print(
+            "\(output.model) · \(output.quantization) · \(output.precision) · \(output.isa) · \(output.threads) threads"
+        )
+        print(
+            String(
+                format: "machine: memory %.1f GB/s · f32 %.0f GFLOP/s · bf16 %.0f GFLOP/s · int8 %.0f GOP/s",
+                output.peaks.memoryRead / 1e9, output.peaks.f32 / 1e9, output.peaks.bf16 / 1e9, output.peaks.int8 / 1e9)
+        )
+        for (name, speed) in [("prefill", output.prefill), ("decode", output.decode)] {
+            guard let speed else { continue }
+            print(
+                String(
+                    format: "%-8@ %6d tokens  %9.1f tokens/s (%.1f to %.1f)  %7.1f GFLOP/s, %.0f %% of peak  "
+                        + "%6.2f GB/s, %.0f %% of peak", name, speed.tokens, speed.tokens_per_second, speed.slowest,
+                    speed.fastest, speed.gflops, 100 * speed.share_of_arithmetic_peak, speed.gigabytes_per_second,
+                    100 * speed.share_of_memory_peak))
+        }
+    }
+
+    private func measurePrefill(_ engine: Model, _ peaks: MachinePeaks) throws -> Speed {
+        let options = try CaptureList(capture, config: engine.config).options
+        var tokens = RandomTokens(vocabularySize: engine.config.vocabularySize)
+        let batch = TokenBatch((0..<documents).map { _ in tokens.next(prefill) })
+        let recording = try BenchRecording(engine, options, batch: batch)
+        var times: [Double] = []
+        for run in 0...repetitions {
+            let time = try seconds {
+                _ = try engine.forward(batch, plan: recording.plan, observer: recording.observer, logprobs: logprobs)
+            }
+            if run > 0 { times.append(time) }
+        }
+        let skipped = logprobs ? 0 : engine.checkpoint.tensors.output.count
+        return speed(
+            times, tokens: batch.rowCount,
+            operations: Double(2 * (engine.matrixParametersActive - skipped) * batch.rowCount),
+            weightBytes: Double(engine.checkpoint.weightBytes), peaks)
+    }
+
+    private func measureDecode(_ engine: Model, _ peaks: MachinePeaks) throws -> Speed {
+        var tokens = RandomTokens(vocabularySize: engine.config.vocabularySize)
+        let session = Session(engine)
+        _ = try session.append(tokens.next(max(1, min(prefill, 32))))
+        let start = session.tokens.count
+        var times: [Double] = []
+        for run in 0...repetitions {
+            session.truncate(to: start)
+            let next = tokens.next(decode)
+            let time = try seconds { for token in next { _ = try session.append([token]) } }
+            if run > 0 { times.append(time) }
+        }
+        let perToken = Double(engine.matrixParametersActive)
+        return speed(
+            times, tokens: decode, operations: 2 * perToken * Double(decode),
+            weightBytes: engine.matrixBytesActive * Double(decode), peaks)
+    }
+
+    private func speed(
+        _ times: [Double], tokens: Int, operations: Double, weightBytes: Double, _ peaks: MachinePeaks
+    ) -> Speed {
+        let sorted = times.sorted()
+        let middle = sorted[sorted.count / 2]
+        let arithmetic = precision == .exact ? peaks.f32 : max(peaks.f32, peaks.bf16)
+        let quantized = precision == .fast && isQuantized ? max(arithmetic, peaks.int8) : arithmetic
+        return Speed(
+            tokens: tokens, tokens_per_second: Double(tokens) / middle,
+            slowest: Double(tokens) / (sorted.last ?? middle), fastest: Double(tokens) / sorted[0],
+            gflops: operations / middle / 1e9, gigabytes_per_second: weightBytes / middle / 1e9,
+            share_of_arithmetic_peak: operations / middle / quantized,
+            share_of_memory_peak: weightBytes / middle / peaks.memoryRead)
+    }
+
+    private var isQuantized: Bool { model.hasSuffix(".gguf") }
+
+    private func seconds(_ body: () throws -> Void) rethrows -> Double {
+        ProgressLine.seconds(try ContinuousClock().measure(body))
+    }
+}
+
+/// Token ids from a fixed seed.
+struct RandomTokens {
+    private var state: UInt64 = 7
+    let vocabularySize: Int
+
+    init(vocabularySize: Int) { self.vocabularySize = vocabularySize }
+
+    mutating func next(_ count: Int) -> [Int32] {
+        (0..<count).map { _ in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int32((state >> 33) % UInt64(vocabularySize))
+        }
+    }
+}
