@@ -47,6 +47,8 @@ public struct TraceRun {
     let manifest: TraceManifest
     /// Most tokens per wave.
     public let waveTokens: Int
+    /// Text of every token id, for the trace; nil without a tokenizer.
+    private let vocabulary: TraceVocabulary?
 
     /// Tokenizes and checks everything, so that a run that cannot end does not start.
     ///
@@ -73,6 +75,9 @@ public struct TraceRun {
         }
         self.tokens = tokens
         self.truncated = truncated
+        vocabulary = tokenizer.map { tokenizer in
+            TraceVocabulary(pieces: (0..<Int32(tokenizer.vocabularySize)).map { tokenizer.piece($0) })
+        }
         manifest = try Self.manifest(
             model: model, tokenizer: tokenizer, corpus: corpus, tokens: tokens, options: options, version: version)
         _ = try Self.plan(options, manifest: manifest, model: model)
@@ -131,6 +136,7 @@ public struct TraceRun {
             resume
             ? try TraceWriter(resuming: folder, manifest: manifest)
             : try TraceWriter(creating: folder, manifest: manifest)
+        if let vocabulary { try writer.writeVocabulary(vocabulary) }
         let layout = TraceLayout(manifest)
         let plan = try Self.plan(options, manifest: manifest, model: model)
         var next = writer.completedDocuments

@@ -2,7 +2,7 @@
 ///
 /// Statistics are functions of the sums per group, [G, C]: a bootstrap weighs documents, a permutation relabels them, and
 /// neither looks at a token again.
-struct DocumentTable: Sendable {
+package struct DocumentTable: Sendable {
     let columns: Int
     /// G
     let groupCount: Int
@@ -11,7 +11,7 @@ struct DocumentTable: Sendable {
     /// [D, C]
     let values: [Double]
 
-    init(columns: Int, groupCount: Int, group: [Int], values: [Double]) {
+    package init(columns: Int, groupCount: Int, group: [Int], values: [Double]) {
         precondition(values.count == columns * group.count)
         self.columns = columns
         self.groupCount = groupCount
@@ -73,7 +73,7 @@ struct DocumentTable: Sendable {
 }
 
 /// A function of group sums [G, C] that writes a fixed number of results.
-typealias TableStatistic =
+package typealias TableStatistic =
     @Sendable (
         _ sums: UnsafeBufferPointer<Double>, _ results: UnsafeMutableBufferPointer<Double>
     ) -> Void

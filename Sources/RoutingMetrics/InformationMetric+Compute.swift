@@ -1,15 +1,15 @@
 import Foundation
 
 /// Information between rows and columns of a table of counts.
-struct TableInformation {
+package struct TableInformation {
     /// nats, as the counts are.
-    var plugIn = 0.0
+    package var plugIn = 0.0
     /// nats, Miller–Madow corrected: less (rows − 1)(columns − 1)/(2N), rows and columns that are not empty.
-    var corrected = 0.0
+    package var corrected = 0.0
     /// nats
     var rowEntropy = 0.0
 
-    init(_ counts: UnsafeBufferPointer<Double>, rows: Int, columns: Int) {
+    package init(_ counts: UnsafeBufferPointer<Double>, rows: Int, columns: Int) {
         withUnsafeTemporaryAllocation(of: Double.self, capacity: rows + columns) { margins in
             margins.initialize(repeating: 0)
             var total = 0.0
@@ -57,7 +57,7 @@ extension InformationMetric {
             let table = input.table(columns: E, values: layer.assignments).restricted(to: groups)
             let stream = input.stream(definition.name, layer)
             let bootstrap = Bootstrap(
-                table, settings: input.settings, stream: stream, width: 4, interval: .accelerated, statistic)
+                table, settings: input.settings, stream: stream, width: 4, interval: .debiased, statistic)
             let test = PermutationTest(table, settings: input.settings, stream: stream, width: 4, statistic)
             layers.append(
                 Layer(

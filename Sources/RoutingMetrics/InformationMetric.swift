@@ -3,7 +3,7 @@ public struct InformationMetric: MetricResult, Equatable {
     public static let definition = MetricDefinition(
         name: "information", title: "Information between group and expert",
         formula:
-            "I(G;E) = Σ p(g,e) log₂ p(g,e)/(p(g)p(e)) over assignments, less Miller–Madow's (rows−1)(columns−1)/(2N ln 2); share: I/H(G)",
+            "I(G;E) = Σ p(g,e) log₂ p(g,e)/(p(g)p(e)) over assignments, less Miller–Madow's (filled cells − rows − columns + 1)/(2N ln 2); share: I/H(G)",
         source: "Miller 1955; per layer, permutation null over documents")
 
     public struct Layer: Codable, Sendable, Equatable {

@@ -35,7 +35,8 @@ extension LoadMetric {
             let table = input.table(columns: E, values: layer.assignments)
             let G = table.groupCount
             let bootstrap = Bootstrap(
-                table, settings: input.settings, stream: input.stream("load", layer), width: E + 5
+                table, settings: input.settings, stream: input.stream("load", layer), width: E + 5,
+                interval: .accelerated
             ) { sums, results in
                 var counts = [Double](repeating: 0, count: E)
                 for group in 0..<G { for e in 0..<E { counts[e] += sums[group * E + e] } }

@@ -16,14 +16,16 @@ public struct MetricDefinition: Codable, Sendable, Equatable {
 }
 
 /// The computed values of one metric: typed for Swift, `Codable` for JSON, tables for everything else.
-public protocol MetricResult: Codable, Sendable {
+public protocol MetricValues: Codable, Sendable {
     static var definition: MetricDefinition { get }
-
-    /// Computes it from counts; the same input gives the same bits, whatever the number of threads.
-    /// - Throws: what the metric needs and the trace does not have, and how to trace it.
-    static func compute(_ input: MetricInput) throws(MetricError) -> Self
-
     var sample: MetricSample { get }
     /// One or more; the first has the metric's name.
     var tables: [MetricTable] { get }
+}
+
+/// A metric of one trace.
+public protocol MetricResult: MetricValues {
+    /// Computes it from counts; the same input gives the same bits, whatever the number of threads.
+    /// - Throws: what the metric needs and the trace does not have, and how to trace it.
+    static func compute(_ input: MetricInput) throws(MetricError) -> Self
 }

@@ -22,13 +22,19 @@ public struct MetricSettings: Codable, Sendable, Equatable {
     /// A group with fewer documents gets a note in place of numbers.
     public var minimumDocuments: Int
     public var seed: UInt64
+    /// The group that "task-experts" compares with; nil: all other groups together.
+    public var reference: String?
+    /// Difference of frequencies beyond which "task-experts" counts an expert in.
+    public var threshold: Double
+    /// Occurrences a token id needs to be shown.
+    public var minimumCount: Int
     /// Worker threads; nil: as many as the machine has cores. Does not change any number.
     public var threads: Int?
 
     public init(
         grouping: Grouping = .group, layers: [Int]? = nil, skippedPositions: Int = 1, bootstrap: Int = 1000,
         permutations: Int = 1999, level: Double = 0.95, minimumDocuments: Int = 5, seed: UInt64 = 20_250_101,
-        threads: Int? = nil
+        reference: String? = nil, threshold: Double = 0.1, minimumCount: Int = 20, threads: Int? = nil
     ) {
         self.grouping = grouping
         self.layers = layers
@@ -38,11 +44,15 @@ public struct MetricSettings: Codable, Sendable, Equatable {
         self.level = level
         self.minimumDocuments = minimumDocuments
         self.seed = seed
+        self.reference = reference
+        self.threshold = threshold
+        self.minimumCount = minimumCount
         self.threads = threads
     }
 
     enum CodingKeys: String, CodingKey {
-        case grouping, layers, bootstrap, permutations, level, seed
+        case grouping, layers, bootstrap, permutations, level, seed, reference, threshold
+        case minimumCount = "minimum_count"
         case skippedPositions = "skipped_positions"
         case minimumDocuments = "minimum_documents"
     }

@@ -3,9 +3,9 @@ import Foundation
 
 /// Runs independent pieces of work on several threads. Which thread runs what does not matter to any result: every
 /// piece writes to places of its own.
-enum Parallel {
+package enum Parallel {
     /// Calls `body` once for each of `count` indices, at most `threads` at a time.
-    static func forEach(_ count: Int, threads: Int?, _ body: @Sendable (Int) -> Void) {
+    package static func forEach(_ count: Int, threads: Int?, _ body: @Sendable (Int) -> Void) {
         let workers = max(1, min(count, threads ?? ProcessInfo.processInfo.activeProcessorCount))
         guard workers > 1 else {
             for index in 0..<count { body(index) }
@@ -18,7 +18,7 @@ enum Parallel {
     }
 
     /// Rows of `width` numbers, each computed by itself: [count, width].
-    static func rows(
+    package static func rows(
         _ count: Int, width: Int, threads: Int?, _ body: @Sendable (Int, UnsafeMutableBufferPointer<Double>) -> Void
     ) -> [Double] {
         [Double](unsafeUninitializedCapacity: count * width) { buffer, initialized in

@@ -1,9 +1,9 @@
 /// What statistics look like when group labels mean nothing: labels permuted over documents, tokens left with theirs.
-struct PermutationTest: Sendable {
+package struct PermutationTest: Sendable {
     /// [permutations] of each statistic.
     private let null: [[Double]]
 
-    init(
+    package init(
         _ table: DocumentTable, settings: MetricSettings, stream: UInt64 = 0, width: Int,
         _ statistic: @escaping TableStatistic
     ) {
@@ -26,7 +26,7 @@ struct PermutationTest: Sendable {
     }
 
     /// (1 + permutations at least as extreme) / (1 + permutations): never 0, and valid for any number of permutations.
-    func pValue(_ index: Int, _ value: Double) -> Double {
+    package func pValue(_ index: Int, _ value: Double) -> Double {
         // Sums of the same numbers in another order differ in the last bits; those are ties.
         let least = value - 1e-12 * max(1e-300, abs(value))
         let extreme = null[index].reduce(0) { $0 + ($1 >= least ? 1 : 0) }

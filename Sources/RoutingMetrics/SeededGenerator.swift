@@ -1,16 +1,16 @@
 /// SplitMix64 (Steele, Lea, Flood 2014): small, fast, and the same sequence everywhere.
-struct SeededGenerator: RandomNumberGenerator {
+package struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
     /// - Parameter stream: replicates and layers draw from streams of their own, so that no thread order matters.
-    init(seed: UInt64, stream: UInt64 = 0) {
+    package init(seed: UInt64, stream: UInt64 = 0) {
         state = seed
         // Through the mixer once, so that neighbouring streams do not start beside each other.
         state = next() &+ stream &* 0x9E37_79B9_7F4A_7C15
         state = next() ^ stream
     }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -19,7 +19,7 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 
     /// Uniform in 0..<bound, without modulo bias worth naming (below 2⁻³² for bounds below 2³²).
-    mutating func below(_ bound: Int) -> Int {
+    package mutating func below(_ bound: Int) -> Int {
         Int(next().multipliedFullWidth(by: UInt64(bound)).high)
     }
 }

@@ -8,6 +8,13 @@ enum TraceCoding {
         return try encode(manifest, with: encoder, file: file)
     }
 
+    /// On one line.
+    static func compact(_ value: some Encodable, file: String) throws(TraceError) -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return try encode(value, with: encoder, file: file)
+    }
+
     /// One line, newline included, per document.
     static func lines(_ documents: [TraceDocument], file: String) throws(TraceError) -> Data {
         let encoder = JSONEncoder()

@@ -19,5 +19,8 @@ struct Moescope: AsyncParsableCommand {
             InspectCommand.self,
             BenchCommand.self,
             HooksCommand.self,
+            MetricsCommand.self,
+            CompareCommand.self,
+            VerifyCommand.self,
         ])
 }

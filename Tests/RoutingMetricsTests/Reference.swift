@@ -15,6 +15,53 @@ enum Reference {
     struct Values: Decodable {
         let layers: [Layer]
         let statistics: Statistics
+        let aux: Auxiliary
+        let paths: Paths
+        let agreement: [Agreement]
+    }
+
+    struct Auxiliary: Decodable {
+        let balance, z: Double
+    }
+
+    struct Paths: Decodable {
+        let information: Double
+        let largest, distinct: Int
+    }
+
+    struct Agreement: Decodable {
+        let overlap, same_set, same_first, kl: Double
+        let edges, flips: [Double]
+        let decile_tokens: [Int]
+        let nll: [[Double]]
+    }
+
+    struct Association: Decodable {
+        let chi_square, cramers_v: Double
+        let log_odds: [[Double]]
+    }
+
+    struct TaskExperts: Decodable {
+        let others, reference_en: [[Double]]
+    }
+
+    struct ParallelDivergence: Decodable {
+        let pairs: [Double]
+        let baseline: Double
+    }
+
+    struct Vocabulary: Decodable {
+        struct Side: Decodable {
+            let token_ids, occurrences: Int
+            let specialization, information: Double
+            let best_share: [Double]
+        }
+        let input, next: Side
+    }
+
+    struct Within: Decodable {
+        let token_ids, assignments: Int
+        let within, information: Double
     }
 
     struct Statistics: Decodable {
@@ -42,6 +89,14 @@ enum Reference {
         let repetition: [Repetition]
         let coactivation: [[Int]]
         let confidence: [[Double]]
+        let aux: Auxiliary
+        let association: Association
+        let task_experts: TaskExperts
+        let parallel: ParallelDivergence
+        let vocabulary: Vocabulary
+        let within: Within
+        let cache: [String: [Double]]
+        let attention: [[Double]]
     }
 }
 

@@ -19,7 +19,8 @@ from safetensors import __version__ as safetensors_version
 from safetensors.numpy import save_file
 from scipy.spatial.distance import jensenshannon
 from scipy.special import logsumexp, softmax
-from scipy.stats import entropy, false_discovery_control, norm, variation
+from scipy.stats import chi2_contingency, entropy, false_discovery_control, norm, pearsonr, variation
+from scipy.stats.contingency import association
 from sklearn.metrics import mutual_info_score
 
 SEED = 20250101
@@ -58,9 +59,8 @@ def make_trace(rng):
     return documents, rows
 
 
-def write(documents, rows):
-    (HERE / "shards").mkdir(exist_ok=True)
-    bounds = [0, 10, len(documents)]
+def write(documents, rows, here, bounds, attention):
+    (here / "shards").mkdir(parents=True, exist_ok=True)
     shards, lines = [], []
     for shard, (start, end) in enumerate(zip(bounds, bounds[1:])):
         row = 0
@@ -87,15 +87,15 @@ def write(documents, rows):
             "expert_indices": order.astype(np.uint8),
             "expert_weights": softmax(chosen, axis=2).astype(np.float32),
         }
-        for name in part[0]["attention"]:
+        for name in part[0]["attention"] if attention else []:
             arrays[name] = np.concatenate([r["attention"][name] for r in part], axis=2).astype(np.float16)
         file = f"shards/{shard:06d}.safetensors"
-        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, HERE / file)
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, here / file)
         shards.append({
             "file": file, "tokens": row, "documents": end - start,
-            "sha256": hashlib.sha256((HERE / file).read_bytes()).hexdigest(),
+            "sha256": hashlib.sha256((here / file).read_bytes()).hexdigest(),
         })
-    (HERE / "documents.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (here / "documents.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     groups = {g: DOCUMENTS for g in GROUPS}
     manifest = {
         "format": "moescope-trace", "version": 1, "status": "complete",
@@ -106,7 +106,7 @@ def write(documents, rows):
         },
         "tokenizer": {"kind": "none", "sha256": "0" * 64},
         "capture": {
-            "router_logits": "f32", "attention_summary": True, "attention_pattern": [], "layers": list(range(L)),
+            "router_logits": "f32", "attention_summary": attention, "attention_pattern": [], "layers": list(range(L)),
         },
         "interventions": [],
         "compute": {"precision": "exact", "isa": "none", "threads": 1, "version": "0"},
@@ -116,7 +116,7 @@ def write(documents, rows):
         },
         "shards": shards, "created": "2025-01-01T00:00:00Z", "updated": "2025-01-01T00:00:00Z",
     }
-    (HERE / "manifest.json").write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    (here / "manifest.json").write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
 
 
 def gini(counts):
@@ -127,7 +127,7 @@ def gini(counts):
 class Rows:
     """The counted rows (first tokens left out) of one layer."""
 
-    def __init__(self, documents, rows, layer, logits=None):
+    def __init__(self, documents, rows, layer):
         get = lambda f: np.concatenate([f(d, r) for d, r in zip(documents, rows)])
         self.document = np.concatenate([np.full(d["tokens"] - 1, i) for i, d in enumerate(documents)])
         self.group = np.array([GROUPS.index(documents[i]["group"]) for i in self.document])
@@ -135,6 +135,12 @@ class Rows:
         self.logits = get(lambda d, r: r["logits"][layer, 1:]).astype(np.float64)
         self.sets = np.argsort(-self.logits, axis=1, kind="stable")[:, :K]
         self.p = softmax(self.logits, axis=1)
+        self.next = get(lambda d, r: np.append(r["token"][2:], -1))
+        self.logprob = get(lambda d, r: r["logprob"][1:]).astype(np.float64)
+        # As the file holds them: half precision.
+        self.attention = {
+            name: np.concatenate([r["attention"][name][layer][:, 1:] for r in rows], 1).astype(np.float16).astype(float)
+            for name in rows[0]["attention"]}
 
 
 def metrics(rows):
@@ -171,7 +177,139 @@ def metrics(rows):
     ordered = -np.sort(-rows.p, axis=1)
     per_token = np.stack([entropy(rows.p, axis=1), ordered[:, 0] - ordered[:, 1], ordered[:, K - 1] - ordered[:, K]], 1)
     result["confidence"] = [per_token.mean(0)] + [per_token[rows.group == g].mean(0) for g in range(len(GROUPS))]
+    result["aux"] = auxiliary([rows])
+    result["association"] = {
+        "chi_square": chi2_contingency(by_group, correction=False).statistic,
+        "cramers_v": association(by_group, method="cramer"), "log_odds": log_odds(by_group),
+    }
+    frequency = by_group / tokens[:, None]
+    others = (counts - by_group) / (tokens.sum() - tokens)[:, None]
+    result["task_experts"] = {"others": frequency - others, "reference_en": frequency - frequency[1]}
+    result["parallel"] = parallel_divergence(rows)
+    result["vocabulary"] = {"input": vocabulary(rows.token, rows.sets), "next": vocabulary(rows.next, rows.sets)}
+    result["within"] = within(rows)
+    result["cache"] = cache(rows)
+    router = entropy(rows.p, axis=1)
+    result["attention"] = [
+        [rows.attention[name][h].mean() for name in rows.attention]
+        + [pearsonr(rows.attention["attention_entropy"][h], router).statistic] for h in range(H)]
     return result
+
+
+def auxiliary(layers):
+    """As transformers' load_balancing_loss_func: all layers one after the other, f per choice."""
+    p = np.concatenate([rows.p for rows in layers])
+    onehot = np.eye(E)[np.concatenate([rows.sets for rows in layers])]
+    balance = (onehot.mean(0) * p.mean(0)[None]).sum() * E
+    return {"balance": balance, "z": np.mean(logsumexp(np.concatenate([rows.logits for rows in layers]), axis=1) ** 2)}
+
+
+def log_odds(table):
+    a = table + 0.5
+    rows, columns = table.sum(1, keepdims=True), table.sum(0, keepdims=True)
+    return np.log(a * (table.sum() - rows - columns + a) / ((rows - a + 1) * (columns - a + 1)))
+
+
+def parallel_divergence(rows):
+    """D_HJS by pair, its mean over pairs, and the baseline of each text beside the next one in the same group."""
+    q = np.array([rows.p[rows.document == d].mean(0) for d in range(DOCUMENTS * len(GROUPS))])
+    q = q.reshape(DOCUMENTS, len(GROUPS), E)
+    d = lambda a, b: jensenshannon(a, b) ** 2 / (np.log(E) - (entropy(a) + entropy(b)) / 2)
+    pairs = [np.mean([d(t[a], t[b]) for t in q]) for a, b in combinations(range(len(GROUPS)), 2)]
+    baseline = np.mean([d(q[i, g], q[(i + 1) % DOCUMENTS, g]) for i in range(DOCUMENTS) for g in range(len(GROUPS))])
+    return {"pairs": pairs, "baseline": baseline}
+
+
+def table_information(x, y):
+    """Bits, Miller-Madow corrected."""
+    _, x = np.unique(x, return_inverse=True)
+    _, y = np.unique(y, return_inverse=True)
+    table = np.zeros((x.max() + 1, y.max() + 1))
+    np.add.at(table, (x, y), 1)
+    corrected = mutual_info_score(x, y) + (table.shape[0] + table.shape[1] - (table > 0).sum() - 1) / (2 * table.sum())
+    return corrected / np.log(2)
+
+
+MINIMUM = 5
+
+
+def vocabulary(tokens, sets):
+    counts = np.zeros((V, E), int)
+    for token, chosen in zip(tokens, sets):
+        if token >= 0:
+            counts[token, chosen] += 1
+    totals = counts.sum(1) // K
+    kept = totals >= MINIMUM
+    flat_tokens = np.concatenate([np.repeat(t, counts[t].sum()) for t in np.flatnonzero(kept)])
+    flat_experts = np.concatenate([np.repeat(np.arange(E), counts[t]) for t in np.flatnonzero(kept)])
+    shares = counts[kept] / totals[kept][:, None]
+    return {
+        "token_ids": kept.sum(), "occurrences": totals[kept].sum(),
+        "specialization": counts[kept].max(1).sum() / totals[kept].sum(),
+        "information": table_information(flat_tokens, flat_experts), "best_share": shares.max(0),
+    }
+
+
+def within(rows):
+    users = np.zeros((len(GROUPS), V), int)
+    np.add.at(users, (rows.group, rows.token), 1)
+    shared = np.flatnonzero((users >= MINIMUM).sum(0) > 1)
+    total, size = 0.0, 0
+    for token in shared:
+        mask = rows.token == token
+        groups, experts = np.repeat(rows.group[mask], K), rows.sets[mask].ravel()
+        total += len(groups) * table_information(groups, experts)
+        size += len(groups)
+    mask = np.isin(rows.token, shared)
+    everything = table_information(np.repeat(rows.group[mask], K), rows.sets[mask].ravel())
+    return {"token_ids": len(shared), "assignments": size, "within": total / size, "information": everything}
+
+
+def cache(rows):
+    """Hit ratios by policy and slots, each cache simulated by itself."""
+    result = {}
+    for policy in ["lru", "lfu", "belady"]:
+        result[policy] = []
+        for slots in range(1, E + 1):
+            hits = 0
+            for document in np.unique(rows.document):
+                requests = rows.sets[rows.document == document].ravel().tolist()
+                held, last, uses = set(), {}, {}
+                for time, expert in enumerate(requests):
+                    uses[expert] = uses.get(expert, 0) + 1
+                    last[expert] = time
+                    if expert in held:
+                        hits += 1
+                        continue
+                    if len(held) == slots:
+                        upcoming = lambda e: requests.index(e, time + 1) if e in requests[time + 1:] else 10**9
+                        keep = {"lru": lambda e: last[e], "lfu": lambda e: (uses[e], last[e]), "belady": lambda e: -upcoming(e)}
+                        held.remove(min(held, key=keep[policy]))
+                    held.add(expert)
+            result[policy].append(hits / rows.sets.size)
+    return result
+
+
+def paths(layers):
+    first = np.stack([rows.sets[:, 0] for rows in layers], 1)
+    unique, counts = np.unique(first, axis=0, return_counts=True)
+    return {"information": table_information(first[:, 0], first[:, 1]), "largest": counts.max(), "distinct": len(unique)}
+
+
+def agreement(a, b):
+    overlap = np.array([len(set(x) & set(y)) for x, y in zip(a.sets, b.sets)])
+    flips = overlap < K
+    ordered = -np.sort(-a.p, axis=1)
+    margin = ordered[:, K - 1] - ordered[:, K]
+    edges = np.quantile(margin, np.linspace(0, 1, 11))
+    decile = np.minimum(9, (edges[1:10][None] < margin[:, None]).sum(1))
+    return {
+        "overlap": overlap.mean() / K, "same_set": 1 - flips.mean(), "same_first": (a.sets[:, 0] == b.sets[:, 0]).mean(),
+        "kl": (a.p * np.log(a.p / b.p)).sum(1).mean(), "edges": edges,
+        "decile_tokens": np.bincount(decile, minlength=10), "flips": [flips[decile == d].mean() for d in range(10)],
+        "nll": [[-x.logprob[mask].mean() for x in (a, b)] for mask in
+                [a.group >= 0] + [a.group == g for g in range(len(GROUPS))]],
+    }
 
 
 def repetition(rows, mask):
@@ -199,14 +337,22 @@ def plain(value):
 def main():
     rng = np.random.default_rng(SEED)
     documents, rows = make_trace(rng)
-    write(documents, rows)
+    write(documents, rows, HERE, [0, 10, len(documents)], attention=True)
     p = rng.uniform(0, 1, 20) ** 3
+    other = [
+        r | {"logits": (r["logits"] + rng.normal(0, 0.3, r["logits"].shape)).astype(np.float32),
+             "logprob": (r["logprob"] - rng.gamma(1, 0.1, r["logprob"].shape)).astype(np.float32)} for r in rows]
+    write(documents, other, HERE / "other", [0, len(documents)], attention=False)
+    layers = [Rows(documents, rows, layer) for layer in range(L)]
+    other_layers = [Rows(documents, other, layer) for layer in range(L)]
     reference = {
         "made_by": {
             "python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__,
             "scikit-learn": sklearn.__version__, "safetensors": safetensors_version, "seed": SEED,
         },
-        "layers": [metrics(Rows(documents, rows, layer)) for layer in range(L)],
+        "layers": [metrics(rows) for rows in layers],
+        "aux": auxiliary(layers), "paths": paths(layers),
+        "agreement": [agreement(a, b) for a, b in zip(layers, other_layers)],
         "statistics": {
             "p": p, "q": false_discovery_control(p), "normal_p": [1e-9, 0.001, 0.025, 0.3, 0.5, 0.8, 0.975, 1 - 1e-9],
             "normal_z": norm.ppf([1e-9, 0.001, 0.025, 0.3, 0.5, 0.8, 0.975, 1 - 1e-9]),

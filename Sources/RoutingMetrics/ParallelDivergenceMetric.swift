@@ -1,0 +1,137 @@
+import Foundation
+
+/// How differently the same text is routed in two languages. Needs router logits and documents with `parallel_id`.
+public struct ParallelDivergenceMetric: MetricResult, Equatable {
+    public static let definition = MetricDefinition(
+        name: "parallel-divergence", title: "Normalized divergence of parallel texts",
+        formula:
+            "D_HJS = JSD(q_a, q_b) / (log E − ½(H(q_a) + H(q_b))), q = mean router probabilities over a text; mean over parallel texts; "
+            + "baseline: the same between different texts of one group",
+        source: "Multilingual routing in mixture-of-experts (arXiv 2510.04694), where it is U-shaped over layers")
+
+    public struct Pair: Codable, Sendable, Equatable {
+        public var layer: Int
+        public var groupA: String
+        public var groupB: String
+        /// Parallel texts.
+        public var texts: Int
+        public var divergence: Estimate
+    }
+
+    public struct Layer: Codable, Sendable, Equatable {
+        public var layer: Int
+        public var texts: Int
+        /// Mean over all pairs of groups.
+        public var mean: Estimate
+        /// Different texts, same group: what texts alone do.
+        public var baseline: Estimate
+    }
+
+    public var sample: MetricSample
+    public var pairs: [Pair]
+    public var layers: [Layer]
+
+    public var tables: [MetricTable] {
+        [
+            MetricTable(
+                name: Self.definition.name, title: "Normalized divergence of parallel texts, all pairs of groups",
+                columns: [
+                    .layer, MetricColumn("group_a", .text, "first group"),
+                    MetricColumn("group_b", .text, "second group"),
+                    MetricColumn("texts", .integer, "parallel texts"),
+                ] + MetricColumn.estimate("divergence", "mean D_HJS, 0 to 1"),
+                rows: pairs.map {
+                    [.integer($0.layer), .text($0.groupA), .text($0.groupB), .integer($0.texts)] + $0.divergence.cells
+                }),
+            MetricTable(
+                name: "parallel-divergence-layers", title: "Normalized divergence of parallel texts, by layer",
+                columns: [.layer, MetricColumn("texts", .integer, "texts in two groups or more")]
+                    + MetricColumn.estimate("mean", "mean over all pairs of groups")
+                    + MetricColumn.estimate("baseline", "different texts of the same group"),
+                rows: layers.map { [.integer($0.layer), .integer($0.texts)] + $0.mean.cells + $0.baseline.cells }),
+        ]
+    }
+
+    /// JSD of two distributions over the most it could be, given their entropies; 0 where both are uniform.
+    static func normalized(_ a: [Double], _ b: [Double]) -> Double {
+        let divergence = a.withUnsafeBufferPointer { a in b.withUnsafeBufferPointer { jensenShannon(a, $0) } }
+        let room = log(Double(a.count)) - (entropy(a) + entropy(b)) / 2
+        return room > 1e-12 ? divergence / room : 0
+    }
+
+    public static func compute(_ input: MetricInput) throws(MetricError) -> ParallelDivergenceMetric {
+        try input.needRouterLogits(definition.name)
+        let G = input.groups.count
+        // [text][group] → document
+        var texts: [String: [Int: Int]] = [:]
+        for document in input.trace.documents where input.tokens[document.index] > 0 {
+            if let id = document.parallelID { texts[id, default: [:]][input.groupOf[document.index]] = document.index }
+        }
+        let parallel = texts.filter { $0.value.count > 1 }.sorted { $0.key < $1.key }.map(\.value)
+        guard parallel.count >= max(2, input.settings.minimumDocuments) else {
+            throw MetricError(
+                definition.name, "expected parallel texts, found \(parallel.count) in two groups or more",
+                hint: "give the documents of one text the same \"parallel_id\"")
+        }
+        let combinations = (0..<G).flatMap { a in (a + 1..<max(a + 1, G)).map { (a, $0) } }
+        // Columns: sum and count of each pair, then of the baseline.
+        let C = 2 * (combinations.count + 1)
+        var pairs: [Pair] = []
+        var layers: [Layer] = []
+        for layer in input.layers {
+            var values = [Double](repeating: 0, count: parallel.count * C)
+            for (row, text) in parallel.enumerated() {
+                for (place, (a, b)) in combinations.enumerated() {
+                    guard let first = text[a], let second = text[b] else { continue }
+                    values[row * C + 2 * place] = normalized(layer.routerMean(first), layer.routerMean(second))
+                    values[row * C + 2 * place + 1] = 1
+                }
+                // Each text beside the next one, in every group that has both.
+                let next = parallel[(row + 1) % parallel.count]
+                for group in 0..<G {
+                    guard let document = text[group], let other = next[group] else { continue }
+                    values[row * C + C - 2] += normalized(layer.routerMean(document), layer.routerMean(other))
+                    values[row * C + C - 1] += 1
+                }
+            }
+            let table = DocumentTable(
+                columns: C, groupCount: 1, group: [Int](repeating: 0, count: parallel.count), values: values)
+            let bootstrap = Bootstrap(
+                table, settings: input.settings, stream: input.stream(definition.name, layer),
+                width: combinations.count + 2
+            ) { sums, results in
+                var total = 0.0
+                var used = 0.0
+                for place in 0..<combinations.count {
+                    let count = sums[2 * place + 1]
+                    results[place] = count > 0 ? sums[2 * place] / count : 0
+                    total += results[place]
+                    used += count > 0 ? 1 : 0
+                }
+                results[combinations.count] = used > 0 ? total / used : 0
+                results[combinations.count + 1] = sums[C - 1] > 0 ? sums[C - 2] / sums[C - 1] : 0
+            }
+            let sums = table.sums
+            for (place, (a, b)) in combinations.enumerated() where sums[2 * place + 1] > 0 {
+                pairs.append(
+                    Pair(
+                        layer: layer.layer, groupA: input.groups[a], groupB: input.groups[b],
+                        texts: Int(sums[2 * place + 1]), divergence: bootstrap.estimate(place)))
+            }
+            layers.append(
+                Layer(
+                    layer: layer.layer, texts: parallel.count, mean: bootstrap.estimate(combinations.count),
+                    baseline: bootstrap.estimate(combinations.count + 1)))
+        }
+        return ParallelDivergenceMetric(sample: input.sample, pairs: pairs, layers: layers)
+    }
+}
+
+extension LayerCounts {
+    /// Sum of a document's router probabilities: proportional to their mean.
+    func routerMean(_ document: Int) -> [Double] {
+        let sums = Array(probabilities[document * experts..<(document + 1) * experts])
+        let total = sums.reduce(0, +)
+        return sums.map { total > 0 ? $0 / total : 0 }
+    }
+}

@@ -1,0 +1,256 @@
+import Foundation
+import Traces
+
+/// How a token's experts in one layer go with its experts in the next.
+public struct PathMetric: MetricResult, Equatable {
+    public static let definition = MetricDefinition(
+        name: "paths", title: "Layer-to-layer paths",
+        formula: "n(e¹_l, e¹_{l+1}) of first choices; I between neighbouring layers, Miller–Madow corrected, in bits; "
+            + "the most frequent sequences of first choices over all layers, beside Π_l p_l(e), their share if layers were independent",
+        source: "transition counts; compare OLMoE (arXiv 2409.02060) and Read-ME (arXiv 2410.19123)")
+
+    public struct Transition: Codable, Sendable, Equatable {
+        public var layer: Int
+        public var nextLayer: Int
+        public var expert: Int
+        public var nextExpert: Int
+        public var count: Int
+        /// count / tokens whose first choice in `layer` is `expert`
+        public var share: Double
+    }
+
+    public struct Layer: Codable, Sendable, Equatable {
+        public var layer: Int
+        public var nextLayer: Int
+        /// Bits.
+        public var information: Estimate
+        /// information over the smaller of the two entropies
+        public var share: Estimate
+    }
+
+    public struct Path: Codable, Sendable, Equatable {
+        public var rank: Int
+        /// First choice in every layer, in order.
+        public var experts: [Int]
+        public var count: Int
+        public var share: Double
+        /// Π p_l(e): share if layers were independent.
+        public var independent: Double
+    }
+
+    public var sample: MetricSample
+    public var transitions: [Transition]
+    public var layers: [Layer]
+    /// The most frequent, at most 50.
+    public var paths: [Path]
+    /// Whether rare paths had to be dropped while counting; counts shown may then be a little low.
+    public var isApproximate: Bool
+
+    static let pathsShown = 50
+
+    public var tables: [MetricTable] {
+        let next = MetricColumn("next_layer", .integer, "the layer after it")
+        return [
+            MetricTable(
+                name: Self.definition.name, title: "Transitions of first choices between neighbouring layers",
+                columns: [
+                    .layer, next, .expert, MetricColumn("next_expert", .integer, "first choice in the next layer"),
+                    MetricColumn("count", .integer, unit: "tokens", "tokens that take both"),
+                    MetricColumn("share", .real, "of the tokens at the first expert"),
+                ],
+                rows: transitions.map {
+                    [
+                        .integer($0.layer), .integer($0.nextLayer), .integer($0.expert), .integer($0.nextExpert),
+                        .integer($0.count), .real($0.share),
+                    ]
+                }),
+            MetricTable(
+                name: "paths-layers", title: "Information between neighbouring layers",
+                columns: [.layer, next]
+                    + MetricColumn.estimate("information", unit: "bits", "I(first choice; next layer's first choice)")
+                    + MetricColumn.estimate("share", "information over the smaller entropy"),
+                rows: layers.map {
+                    [.integer($0.layer), .integer($0.nextLayer)] + $0.information.cells + $0.share.cells
+                }),
+            MetricTable(
+                name: "paths-frequent", title: "The most frequent paths through all layers",
+                columns: [
+                    MetricColumn("rank", .integer, "1 is the most frequent"),
+                    MetricColumn("path", .text, "first choice in every layer, in order"),
+                    MetricColumn("count", .integer, unit: "tokens", "tokens that take it"),
+                    MetricColumn("share", .real, "of all tokens"),
+                    MetricColumn("independent", .real, "share if layers were independent"),
+                ],
+                rows: paths.map {
+                    [
+                        .integer($0.rank), .text($0.experts.map(String.init).joined(separator: "-")),
+                        .integer($0.count),
+                        .real($0.share), .real($0.independent),
+                    ]
+                }),
+        ]
+    }
+
+    /// - Throws: where fewer than two layers were captured.
+    public static func compute(_ input: MetricInput) throws(MetricError) -> PathMetric {
+        guard input.layers.count > 1 else {
+            throw MetricError(definition.name, "expected two layers or more, found \(input.layers.count)")
+        }
+        let E = input.sample.experts
+        let D = input.trace.documents.count
+        let gaps = input.layers.count - 1
+        // Per document where that fits, else one row for all.
+        let perDocument = D * gaps * E * E <= MetricInput.pairBudget
+        let rowCount = perDocument ? D : 1
+        var counts = [[Double]](repeating: [Double](repeating: 0, count: rowCount * E * E), count: gaps)
+        var paths = PathCounter(experts: E, layers: input.layers.count)
+        var chosen = [[UInt16]](repeating: [], count: input.layers.count)
+        let K = input.sample.expertsPerToken
+        try input.forEachShard(definition.name) { shard in
+            for (place, layer) in input.layers.enumerated() {
+                shard.readExpertIndices(layerIndex: layer.layerIndex, into: &chosen[place])
+            }
+            for document in shard.documents {
+                let table = perDocument ? document.index * E * E : 0
+                for gap in 0..<gaps {
+                    for row in input.rows(document) {
+                        let (a, b) = (Int(chosen[gap][row * K]), Int(chosen[gap + 1][row * K]))
+                        if a < E, b < E { counts[gap][table + a * E + b] += 1 }
+                    }
+                }
+                for row in input.rows(document) { paths.add { Int(chosen[$0][row * K]) } }
+            }
+        }
+        return assemble(input, counts: counts, perDocument: perDocument, paths: paths)
+    }
+
+    private static func assemble(
+        _ input: MetricInput, counts: [[Double]], perDocument: Bool, paths: PathCounter
+    ) -> PathMetric {
+        let E = input.sample.experts
+        var settings = input.settings
+        if !perDocument { settings.bootstrap = 0 }
+        var transitions: [Transition] = []
+        var layers: [Layer] = []
+        for gap in counts.indices {
+            let (layer, next) = (input.layers[gap], input.layers[gap + 1])
+            let table =
+                perDocument
+                ? input.table(columns: E * E, values: counts[gap])
+                : DocumentTable(columns: E * E, groupCount: 1, group: [0], values: counts[gap])
+            let G = table.groupCount
+            let bits = 1 / log(2.0)
+            let bootstrap = Bootstrap(
+                table, settings: settings, stream: input.stream(definition.name, layer), width: 2,
+                interval: .debiased
+            ) { sums, results in
+                withUnsafeTemporaryAllocation(of: Double.self, capacity: E * E + 2 * E) { all in
+                    all.initialize(repeating: 0)
+                    for g in 0..<G {
+                        for i in 0..<E * E {
+                            all[i] += sums[g * E * E + i]
+                            all[E * E + i / E] += sums[g * E * E + i]
+                            all[E * E + E + i % E] += sums[g * E * E + i]
+                        }
+                    }
+                    let information = TableInformation(UnsafeBufferPointer(all), rows: E, columns: E).corrected
+                    let least = min(
+                        entropy(all[E * E..<E * E + E]), entropy(all[(E * E + E)...]))
+                    results[0] = information * bits
+                    results[1] = least > 0 ? information / least : 0
+                }
+            }
+            layers.append(
+                Layer(
+                    layer: layer.layer, nextLayer: next.layer, information: bootstrap.estimate(0),
+                    share: bootstrap.estimate(1)))
+            var sums = [Double](repeating: 0, count: E * E)
+            for (i, count) in counts[gap].enumerated() { sums[i % (E * E)] += count }
+            for a in 0..<E {
+                let total = sums[a * E..<(a + 1) * E].reduce(0, +)
+                for b in 0..<E {
+                    transitions.append(
+                        Transition(
+                            layer: layer.layer, nextLayer: next.layer, expert: a, nextExpert: b,
+                            count: Int(sums[a * E + b]),
+                            share: total > 0 ? sums[a * E + b] / total : 0))
+                }
+            }
+        }
+        let firsts = input.layers.map { layer in
+            var sums = [Double](repeating: 0, count: E)
+            for (i, count) in layer.firsts.enumerated() { sums[i % E] += count }
+            let total = max(1, sums.reduce(0, +))
+            return sums.map { $0 / total }
+        }
+        let frequent = paths.mostFrequent(pathsShown).enumerated().map { rank, path in
+            Path(
+                rank: rank + 1, experts: path.experts, count: path.count,
+                share: Double(path.count) / Double(max(1, paths.total)),
+                independent: zip(firsts, path.experts).reduce(1) { $0 * ($1.1 < E ? $1.0[$1.1] : 0) })
+        }
+        return PathMetric(
+            sample: input.sample, transitions: transitions, layers: layers, paths: frequent,
+            isApproximate: paths.isApproximate)
+    }
+}
+
+/// Counts sequences of experts in bounded memory: where there are too many different ones, those seen least are dropped.
+private struct PathCounter {
+    let experts: Int
+    let layers: Int
+    private(set) var total = 0
+    private(set) var isApproximate = false
+    private var counts: [[UInt16]: Int] = [:]
+    private var packed: [UInt64: Int] = [:]
+    private let isPacked: Bool
+
+    /// Different paths held at once.
+    static let limit = 1_000_000
+
+    init(experts: Int, layers: Int) {
+        self.experts = experts
+        self.layers = layers
+        // Base E + 1: one digit more for "no expert".
+        isPacked = Double(layers) * log2(Double(experts + 1)) < 63
+    }
+
+    mutating func add(_ expert: (Int) -> Int) {
+        total += 1
+        if isPacked {
+            var key: UInt64 = 0
+            for layer in 0..<layers { key = key * UInt64(experts + 1) + UInt64(min(expert(layer), experts)) }
+            packed[key, default: 0] += 1
+            if packed.count > Self.limit { Self.prune(&packed, &isApproximate) }
+        } else {
+            counts[(0..<layers).map { UInt16(min(expert($0), experts)) }, default: 0] += 1
+            if counts.count > Self.limit { Self.prune(&counts, &isApproximate) }
+        }
+    }
+
+    private static func prune<Key>(_ counts: inout [Key: Int], _ isApproximate: inout Bool) {
+        isApproximate = true
+        var least = 1
+        while counts.count > limit / 2 {
+            counts = counts.filter { $0.value > least }
+            least *= 2
+        }
+    }
+
+    func mostFrequent(_ count: Int) -> [(experts: [Int], count: Int)] {
+        let all: [(experts: [Int], count: Int)] =
+            isPacked
+            ? packed.map { key, count in
+                var rest = key
+                var path: [Int] = []
+                for _ in 0..<layers {
+                    path.append(Int(rest % UInt64(experts + 1)))
+                    rest /= UInt64(experts + 1)
+                }
+                return (path.reversed(), count)
+            } : counts.map { ($0.key.map(Int.init), $0.value) }
+        return Array(
+            all.sorted { $0.count != $1.count ? $0.count > $1.count : $0.experts.lexicographicallyPrecedes($1.experts) }
+                .prefix(count))
+    }
+}

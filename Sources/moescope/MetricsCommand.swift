@@ -1,0 +1,144 @@
+import ArgumentParser
+import Foundation
+import RoutingMetrics
+import Traces
+
+extension MetricSettings.Grouping: ExpressibleByArgument {}
+
+struct MetricsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "metrics",
+        abstract: "Compute routing metrics of a trace, with intervals and p-values.",
+        discussion: """
+            Without names, every metric that the trace has the arrays for.
+
+            Examples:
+              moescope metrics --list
+              moescope metrics traces/demo information repetition
+              moescope metrics traces/demo domain-share --layers 2,3 --csv > shares.csv
+              moescope metrics traces/demo --by length --json > metrics.json
+            """)
+
+    @Argument(help: "The trace's folder.")
+    var trace: String?
+
+    @Argument(help: "Names of metrics (see --list); default: all.")
+    var names: [String] = []
+
+    @Flag(help: "Explain every metric: its formula and where it comes from.")
+    var list = false
+
+    @Option(help: "What makes a group: group (as the corpus says) or length (quarters by tokens).")
+    var by: MetricSettings.Grouping = .group
+
+    @Option(help: ArgumentHelp("Only these layers, e.g. 0,3,5.", valueName: "list"))
+    var layers: String?
+
+    @Option(help: ArgumentHelp("Rows left out at the start of each document.", valueName: "n"))
+    var skip = 1
+
+    @Option(help: ArgumentHelp("Bootstrap replicates over documents.", valueName: "n"))
+    var bootstrap = MetricSettings().bootstrap
+
+    @Option(help: ArgumentHelp("Permutations of group labels over documents.", valueName: "n"))
+    var permutations = MetricSettings().permutations
+
+    @Option(help: ArgumentHelp("Of bootstrap and permutations.", valueName: "n"))
+    var seed = MetricSettings().seed
+
+    @Option(help: ArgumentHelp("Documents a group needs to be shown.", valueName: "n"))
+    var minimumDocuments = MetricSettings().minimumDocuments
+
+    @Option(
+        help: ArgumentHelp("Group that task-experts compares with (default: all other groups).", valueName: "group"))
+    var reference: String?
+
+    @Option(help: ArgumentHelp("Difference beyond which task-experts counts an expert in.", valueName: "x"))
+    var threshold = MetricSettings().threshold
+
+    @Option(help: ArgumentHelp("Occurrences a token id needs to be shown.", valueName: "n"))
+    var minimumCount = MetricSettings().minimumCount
+
+    @Option(help: ArgumentHelp("Threads to compute with (default: all processors).", valueName: "n"))
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("Rows printed of each table.", valueName: "n"))
+    var rows = 40
+
+    @Flag(help: "Everything as one JSON object.")
+    var json = false
+
+    @Flag(help: "Tidy tables as CSV, one after the other, each with a comment line before it where there are several.")
+    var csv = false
+
+    func validate() throws {
+        guard !(json && csv) else { throw ValidationError("--json or --csv, not both") }
+        for (name, value) in [
+            ("--skip", skip), ("--bootstrap", bootstrap), ("--permutations", permutations), ("--rows", rows),
+            ("--minimum-documents", minimumDocuments), ("--minimum-count", minimumCount),
+        ] where value < 0 {
+            throw ValidationError("\(name): expected 0 or more, found \(value)")
+        }
+        if let threads, threads < 1 { throw ValidationError("--threads: expected at least 1, found \(threads)") }
+        guard list || trace != nil else { throw ValidationError("which trace? (or --list)") }
+    }
+
+    func run() throws {
+        // With --list the first name stands where a trace would.
+        let wanted = list ? [trace].compactMap { $0 } + names : names
+        let types = try wanted.isEmpty ? MetricCatalog.all : wanted.map { try MetricCatalog.named($0) }
+        if list { return printList(types.map { $0.definition }) }
+        guard let trace else { return }
+        var settings = MetricSettings(
+            grouping: by, skippedPositions: skip, bootstrap: bootstrap, permutations: permutations,
+            minimumDocuments: minimumDocuments, seed: seed, reference: reference, threshold: threshold,
+            minimumCount: minimumCount, threads: threads)
+        settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
+        let input = try MetricInput(try Trace(folder: URL(filePath: trace)), settings: settings)
+        var results: [any MetricValues] = []
+        for type in types {
+            do throws(MetricError) {
+                results.append(try type.compute(input))
+            } catch {
+                // Asked for by name, a metric that cannot be computed is an error; among all, it is a remark.
+                guard names.isEmpty else { throw error }
+                FileHandle.standardError.write(Data("left out: \(error)\n".utf8))
+            }
+        }
+        if json {
+            print(try MetricReport(sample: input.sample, results: results).json())
+        } else if csv {
+            let tables = results.flatMap(\.tables)
+            for table in tables { print((tables.count > 1 ? "# \(table.name)\n" : "") + table.csv, terminator: "") }
+        } else {
+            for result in results { for table in result.tables { print(table.text(limit: rows)) } }
+            printSample(input.sample)
+        }
+    }
+
+    private func printSample(_ sample: MetricSample) {
+        let groups = sample.groups.map { "\($0.name) \($0.documents)" }.joined(separator: ", ")
+        let settings = sample.settings
+        print(
+            """
+            \(sample.model): \(sample.tokens) tokens of \(sample.documents) documents (\(groups)), \
+            the first \(settings.skippedPositions) of each left out; \(Int((settings.level * 100).rounded())) % intervals from \
+            \(settings.bootstrap) bootstraps over documents, p-values from \(settings.permutations) permutations, \
+            seed \(settings.seed)
+            """)
+    }
+
+    private func printList(_ definitions: [MetricDefinition]) {
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            if let data = try? encoder.encode(definitions) { print(String(decoding: data, as: UTF8.self)) }
+            return
+        }
+        for definition in definitions {
+            print(
+                "\(definition.name): \(definition.title)\n    \(definition.formula)\n    source: \(definition.source)\n"
+            )
+        }
+    }
+}

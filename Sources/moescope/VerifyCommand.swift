@@ -1,0 +1,33 @@
+import ArgumentParser
+import Foundation
+import Traces
+
+struct VerifyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Read a trace to its last byte and name what is wrong with it.",
+        discussion: """
+            Checks hashes, types, shapes and values of every file against the manifest. Exit code 0: sound; 1: not.
+
+            Example:
+              moescope verify traces/demo
+            """)
+
+    @Argument(help: "The trace's folder.")
+    var trace: String
+
+    func run() throws {
+        let url = URL(filePath: trace)
+        let problems = try Trace.verify(url)
+        for problem in problems { FileHandle.standardError.write(Data("\(problem)\n".utf8)) }
+        guard problems.isEmpty else {
+            FileHandle.standardError.write(
+                Data("\(trace): \(problems.count) problem\(problems.count == 1 ? "" : "s")\n".utf8))
+            throw ExitCode.failure
+        }
+        let manifest = try Trace(folder: url).manifest
+        print(
+            "\(trace): sound; \(manifest.status.rawValue), \(manifest.documents) of \(manifest.corpus.documents) documents, "
+                + "\(manifest.tokens) tokens in \(manifest.shards.count) shards")
+    }
+}
