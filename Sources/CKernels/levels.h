@@ -59,7 +59,8 @@ CK_LEVELS ck_table_32(const uint8_t *qs, int8_t *levels) {
     static const int8_t table[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 #if CK_HAS_AVX512_BYTES
     __m128i bytes = _mm_loadu_si128((const __m128i *)qs), values = _mm_loadu_si128((const __m128i *)table);
-    __m128i low = _mm_and_si128(bytes, _mm_set1_epi8(15)), high = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
+    __m128i low = _mm_and_si128(bytes, _mm_set1_epi8(15));
+    __m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
     _mm_storeu_si128((__m128i *)levels, _mm_shuffle_epi8(values, low));
     _mm_storeu_si128((__m128i *)(levels + 16), _mm_shuffle_epi8(values, high));
     return;

@@ -14,8 +14,9 @@
 
 #pragma STDC FP_CONTRACT OFF
 
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,fma,f16c"))), \
-                             apply_to = function)
+#pragma clang attribute push(                                                                            \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,fma,f16c"))), \
+    apply_to = function)
 #define CK_HAS_AVX512_BYTES 1
 #include "levels.h"
 
