@@ -9,6 +9,7 @@ let package = Package(
     name: "MoEScope",
     products: [
         .executable(name: "moescope", targets: ["moescope"]),
+        .library(name: "_moescope", type: .dynamic, targets: ["PythonModule"]),
         .library(
             name: "MoEScopeKit", targets: ["MoEModel", "Traces", "RoutingMetrics", "ReportGenerator", "Experiments"]),
     ],
@@ -54,10 +55,21 @@ let package = Package(
             name: "Experiments",
             dependencies: ["MoEModel", "Traces", "RoutingMetrics", "Tokenizers", "Checkpoints", "Hooks", "Tensors"],
             swiftSettings: strict),
+        // Headers only: the extension module must not link libpython. The executable does, through CPythonEmbed.
+        .systemLibrary(name: "CPython", providers: [.apt(["libpython3-dev"])]),
+        .systemLibrary(name: "CPythonEmbed", pkgConfig: "python3-embed", providers: [.apt(["libpython3-dev"])]),
+        .target(
+            name: "PythonModule",
+            dependencies: [
+                "CPython", "Experiments", "MoEModel", "ReportGenerator", "RoutingMetrics", "Traces", "Tokenizers",
+                "Checkpoints", "Hooks", "Tensors",
+            ],
+            swiftSettings: strict),
         .executableTarget(
             name: "moescope",
             dependencies: [
-                "Experiments", "MoEModel", "ReportGenerator", "RoutingMetrics", "Traces", "Tokenizers", "Checkpoints",
+                "PythonModule", "CPython", "CPythonEmbed", "Experiments", "MoEModel", "ReportGenerator",
+                "RoutingMetrics", "Traces", "Tokenizers", "Checkpoints",
                 "Hooks", "Tensors",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

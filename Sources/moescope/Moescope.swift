@@ -22,5 +22,7 @@ struct Moescope: AsyncParsableCommand {
             MetricsCommand.self,
             CompareCommand.self,
             VerifyCommand.self,
+            RunCommand.self,
+            PythonCommand.self,
         ])
 }

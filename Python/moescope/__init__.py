@@ -1,0 +1,63 @@
+"""MoEScope from Python: run a mixture-of-experts model, look at every hook point, change it, trace it, measure it.
+
+    import moescope as ms
+
+    model = ms.load("polyglot")
+    run = model.run("Der Rauch steigt auf.", capture=["router_logits"])
+    run["blocks.3.router_logits"]                                   # [T, E], float32, the engine's memory
+
+    changed = model.run("Der Rauch steigt auf.", interventions=[ms.ablate(layer=3, experts=[5])])
+    changed.logprob - run.logprob
+
+Letters in shapes: T tokens of a document · L layers · E experts · K experts per token · D hidden size ·
+H query heads · G key/value heads · d head size · V vocabulary.
+"""
+
+from moescope import _native as _native  # finds and loads the engine before anything below asks for it
+from moescope import metrics
+from moescope._moescope import Array, CheckpointError, TraceError
+from moescope._moescope import version as __version__
+from moescope.interventions import (
+    Intervention,
+    ablate,
+    exclude,
+    force,
+    random_routing,
+    replace_with,
+    scale,
+    steer,
+    top_k,
+)
+from moescope.model import Hook, Model, Run, Step, hooks, load
+from moescope.report import report
+from moescope.tables import Table, table
+from moescope.traces import Trace, open_trace, trace
+
+__all__ = [
+    "Array",
+    "CheckpointError",
+    "Hook",
+    "Intervention",
+    "Model",
+    "Run",
+    "Step",
+    "Table",
+    "Trace",
+    "TraceError",
+    "__version__",
+    "ablate",
+    "exclude",
+    "force",
+    "hooks",
+    "load",
+    "metrics",
+    "open_trace",
+    "random_routing",
+    "replace_with",
+    "report",
+    "scale",
+    "steer",
+    "table",
+    "top_k",
+    "trace",
+]

@@ -1,0 +1,116 @@
+"""Declared changes of the routing. They run inside the engine, combine freely, and are recorded in traces.
+
+Every function takes where it applies: `layer` or `layers` (default: all), `positions` in the document (from 0), `tokens`
+(ids), `groups` (languages). Conditions are joined by "and". Interventions that change logits come before the choice of
+experts, those that change weights after it; otherwise they apply in the order given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict, Unpack
+
+
+class Where(TypedDict, total=False):
+    """Where an intervention applies; everywhere without."""
+
+    layer: int
+    layers: Iterable[int]
+    positions: Iterable[int]
+    tokens: Iterable[int]
+    groups: Iterable[str]
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """One change of the routing. Made by the functions of this module."""
+
+    action: Mapping[str, Any]
+    scope: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        ((name, values),) = self.action.items()
+        parts = [f"{key.strip('_0') or 'count'}={value!r}" for key, value in values.items()]
+        parts += [f"{key}={value!r}" for key, value in self.scope.items()]
+        return f"{name}({', '.join(parts)})"
+
+
+def _make(name: str, values: dict[str, Any], where: Where) -> Intervention:
+    scope: dict[str, Any] = {}
+    layers = list(where.get("layers", ()))
+    if "layer" in where:
+        layers.append(where["layer"])
+    if layers:
+        scope["layers"] = sorted({int(layer) for layer in layers})
+    if "positions" in where:
+        scope["positions"] = sorted({int(position) for position in where["positions"]})
+    if "tokens" in where:
+        scope["tokens"] = sorted({int(token) for token in where["tokens"]})
+    if "groups" in where:
+        groups = where["groups"]
+        scope["groups"] = sorted({groups} if isinstance(groups, str) else set(groups))
+    unknown = set(where) - {"layer", "layers", "positions", "tokens", "groups"}
+    if unknown:
+        raise TypeError(f"{name}: unknown argument {sorted(unknown)[0]!r}; where: layer, layers, positions, tokens, groups")
+    return Intervention({name: values}, scope)
+
+
+def _experts(experts: Iterable[int] | int) -> list[int]:
+    return [int(experts)] if isinstance(experts, int) else [int(expert) for expert in experts]
+
+
+def ablate(*, experts: Iterable[int] | int, renormalize: bool = False, **where: Unpack[Where]) -> Intervention:
+    """The experts' mixing weights become 0. The other chosen ones are left as they are, or with `renormalize` scaled
+    so that the row keeps its sum."""
+    return _make("ablate", {"experts": _experts(experts), "renormalize": renormalize}, where)
+
+
+def scale(*, experts: Iterable[int] | int, by: float, **where: Unpack[Where]) -> Intervention:
+    """The experts' mixing weights are multiplied by `by`."""
+    return _make("scale", {"experts": _experts(experts), "by": float(by)}, where)
+
+
+def force(*, experts: Iterable[int] | int, **where: Unpack[Where]) -> Intervention:
+    """These experts are chosen, whatever the router says, weighted by the router's own probabilities."""
+    return _make("force", {"experts": _experts(experts)}, where)
+
+
+def exclude(*, experts: Iterable[int] | int, **where: Unpack[Where]) -> Intervention:
+    """These experts are never chosen: the next best take their place."""
+    return _make("exclude", {"experts": _experts(experts)}, where)
+
+
+def steer(*, experts: Iterable[int] | int, by: float | None = None, hard: bool = False, **where: Unpack[Where]) -> Intervention:
+    """Soft: z += by · std(z) for these experts, std over the row's logits. Hard: z = max(z) + 0.01 (arXiv 2510.04694)."""
+    if hard:
+        if by is not None:
+            raise ValueError("steer: hard steering has no strength; leave out `by`")
+        return _make("steerHard", {"experts": _experts(experts)}, where)
+    if by is None:
+        raise ValueError("steer: expected `by` (a multiple of the logits' standard deviation) or hard=True")
+    return _make("steer", {"experts": _experts(experts), "by": float(by)}, where)
+
+
+def top_k(k: int, **where: Unpack[Where]) -> Intervention:
+    """Chooses k experts per token instead of the model's number."""
+    return _make("topK", {"_0": int(k)}, where)
+
+
+def random_routing(seed: int, **where: Unpack[Where]) -> Intervention:
+    """Logits become independent standard normal numbers, a function of seed, document, position and layer."""
+    return _make("randomRouting", {"seed": int(seed)}, where)
+
+
+def replace_with(*, expert: int, other: int, **where: Unpack[Where]) -> Intervention:
+    """Tokens routed to `expert` go to `other`, with the same weight."""
+    return _make("replace", {"expert": int(expert), "with": int(other)}, where)
+
+
+def to_json(interventions: Sequence[Intervention]) -> str:
+    """The form in which the engine takes them."""
+    for intervention in interventions:
+        if not isinstance(intervention, Intervention):
+            raise TypeError(f"interventions: expected what moescope.ablate and its kin return, found {intervention!r}")
+    return json.dumps([{"action": dict(i.action), "scope": dict(i.scope)} for i in interventions])

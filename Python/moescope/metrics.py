@@ -1,0 +1,92 @@
+"""Routing metrics of a trace, each under the name that the command line, the tables and the report use.
+
+    ms.metrics.information(trace, by="group")            # a table: one row per layer, with interval and p-value
+    ms.metrics.repetition.tables(trace)                  # every table of a metric that has several
+    print(ms.metrics.information.__doc__)                # formula and source
+    ms.metrics.names()                                   # what there is
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Literal, TypedDict, Unpack
+
+from moescope import _moescope
+from moescope.tables import Table
+from moescope.traces import Trace
+
+Grouping = Literal["group", "length"]
+
+
+class Settings(TypedDict, total=False):
+    """What shapes every number besides the trace."""
+
+    #: What makes a group of documents: "group" (as the corpus says) or "length" (quarters by tokens).
+    by: Grouping
+    #: Only these layers.
+    layers: Iterable[int]
+    #: Rows left out at the start of each document: 1 leaves out BOS.
+    skip: int
+    #: Bootstrap replicates over documents.
+    bootstrap: int
+    #: Permutations of group labels over documents.
+    permutations: int
+    #: Of intervals: 0.95.
+    level: float
+    #: Documents a group needs to be shown.
+    minimum_documents: int
+    seed: int
+    threads: int
+
+
+class Metric:
+    """One metric. Call it with a trace; its docstring has formula and source."""
+
+    def __init__(self, name: str, title: str, formula: str, source: str) -> None:
+        self.name = name
+        self.title = title
+        self.formula = formula
+        self.source = source
+        self.__doc__ = f"{title}\n\n{formula}\n\nSource: {source}"
+
+    def __call__(self, trace: Trace, **settings: Unpack[Settings]) -> Table:
+        """The metric's main table."""
+        return next(iter(self.tables(trace, **settings).values()))
+
+    def tables(self, trace: Trace, **settings: Unpack[Settings]) -> dict[str, Table]:
+        """Every table of the metric, by name; the first is the main one."""
+        values: dict[str, Any] = dict(settings)
+        unknown = set(values) - set(Settings.__annotations__)
+        if unknown:
+            known = ", ".join(Settings.__annotations__)
+            raise TypeError(f"{self.name}: unknown setting {sorted(unknown)[0]!r}; there are {known}")
+        if "layers" in values:
+            values["layers"] = [int(layer) for layer in values["layers"]]
+        tables = _moescope.metric(trace._native, self.name, json.dumps(values))
+        return {table.name: Table(table) for table in tables}
+
+    def __repr__(self) -> str:
+        return f"<metric {self.name}: {self.title}>"
+
+
+def names() -> list[str]:
+    """Names of all metrics, in the report's order."""
+    return list(_all())
+
+
+def _all() -> dict[str, Metric]:
+    definitions = json.loads(_moescope.metric_definitions())
+    return {d["name"]: Metric(d["name"], d["title"], d["formula"], d["source"]) for d in definitions}
+
+
+def __getattr__(name: str) -> Metric:
+    found = _all()
+    metric = found.get(name.replace("_", "-")) or found.get(name)
+    if metric is None:
+        raise AttributeError(f"no metric is called {name!r}; there are {', '.join(found)}")
+    return metric
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *(name.replace("-", "_") for name in names())]

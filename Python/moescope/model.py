@@ -1,0 +1,409 @@
+"""Models: loading, running, changing, generating.
+
+T tokens of a document · L layers · E experts · K experts per token · D hidden size · H query heads · V vocabulary.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Final, Literal, SupportsIndex, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moescope import _moescope
+from moescope.interventions import Intervention, to_json
+from moescope.tables import Table
+
+Precision = Literal["exact", "fast"]
+Tokens = Sequence[SupportsIndex] | NDArray[np.integer[Any]]
+Value = NDArray[Any]
+Edit = Callable[[Any], Any] | Callable[[Any, "Hook"], Any]
+
+#: Hook sites whose value is one array per document, not rows of the whole batch.
+_PER_DOCUMENT: Final = ("attn.scores", "attn.pattern")
+#: Rows of one wave of `Model.run_many`.
+_WAVE_ROWS: Final = 8192
+
+
+@dataclass(frozen=True)
+class Hook:
+    """Where an edit is called."""
+
+    #: The point's name: `blocks.2.resid_post`.
+    name: str
+    #: From 0; None outside the layers.
+    layer: int | None
+    #: At attention scores and patterns, the number of the document in the batch; None elsewhere.
+    document: int | None
+
+
+@dataclass(frozen=True)
+class Config:
+    """A model's sizes."""
+
+    architecture: str
+    vocab_size: int
+    hidden_size: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_size: int
+    expert_size: int
+    experts: int
+    experts_per_token: int
+    context_length: int
+
+
+class Run:
+    """What one document's run gave. `run[name]` is the value at a captured hook point, over the engine's memory."""
+
+    def __init__(
+        self,
+        model: Model,
+        tokens: NDArray[np.int32],
+        logprob: NDArray[np.float32],
+        expert_indices: NDArray[np.int32],
+        expert_weights: NDArray[np.float32],
+        captured: Mapping[str, Value],
+    ) -> None:
+        self._model = model
+        #: [T] token ids, BOS included.
+        self.tokens = tokens
+        #: [T] natural log of p(token | the tokens before it); NaN in the first row. Empty with `logprobs=False`.
+        self.logprob = logprob
+        #: [L, T, K] chosen experts, by falling weight.
+        self.expert_indices = expert_indices
+        #: [L, T, K] mixing weights, as the model applies them.
+        self.expert_weights = expert_weights
+        self._captured = captured
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the captured points."""
+        return sorted(self._captured, key=_natural)
+
+    @property
+    def pieces(self) -> list[str]:
+        """[T] the tokens as one prints them."""
+        return self._model.pieces(self.tokens)
+
+    @property
+    def nll(self) -> float:
+        """Mean negative log-probability of the tokens after the first, in nats."""
+        return float(-np.mean(self.logprob[1:])) if len(self.logprob) > 1 else float("nan")
+
+    def __getitem__(self, name: str) -> Value:
+        """The value at a point, under any of its names. A name without a layer gives all captured layers, stacked."""
+        if name in self._captured:
+            return self._captured[name]
+        points = _moescope.hook_points(name, self._model.config.layers)
+        found = [self._captured[point] for point in points if point in self._captured]
+        if not found:
+            captured = ", ".join(self.names) or "nothing"
+            raise KeyError(f"{name} was not captured; captured: {captured}")
+        return found[0] if len(points) == 1 else np.stack(found)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._captured
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        """Number of tokens, T."""
+        return len(self.tokens)
+
+    def __repr__(self) -> str:
+        lines = [f"<Run of {len(self)} tokens through {self._model.name}: {self.nll:.3f} nats per token"]
+        lines += [f"  {name:<32} {self._captured[name].dtype} {list(self._captured[name].shape)}" for name in self.names]
+        return "\n".join(lines) + ">"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One generated token, and what the hooks saw at the row it was predicted from."""
+
+    #: The id that was chosen.
+    token: int
+    #: The text it adds.
+    text: str
+    #: Natural log of its probability, before temperature.
+    logprob: float
+    #: [L, K] experts of the row that predicted it.
+    expert_indices: NDArray[np.int32]
+    #: [L, K] their weights.
+    expert_weights: NDArray[np.float32]
+    captured: Mapping[str, Value]
+
+    def __getitem__(self, name: str) -> Value:
+        """The captured value at that row: [E] for `blocks.3.router_logits`."""
+        return self.captured[name]
+
+
+class Model:
+    """A mixture-of-experts model with its tokenizer. Made by `load`.
+
+    A model can be used from several threads; its passes then run one after the other, without Python's lock.
+    """
+
+    def __init__(self, native: _moescope.Model) -> None:
+        self._native = native
+        self._facts: dict[str, Any] = json.loads(native.facts)
+        self.config = Config(**self._facts["config"])
+
+    @property
+    def name(self) -> str:
+        return str(self._facts["name"])
+
+    @property
+    def path(self) -> Path:
+        return Path(self._facts["path"])
+
+    @property
+    def precision(self) -> str:
+        return str(self._facts["precision"])
+
+    def __repr__(self) -> str:
+        c = self.config
+        return (
+            f"<Model {self.name}: {c.architecture}, {c.layers} layers, {c.experts} experts, "
+            f"{c.experts_per_token} per token, hidden {c.hidden_size}, {self.precision}>"
+        )
+
+    def encode(self, text: str, *, bos: bool = True) -> list[int]:
+        """Token ids of a text, BOS first. Text never becomes a control token, whatever it spells."""
+        start = [int(self._facts["bos"])] if bos and self._facts.get("bos") is not None else []
+        return start + self._native.encode(text)
+
+    def decode(self, tokens: Tokens) -> str:
+        """The text of token ids; bytes that are no UTF-8 become U+FFFD."""
+        return self._native.decode(list(tokens)).decode("utf-8", errors="replace")
+
+    def pieces(self, tokens: Tokens) -> list[str]:
+        """Tokens as one prints them: SentencePiece's U+2581 for a space, `<0x0A>` for a byte."""
+        return self._native.pieces(list(tokens))
+
+    def run(
+        self,
+        text: str | Tokens,
+        *,
+        capture: Sequence[str] = (),
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        interventions: Sequence[Intervention] = (),
+        edit: Mapping[str, Edit] | None = None,
+        group: str = "",
+        logprobs: bool = True,
+    ) -> Run:
+        """Runs one document, all tokens at once.
+
+        text: text (BOS is put first) or token ids (taken as they are).
+        capture: hook points (`moescope.hooks()` lists them): `"router_logits"` for every layer,
+            `"blocks.3.attn.pattern"` for one; the names of TransformerLens, Hugging Face and llama.cpp work too.
+        layers: keep only these layers of names that stand for every layer.
+        heads: at attention scores and patterns, only these heads.
+        interventions: `moescope.ablate(…)` and its kin.
+        edit: hook point → callable. It gets the value as a writable array and may change it in place or return
+            another; with a second parameter it also gets a `Hook` that says where it is.
+        group: what interventions with `groups=` compare with.
+        logprobs: False saves the product with the vocabulary.
+
+        Raises ValueError with the nearest names for a hook point that does not exist, before any computation.
+        """
+        return self.run_many(
+            [text], capture=capture, layers=layers, heads=heads, interventions=interventions, edit=edit,
+            groups=[group], logprobs=logprobs,
+        )[0]  # fmt: skip
+
+    def run_many(
+        self,
+        texts: Sequence[str | Tokens],
+        *,
+        capture: Sequence[str] = (),
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        interventions: Sequence[Intervention] = (),
+        edit: Mapping[str, Edit] | None = None,
+        groups: Sequence[str] | None = None,
+        logprobs: bool = True,
+    ) -> list[Run]:
+        """Runs many documents in large batches without padding: much faster than one at a time. See `run`."""
+        if isinstance(texts, str):
+            raise TypeError("run_many: expected a list of texts, found one str; use run")
+        documents = [self._tokens(text) for text in texts]
+        if groups is not None and len(groups) != len(documents):
+            raise ValueError(f"groups: expected one per document ({len(documents)}), found {len(groups)}")
+        edits = [(name, _adapter(function)) for name, function in (edit or {}).items()]
+        described = to_json(interventions)
+        runs: list[Run] = []
+        for wave in _waves([len(document) for document in documents]):
+            batch = documents[wave.start : wave.stop]
+            names = list(groups[wave.start : wave.stop]) if groups is not None else []
+            result = self._native.run(
+                batch, names, wave.start, list(capture), layers, heads, described, edits, logprobs
+            )
+            runs += self._split(batch, result)
+        return runs
+
+    def _tokens(self, text: str | Tokens) -> list[int]:
+        tokens = self.encode(text) if isinstance(text, str) else [int(token) for token in text]
+        if not tokens:
+            raise ValueError("a document needs at least one token")
+        return tokens
+
+    def _split(self, batch: Sequence[Sequence[int]], result: Mapping[str, Any]) -> list[Run]:
+        """Each document's rows of a batch's arrays: views, not copies."""
+        logprob = np.asarray(result["logprob"])
+        indices = np.asarray(result["expert_indices"])
+        weights = np.asarray(result["expert_weights"])
+        whole = {name: value for name, value in result.items() if name not in ("logprob", "expert_indices", "expert_weights")}
+        arrays = {name: np.asarray(value) for name, value in whole.items() if not isinstance(value, list)}
+        runs = []
+        first = 0
+        for number, tokens in enumerate(batch):
+            rows = slice(first, first + len(tokens))
+            first += len(tokens)
+            captured = {
+                name: array[:, :, rows] if name.endswith("attn.summary") else array[rows]
+                for name, array in arrays.items()
+            }
+            captured |= {name: np.asarray(value[number]) for name, value in whole.items() if isinstance(value, list)}
+            runs.append(
+                Run(self, np.array(tokens, dtype=np.int32), logprob[rows], indices[:, rows], weights[:, rows], captured)
+            )
+        return runs
+
+    def generate(
+        self,
+        prompt: str | Tokens,
+        *,
+        max_tokens: int = 64,
+        temperature: float = 0.0,
+        seed: int = 0,
+        capture: Sequence[str] = (),
+        layers: Sequence[int] | None = None,
+        interventions: Sequence[Intervention] = (),
+        edit: Mapping[str, Edit] | None = None,
+        stop_at_eos: bool = True,
+    ) -> Iterator[Step]:
+        """Continues a text, one `Step` per token. Temperature 0 takes the most probable token each time."""
+        if temperature < 0:
+            raise ValueError(f"temperature: expected 0 or more, found {temperature}")
+        tokens = self._tokens(prompt)
+        random = np.random.default_rng(seed)
+        points = [point for name in capture for point in _moescope.hook_points(name, self.config.layers)]
+        points = [point for point in points if layers is None or _layer(point) is None or _layer(point) in layers]
+        edits = [(name, _adapter(function)) for name, function in (edit or {}).items()]
+        described = to_json(interventions)
+        session = _moescope.session(self._native)
+        text, unread = self.decode(tokens), tokens
+        for _ in range(max_tokens):
+            result = session.append(unread, points, None, described, edits)
+            z = np.asarray(result["next_logits"]).astype(np.float64)
+            log_p = z - z.max() - np.log(np.exp(z - z.max()).sum())
+            if temperature == 0:
+                token = int(log_p.argmax())
+            else:
+                p = np.exp((log_p - log_p.max()) / temperature)
+                token = int(random.choice(len(p), p=p / p.sum()))
+            tokens, unread = [*tokens, token], [token]
+            longer = self.decode(tokens)
+            added = longer[len(text) :] if longer.startswith(text) else self.decode([token])
+            text = longer
+            captured = {point: _last_row(point, result[point]) for point in points}
+            indices, weights = np.asarray(result["expert_indices"]), np.asarray(result["expert_weights"])
+            yield Step(token, added, float(log_p[token]), indices[:, -1], weights[:, -1], captured)
+            if stop_at_eos and token == self._facts.get("eos"):
+                return
+
+
+@overload
+def load(model: str, *, precision: Precision = ..., threads: int | None = ...) -> Model: ...
+@overload
+def load(model: PathLike[str], *, precision: Precision = ..., threads: int | None = ...) -> Model: ...
+def load(model: str | PathLike[str], *, precision: Precision = "fast", threads: int | None = None) -> Model:
+    """Opens a model: a Hugging Face folder, a `.gguf` file, or `"polyglot"`, the built-in one.
+
+    precision: "exact" (f32 throughout, the reference) or "fast" (bf16 or int8 products).
+    threads: to compute with; by default all processors.
+
+    Raises FileNotFoundError, or CheckpointError naming file and tensor.
+    """
+    path = fspath(model)
+    return Model(_moescope.load(_built_in(path) or path, precision, threads))
+
+
+def hooks() -> Table:
+    """Every hook point: name, shape, type, whether it can be edited, what it is."""
+    return Table(_moescope.hooks())
+
+
+def _built_in(name: str) -> str | None:
+    """A built-in model that came with this package, or lies in its checkout; MOESCOPE_MODELS goes before both."""
+    if name != "polyglot" or os.environ.get("MOESCOPE_MODELS"):
+        return None
+    package = Path(__file__).resolve().parent
+    for folder in (package / "Models" / name, package.parents[1] / "Models" / name):
+        if (folder / "config.json").exists():
+            return str(folder)
+    return None
+
+
+def _adapter(function: Edit) -> Callable[[_moescope.Array, str, int | None], None]:
+    """The engine's callback for a user's edit: what it returns, if anything, replaces the value."""
+    takes_hook = _required_parameters(function) >= 2
+
+    def edit(array: _moescope.Array, name: str, document: int | None) -> None:
+        value = np.asarray(array)
+        arguments = (value, Hook(name, _layer(name), document)) if takes_hook else (value,)
+        changed = function(*arguments)
+        if changed is not None and changed is not value:
+            value[...] = changed
+
+    return edit
+
+
+def _required_parameters(function: Callable[..., Any]) -> int:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 1  # built in C, without a signature
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(1 for p in parameters if p.kind in positional and p.default is inspect.Parameter.empty)
+
+
+def _layer(point: str) -> int | None:
+    parts = point.split(".")
+    return int(parts[1]) if parts[0] == "blocks" else None
+
+
+def _natural(name: str) -> tuple[int, str]:
+    layer = _layer(name)
+    return (-1 if layer is None else layer, name)
+
+
+def _last_row(point: str, result: Any) -> Value:
+    """The newest row of a captured value; of a pattern, the newest query's row of every head."""
+    value = np.asarray(result[0] if isinstance(result, list) else result)
+    if point.endswith("attn.summary"):
+        return value[:, :, -1]
+    return value[:, -1] if point.endswith(_PER_DOCUMENT) else value[-1]
+
+
+def _waves(lengths: Sequence[int]) -> Iterator[range]:
+    """Ranges of documents of at most `_WAVE_ROWS` tokens together, at least one document each."""
+    first, rows = 0, 0
+    for index, length in enumerate(lengths):
+        if index > first and rows + length > _WAVE_ROWS:
+            yield range(first, index)
+            first, rows = index, 0
+        rows += length
+    if lengths:
+        yield range(first, len(lengths))

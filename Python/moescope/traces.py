@@ -1,0 +1,260 @@
+"""Traces: what a model did over a corpus, on disk.
+
+N rows in all documents · L captured layers · E experts · K slots · H heads.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moescope import _moescope
+from moescope.interventions import Intervention, to_json
+from moescope.model import Model
+from moescope.tables import Table, table
+
+Corpus = str | PathLike[str] | Iterable[Mapping[str, Any] | str]
+Progress = Callable[[int, int, int, int], object]
+
+#: Seconds between two lines of progress.
+_PROGRESS_SECONDS: Final = 0.2
+
+
+class Trace:
+    """A trace, opened for reading. Arrays are read when asked for, layer by layer.
+
+    Files: `manifest.json`, `documents.jsonl`, `shards/*.safetensors`; everything can be read without MoEScope too.
+    """
+
+    def __init__(self, native: _moescope.Trace, path: Path) -> None:
+        self._native = native
+        self.path = path
+        #: manifest.json: model, tokenizer, capture, interventions, compute, corpus, shards.
+        self.manifest: dict[str, Any] = json.loads(native.manifest)
+
+    @property
+    def layers(self) -> list[int]:
+        """Captured layers, rising."""
+        return [int(layer) for layer in self.manifest["capture"]["layers"]]
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self.manifest["status"] == "complete")
+
+    @cached_property
+    def documents(self) -> Table:
+        """One row per document: index, id, group, tokens, truncated, shard, first_row, parallel_id, …"""
+        rows = json.loads(self._native.documents)
+        names = ("index", "id", "group", "tokens", "truncated", "shard", "first_row", "parallel_id", "text_sha256")
+        return table({name: [row.get(name) for row in rows] for name in names}, "documents")
+
+    @property
+    def groups(self) -> list[str]:
+        """Names of the groups, sorted."""
+        return sorted(set(self.documents["group"]))
+
+    @cached_property
+    def document(self) -> NDArray[np.int32]:
+        """[N] the row's document, an index into `documents`."""
+        return np.asarray(self._native.rows("document"))
+
+    @cached_property
+    def position(self) -> NDArray[np.int32]:
+        """[N] position in the document, from 0."""
+        return np.asarray(self._native.rows("position"))
+
+    @cached_property
+    def tokens(self) -> NDArray[np.int32]:
+        """[N] token ids."""
+        return np.asarray(self._native.rows("token"))
+
+    @cached_property
+    def logprob(self) -> NDArray[np.float32]:
+        """[N] natural log of p(token | the tokens before it); NaN in a document's first row."""
+        return np.asarray(self._native.rows("logprob"))
+
+    @cached_property
+    def group(self) -> NDArray[np.str_]:
+        """[N] the group of the row's document."""
+        return np.array(self.documents["group"], dtype=np.str_)[self.document]
+
+    def router_logits(self, layer: int) -> NDArray[np.float32]:
+        """[N, E] before softmax."""
+        return np.asarray(self._native.layer("router_logits", layer))
+
+    def expert_indices(self, layer: int) -> NDArray[np.uint16]:
+        """[N, K] by falling weight; E or more means that a slot was not used."""
+        return np.asarray(self._native.layer("expert_indices", layer))
+
+    def expert_weights(self, layer: int) -> NDArray[np.float32]:
+        """[N, K] as the model applied them."""
+        return np.asarray(self._native.layer("expert_weights", layer))
+
+    def attention(self, statistic: str, layer: int) -> NDArray[np.float32]:
+        """[H, N] of "entropy" (nats), "first", "previous", "distance" (tokens) or "max"."""
+        name = statistic if statistic.startswith("attention_") else f"attention_{statistic}"
+        return np.asarray(self._native.layer(name, layer))
+
+    def pattern(self, document: int, layer: int, head: int) -> NDArray[np.float32]:
+        """[t, t] the attention of one head over one document; rows are queries."""
+        pattern = self._native.pattern(document, layer, head)
+        if pattern is None:
+            raise KeyError(f"document {document}, layer {layer}, head {head}: this pattern was not captured")
+        return np.asarray(pattern)
+
+    @property
+    def patterns(self) -> list[tuple[int, int, int]]:
+        """(document, layer, head) of every captured pattern."""
+        return self._native.patterns()
+
+    def nll_by_document(self) -> NDArray[np.float64]:
+        """[documents] mean negative log-probability in nats, without each document's first row."""
+        known = ~np.isnan(self.logprob)
+        count = len(self.documents)
+        total = np.bincount(self.document[known], weights=-self.logprob[known].astype(np.float64), minlength=count)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(total / np.bincount(self.document[known], minlength=count))
+
+    def __len__(self) -> int:
+        """Number of documents."""
+        return len(self.documents)
+
+    def __repr__(self) -> str:
+        model = self.manifest["model"]["name"]
+        tokens = sum(shard["tokens"] for shard in self.manifest["shards"])
+        return (
+            f"<Trace {self.path}: {model} over {self.manifest['corpus']['source']}, {len(self)} documents, "
+            f"{tokens} tokens, {len(self.layers)} layers, {self.manifest['status']}>"
+        )
+
+
+def open_trace(path: str | PathLike[str]) -> Trace:
+    """Opens a trace's folder. Raises FileNotFoundError, or TraceError naming file and field."""
+    return Trace(_moescope.open_trace(fspath(path)), Path(path))
+
+
+def trace(
+    model: Model,
+    corpus: Corpus,
+    *,
+    output: str | PathLike[str],
+    capture: Sequence[str] = ("router_logits",),
+    layers: Sequence[int] | None = None,
+    interventions: Sequence[Intervention] = (),
+    max_tokens: int | None = None,
+    wave_tokens: int | None = None,
+    resume: bool = False,
+    progress: bool | Progress = False,
+) -> Trace:
+    """Runs a model over a corpus and records how it routes every token.
+
+    corpus: a `.jsonl` file or a folder of `.txt` files, as for `moescope trace`; or texts, or mappings with "text" or
+        "tokens" and optionally "id", "group", "parallel_id".
+    output: the trace's folder, made here.
+    capture: "router_logits" or "router_logits_f16", "attention_summary", "attention_pattern:LAYER.HEAD" (`*` for every
+        layer or head). Chosen experts, their weights and log-probabilities are always recorded.
+    layers: record only these.
+    max_tokens: cut documents to this many tokens.
+    wave_tokens: tokens computed together.
+    resume: go on with an interrupted trace. Ctrl-C leaves one that can be resumed.
+    progress: True for a line on standard error, or a callable(documents, all documents, tokens, all tokens).
+    """
+    options: dict[str, Any] = _capture(capture, model)
+    options |= {
+        "layers": list(layers) if layers is not None else None,
+        "max_tokens": max_tokens,
+        "wave_tokens": wave_tokens,
+        "interventions": json.loads(to_json(interventions)),
+        "resume": resume,
+    }
+    if isinstance(corpus, str | PathLike):
+        path, documents = fspath(corpus), None
+    else:
+        path, documents = None, json.dumps(_documents(corpus))
+    report: Progress | None = _ProgressLine() if progress is True else (progress or None)
+    try:
+        _moescope.trace(model._native, path, documents, fspath(output), json.dumps(options), report)
+    finally:
+        if isinstance(report, _ProgressLine):
+            report.end()
+    return open_trace(output)
+
+
+def _capture(names: Sequence[str], model: Model) -> dict[str, Any]:
+    wanted: dict[str, Any] = {"router_logits": None, "attention_summary": False, "attention_pattern": []}
+    if isinstance(names, str):
+        raise TypeError("capture: expected a list of names, found one str")
+    for name in names:
+        if name in ("router_logits", "router_logits_f16"):
+            wanted["router_logits"] = "f16" if name.endswith("f16") else "f32"
+        elif name in ("attention_summary", "attn.summary"):
+            wanted["attention_summary"] = True
+        elif name.startswith("attention_pattern:"):
+            wanted["attention_pattern"] += _patterns(name, model)
+        elif name not in ("expert_indices", "expert_weights", "logprob"):
+            raise ValueError(
+                f"capture: a trace cannot hold {name!r}; it takes router_logits, router_logits_f16, attention_summary, "
+                "attention_pattern:LAYER.HEAD (model.run captures any hook point)"
+            )
+    return wanted
+
+
+def _patterns(name: str, model: Model) -> list[list[int]]:
+    layer, _, head = name.partition(":")[2].partition(".")
+    try:
+        layers = range(model.config.layers) if layer == "*" else [int(layer)]
+        heads = range(model.config.heads) if head == "*" else [int(head)]
+    except ValueError:
+        raise ValueError(f"capture: expected attention_pattern:LAYER.HEAD, found {name!r}") from None
+    return [[one_layer, one_head] for one_layer in layers for one_head in heads]
+
+
+def _documents(corpus: Iterable[Mapping[str, Any] | str]) -> list[dict[str, Any]]:
+    documents = []
+    for number, entry in enumerate(corpus):
+        fields: Mapping[str, Any] = {"text": entry} if isinstance(entry, str) else entry
+        document: dict[str, Any] = {"id": str(fields.get("id", number)), "group": str(fields.get("group", ""))}
+        if "text" in fields:
+            document["text"] = fields["text"]
+        if "tokens" in fields:
+            document["tokens"] = [int(token) for token in fields["tokens"]]
+        if fields.get("parallel_id") is not None:
+            document["parallel_id"] = str(fields["parallel_id"])
+        documents.append(document)
+    return documents
+
+
+class _ProgressLine:
+    """Tokens, tokens per second and time left: one line on a terminal, a few lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._first: int | None = None
+        self._last = 0.0
+        self._is_terminal = sys.stderr.isatty()
+
+    def __call__(self, documents: int, all_documents: int, tokens: int, all_tokens: int) -> None:
+        now = time.monotonic()
+        self._first = tokens if self._first is None else self._first
+        wait = _PROGRESS_SECONDS if self._is_terminal else 10.0
+        if now - self._last < wait and tokens < all_tokens:
+            return
+        self._last = now
+        rate = (tokens - self._first) / max(now - self._start, 1e-9)
+        left = f", {(all_tokens - tokens) / rate:.0f} s left" if rate > 0 and tokens < all_tokens else ""
+        text = f"{tokens:,} of {all_tokens:,} tokens, {documents} of {all_documents} documents, {rate:,.0f} tokens/s{left}"
+        sys.stderr.write(f"\r\x1b[K{text}" if self._is_terminal else f"{text}\n")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        if self._is_terminal:
+            sys.stderr.write("\n")

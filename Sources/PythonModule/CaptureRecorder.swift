@@ -1,0 +1,60 @@
+import Hooks
+import Tensors
+
+/// Copies what hooks see into arrays that outlive the pass: one copy, out of memory that the engine uses again.
+///
+/// T rows · L layers · W choices per row, the model's K or more where an intervention asks for more.
+final class CaptureRecorder: HookObserver {
+    /// Points with one value for the whole batch.
+    private(set) var arrays: [HookPoint: ArrayStorage] = [:]
+    /// Points with one value per document (attention scores and patterns), by document.
+    private(set) var perDocument: [HookPoint: [Int: ArrayStorage]] = [:]
+    /// [L, T, W], always recorded.
+    private(set) var expertIndices: ArrayStorage?
+    /// [L, T, W], always recorded.
+    private(set) var expertWeights: ArrayStorage?
+    private let layerCount: Int
+    /// Chosen experts are always recorded; these were asked for as points of their own, too.
+    private let requested: Set<HookPoint>
+
+    init(layerCount: Int, requested: Set<HookPoint>) {
+        self.layerCount = layerCount
+        self.requested = requested
+    }
+
+    func observe(_ point: HookPoint, _ value: borrowing HookValue) {
+        switch point.site {
+        case .expertIndices: stack(&expertIndices, point, value)
+        case .expertWeights: stack(&expertWeights, point, value)
+        default:
+            let array = ArrayStorage(uninitialized: value.dtype, shape: value.shape)
+            Self.copy(value, to: array.memory)
+            if let document = value.document {
+                perDocument[point, default: [:]][document] = array
+            } else {
+                arrays[point] = array
+            }
+        }
+    }
+
+    /// Layers of one site side by side, so that Python gets [L, T, W] without copying again.
+    private func stack(_ all: inout ArrayStorage?, _ point: HookPoint, _ value: borrowing HookValue) {
+        let array = all ?? ArrayStorage(uninitialized: value.dtype, shape: [layerCount] + value.shape)
+        all = array
+        let view = array.view(offset: (point.layer ?? 0) * value.count, shape: value.shape)
+        Self.copy(value, to: view.memory)
+        if requested.contains(point) { arrays[point] = view }
+    }
+
+    private static func copy(_ value: borrowing HookValue, to memory: UnsafeMutableRawPointer) {
+        if value.dtype == .i32 {
+            value.withIndices { copy(UnsafeRawBufferPointer($0), to: memory) }
+        } else {
+            value.withFloats { copy(UnsafeRawBufferPointer($0), to: memory) }
+        }
+    }
+
+    private static func copy(_ bytes: UnsafeRawBufferPointer, to memory: UnsafeMutableRawPointer) {
+        if let base = bytes.baseAddress { memory.copyMemory(from: base, byteCount: bytes.count) }
+    }
+}

@@ -1,0 +1,37 @@
+import Checkpoints
+import Foundation
+import MoEModel
+import Synchronization
+import Tokenizers
+
+/// A model with its tokenizer, as Python holds it.
+final class LoadedModel: Sendable {
+    let model: Model
+    /// nil where the checkpoint brings none.
+    let tokenizer: (any Tokenizer)?
+    /// Threads inside a pass of this model.
+    private let running = Mutex<Set<pthread_t>>([])
+
+    init(path: String, precision: Precision, threads: Int?) throws {
+        let checkpoint = try Checkpoint.open(try ModelLocator.resolve(path))
+        model = try Model(checkpoint, precision: precision, threads: threads)
+        tokenizer = try checkpoint.tokenizerFile.map { try TokenizerFile.open($0) }
+    }
+
+    /// Runs a pass, unless this thread is inside one: a callback that ran its own model would wait for itself.
+    func pass<R>(_ body: (ReleasedInterpreter) throws -> R) throws(PythonError) -> R {
+        let thread = pthread_self()
+        guard running.withLock({ $0.insert(thread).inserted }) else {
+            throw .runtime("the model is running already: a callback cannot run the model it is called from")
+        }
+        defer { _ = running.withLock { $0.remove(thread) } }
+        return try ReleasedInterpreter.run(body)
+    }
+
+    func requireTokenizer() throws(PythonError) -> any Tokenizer {
+        guard let tokenizer else {
+            throw .value("\(model.checkpoint.url.path) has no tokenizer; give token ids instead of text")
+        }
+        return tokenizer
+    }
+}

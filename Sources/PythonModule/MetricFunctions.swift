@@ -1,0 +1,113 @@
+import CPython
+import Foundation
+import RoutingMetrics
+import Traces
+
+/// `_moescope.metric` and `_moescope.metric_definitions`.
+enum MetricFunctions {
+    /// Settings as Python names them; what is left out has the default of `MetricSettings`.
+    private struct Settings: Decodable {
+        var by: MetricSettings.Grouping?
+        var layers: [Int]?
+        var skip: Int?
+        var bootstrap: Int?
+        var permutations: Int?
+        var level: Double?
+        var minimum_documents: Int?
+        var seed: UInt64?
+        var threads: Int?
+
+        func settings() throws(PythonError) -> MetricSettings {
+            for (name, value) in [
+                ("skip", skip), ("bootstrap", bootstrap), ("permutations", permutations),
+                ("minimum_documents", minimum_documents),
+            ] {
+                if let value, value < 0 { throw .value("\(name): expected 0 or more, found \(value)") }
+            }
+            if let level, !(level > 0 && level < 1) { throw .value("level: expected between 0 and 1, found \(level)") }
+            if let threads, threads < 1 { throw .value("threads: expected at least 1, found \(threads)") }
+            var settings = MetricSettings()
+            if let by { settings.grouping = by }
+            settings.layers = layers
+            if let skip { settings.skippedPositions = skip }
+            if let bootstrap { settings.bootstrap = bootstrap }
+            if let permutations { settings.permutations = permutations }
+            if let level { settings.level = level }
+            if let minimum_documents { settings.minimumDocuments = minimum_documents }
+            if let seed { settings.seed = seed }
+            settings.threads = threads
+            return settings
+        }
+    }
+
+    /// `metric(trace, name, settings as JSON) -> list of Table`
+    static func metric(_ arguments: UnsafePointer<PythonObject?>?, _ count: Int) throws(PythonError) -> PythonObject {
+        let arguments = try Arguments(arguments, count, expected: 3...3)
+        let open = try types.trace.payload(of: try arguments[0])
+        let name = try FromPython.string(try arguments[1], "name")
+        let settings = try FromPython.json(Settings.self, try arguments[2], "settings").settings()
+        let metric = try translating { try MetricCatalog.named(name) }
+        let tables = try ReleasedInterpreter.run { _ in
+            let result = try metric.compute(try open.input(settings))
+            let notes = try notes(metric.definition, result.sample)
+            return result.tables.map { TableStorage($0, notes: notes) }
+        }
+        return try ToPython.list(count: tables.count) { (index) throws(PythonError) in
+            try types.table.make(tables[index]).release()
+        }.release()
+    }
+
+    private static func notes(
+        _ definition: MetricDefinition, _ sample: MetricSample
+    ) throws(PythonError) -> [(key: String, value: String)] {
+        [
+            ("title", definition.title), ("formula", definition.formula), ("source", definition.source),
+            ("sample", try json(sample)),
+        ]
+    }
+
+    /// `metric_definitions() -> JSON`
+    static func definitions() throws(PythonError) -> PythonObject {
+        try ToPython.string(try json(MetricCatalog.all.map { $0.definition })).release()
+    }
+}
+
+extension TableStorage {
+    /// A metric's table as Python and Arrow see it; a real number that is not finite is a missing value, as in CSV.
+    convenience init(_ table: MetricTable, notes: [(key: String, value: String)]) {
+        let columns = table.columns.enumerated().map { index, column in
+            let cells = table.rows.map { $0[index] }
+            let values: Values =
+                switch column.kind {
+                case .integer: .ints(cells.map(\.asInteger))
+                case .real: .floats(cells.map(\.asReal))
+                case .text: .strings(cells.map(\.asText))
+                }
+            return Column(name: column.name, values: values)
+        }
+        self.init(name: table.name, columns: columns, notes: notes)
+    }
+}
+
+extension MetricCell {
+    fileprivate var asInteger: Int? {
+        if case .integer(let value) = self { return value }
+        return nil
+    }
+
+    fileprivate var asReal: Double? {
+        switch self {
+        case .real(let value): value.isFinite ? value : nil
+        case .integer(let value): Double(value)
+        case .text, .missing: nil
+        }
+    }
+
+    fileprivate var asText: String? {
+        switch self {
+        case .text(let value): value
+        case .integer, .real: text
+        case .missing: nil
+        }
+    }
+}

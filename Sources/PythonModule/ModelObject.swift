@@ -1,0 +1,170 @@
+import CPython
+import Foundation
+import MoEModel
+import Tokenizers
+
+/// The native side of `moescope.Model`.
+enum ModelObject {
+    static func makeType() throws(PythonError) -> NativeType<LoadedModel> {
+        let represent: @convention(c) (PythonObject?) -> PythonObject? = { object in
+            answering { () throws(PythonError) in
+                try ToPython.string("<_moescope.Model \(try types.model.payload(of: object).model.checkpoint.name)>")
+                    .release()
+            }
+        }
+        return try NativeType(
+            name: "moescope._Model", doc: "A model and its tokenizer. Use moescope.load.",
+            methods: [
+                MethodEntry("encode", "encode(text) -> list of token ids, without BOS.") { object, arguments, count in
+                    answering { () throws(PythonError) in
+                        let loaded = try types.model.payload(of: object)
+                        let arguments = try Arguments(arguments, count, expected: 1...1)
+                        return try ModelObject.encode(loaded, try FromPython.string(try arguments[0], "text"))
+                    }
+                },
+                MethodEntry("decode", "decode(ids) -> bytes.") { object, arguments, count in
+                    answering { () throws(PythonError) in
+                        let tokenizer = try types.model.payload(of: object).requireTokenizer()
+                        let arguments = try Arguments(arguments, count, expected: 1...1)
+                        let ids = try FromPython.tokens(try arguments[0], "ids", below: tokenizer.vocabularySize)
+                        return try ToPython.bytes(tokenizer.decodeBytes(ids)).release()
+                    }
+                },
+                MethodEntry("pieces", "pieces(ids) -> list of tokens as one prints them.") {
+                    object, arguments, count in
+                    answering { () throws(PythonError) in
+                        let tokenizer = try types.model.payload(of: object).requireTokenizer()
+                        let arguments = try Arguments(arguments, count, expected: 1...1)
+                        let ids = try FromPython.tokens(try arguments[0], "ids", below: tokenizer.vocabularySize)
+                        return try ToPython.list(count: ids.count) { (index) throws(PythonError) in
+                            try ToPython.string(tokenizer.piece(ids[index]) ?? "").release()
+                        }.release()
+                    }
+                },
+                MethodEntry(
+                    "run",
+                    """
+                    run(documents, groups, first_document, capture, layers, heads, interventions, edits, logprobs) -> dict
+                    """
+                ) { object, arguments, count in
+                    answering { () throws(PythonError) in
+                        try ModelObject.run(try types.model.payload(of: object), arguments, count)
+                    }
+                },
+            ],
+            getters: [
+                (
+                    "facts", "Configuration and provenance, as JSON.",
+                    { object, _ in
+                        answering { () throws(PythonError) in
+                            try ToPython.string(try ModelObject.facts(try types.model.payload(of: object))).release()
+                        }
+                    }
+                )
+            ],
+            slots: [PyType_Slot(Py_tp_repr, represent)])
+    }
+
+    /// `_moescope.load(path, precision, threads or None) -> _Model`
+    static func load(_ arguments: UnsafePointer<PythonObject?>?, _ count: Int) throws(PythonError) -> PythonObject {
+        let arguments = try Arguments(arguments, count, expected: 3...3)
+        let path = try FromPython.string(try arguments[0], "model")
+        let name = try FromPython.string(try arguments[1], "precision")
+        guard let precision = Precision(rawValue: name) else {
+            let known = Precision.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: " or ")
+            throw .value("precision: expected \(known), found \"\(name)\"")
+        }
+        let threads = try FromPython.optional(try arguments[2]) { (object) throws(PythonError) in
+            try FromPython.int(object, "threads")
+        }
+        if let threads, threads < 1 { throw .value("threads: expected at least 1, found \(threads)") }
+        let loaded = try ReleasedInterpreter.run { _ in
+            try LoadedModel(path: path, precision: precision, threads: threads)
+        }
+        return try types.model.make(loaded).release()
+    }
+
+    private static func encode(_ loaded: LoadedModel, _ text: String) throws(PythonError) -> PythonObject {
+        let ids = try loaded.requireTokenizer().encode(text)
+        return try ToPython.list(count: ids.count) { (index) throws(PythonError) in
+            try ToPython.int(Int(ids[index])).release()
+        }.release()
+    }
+
+    private struct Facts: Encodable {
+        var name: String
+        var path: String
+        var precision: String
+        var threads: Int
+        var instruction_set: String
+        var tokenizer: String?
+        var bos: Int32?
+        var eos: Int32?
+        var config: ConfigFacts
+    }
+
+    private struct ConfigFacts: Encodable {
+        var architecture: String
+        var vocab_size: Int
+        var hidden_size: Int
+        var layers: Int
+        var heads: Int
+        var kv_heads: Int
+        var head_size: Int
+        var expert_size: Int
+        var experts: Int
+        var experts_per_token: Int
+        var context_length: Int
+    }
+
+    private static func facts(_ loaded: LoadedModel) throws(PythonError) -> String {
+        let model = loaded.model
+        let config = model.config
+        let facts = Facts(
+            name: model.checkpoint.name, path: model.checkpoint.url.path, precision: model.precision.rawValue,
+            threads: model.threadCount, instruction_set: Model.instructionSet, tokenizer: loaded.tokenizer?.kind,
+            bos: loaded.tokenizer?.bos ?? config.bosToken, eos: loaded.tokenizer?.eos ?? config.eosToken,
+            config: ConfigFacts(
+                architecture: config.architecture, vocab_size: config.vocabularySize, hidden_size: config.hiddenSize,
+                layers: config.layerCount, heads: config.headCount, kv_heads: config.keyValueHeadCount,
+                head_size: config.headSize, expert_size: config.expertSize, experts: config.expertCount,
+                experts_per_token: config.expertsPerToken, context_length: config.contextLength))
+        return try json(facts)
+    }
+}
+
+/// A value as JSON text.
+func json(_ value: some Encodable) throws(PythonError) -> String {
+    try translating { String(decoding: try JSONEncoder().encode(value), as: UTF8.self) }
+}
+
+extension FromPython {
+    /// Token ids below a vocabulary's size.
+    static func tokens(_ object: PythonObject, _ name: String, below size: Int) throws(PythonError) -> [Int32] {
+        try list(object, name) { (item) throws(PythonError) in
+            let id = try int(item, name)
+            guard id >= 0, id < size else {
+                throw .value("\(name): token \(id) is not in the vocabulary, 0 to \(size - 1)")
+            }
+            return Int32(id)
+        }
+    }
+
+    static func strings(_ object: PythonObject, _ name: String) throws(PythonError) -> [String] {
+        try list(object, name) { (item) throws(PythonError) in try string(item, name) }
+    }
+
+    static func ints(_ object: PythonObject, _ name: String) throws(PythonError) -> [Int] {
+        try list(object, name) { (item) throws(PythonError) in try int(item, name) }
+    }
+
+    /// A value given as JSON text.
+    static func json<T: Decodable>(_ type: T.Type, _ object: PythonObject, _ name: String) throws(PythonError) -> T {
+        let text = try string(object, name)
+        do {
+            return try JSONDecoder().decode(type, from: Data(text.utf8))
+        } catch {
+            throw .value("\(name): \(error)")
+        }
+    }
+}

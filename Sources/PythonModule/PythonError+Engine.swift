@@ -1,0 +1,36 @@
+import Checkpoints
+import Experiments
+import Hooks
+import MoEModel
+import RoutingMetrics
+import Traces
+
+extension PythonError {
+    /// The exception a Python user expects for an error of the engine: a missing file is FileNotFoundError, a wrong
+    /// argument ValueError, a damaged file its own kind.
+    init(_ error: any Error) {
+        switch error {
+        case let error as PythonError: self = error
+        // Stopped by Ctrl-C or a callback: the Python exception is set already.
+        case is CancellationError: self = .raised
+        case let error as HookError: self = .value(error.description)
+        case let error as ModelError: self = .value(error.description)
+        case let error as CheckpointError:
+            self = error.reason == .missing ? .fileNotFound(error.description) : .checkpoint(error.description)
+        case let error as TraceError:
+            self = error.reason == .missing ? .fileNotFound(error.description) : .trace(error.description)
+        case let error as CorpusError: self = .value(error.description)
+        case let error as MetricError: self = .value(error.description)
+        default: self = .runtime("\(error)")
+        }
+    }
+}
+
+/// Runs what throws errors of the engine where only Python's are expected.
+func translating<R>(_ body: () throws -> R) throws(PythonError) -> R {
+    do {
+        return try body()
+    } catch {
+        throw PythonError(error)
+    }
+}

@@ -1,0 +1,19 @@
+import ArgumentParser
+
+struct PythonCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "python",
+        abstract: "Python with moescope built in; without arguments, a prompt.",
+        discussion: """
+            Takes the arguments of python3: -c COMMAND, -m MODULE, a script and its arguments. An active virtual \
+            environment's packages are there.
+            """)
+
+    @Argument(parsing: .captureForPassthrough, help: ArgumentHelp("As for python3.", valueName: "argument"))
+    var arguments: [String] = []
+
+    mutating func run() throws {
+        if EmbeddedPython.asksForHelp(arguments) { throw CleanExit.helpRequest(Self.self) }
+        throw ExitCode(try EmbeddedPython.run(arguments))
+    }
+}
