@@ -27,7 +27,8 @@ HERE = Path(__file__).resolve().parent
 LANGUAGES = ["en", "de", "fr", "es", "it"]
 GROUPS = LANGUAGES + ["code"]
 SEED = 20240607
-PROMPTS = dict(en="The", de="Die", fr="Les", es="El", it="Per", code="def ")
+# Whole words, no beginnings of other words: behind "El" half of the texts went on as Italian "Elenco".
+PROMPTS = dict(en="The", de="Die", fr="Les", es="Para", it="Per", code="class")
 
 # Words frequent in one of the five languages and in none of the others: what a reader recognizes a language by.
 TELLING = dict(

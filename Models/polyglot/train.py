@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 SEED = 20240607
 GROUPS = ["en", "de", "fr", "es", "it", "code"]
 # How often a group's documents are drawn, relative to their number.
-WEIGHTS = dict(en=1.4, de=1.0, fr=0.95, es=1.0, it=1.0, code=0.65)
+WEIGHTS = dict(en=2.0, de=1.15, fr=0.9, es=1.0, it=1.0, code=0.45)
 BOS = 1
 
 CONFIG = dict(
@@ -626,6 +626,8 @@ def main():
             for n in now:
                 now[n].copy_(then[n])
         windows.queue, windows.length, windows.epoch = s["queue"], s["length"], s["epoch"]
+        if s.get("weights") != WEIGHTS:  # drawn with other weights: draw anew
+            windows.queue = []
         windows.rng.bit_generator.state = s["rng"]
         log(f"resumed at step {step}, {tokens / 1e6:.2f} M tokens")
     keep_at = [0.1e6, 0.4e6, 1.6e6, 5e6, 15e6]
@@ -634,7 +636,7 @@ def main():
         temporary = state_path.with_suffix(".tmp")
         torch.save(dict(master=master, m=shared.optimizer.m, v=shared.optimizer.v, step=step, tokens=tokens, elapsed=elapsed,
                         kept=kept, queue=windows.queue, length=windows.length, epoch=windows.epoch,
-                        rng=windows.rng.bit_generator.state), temporary)
+                        weights=WEIGHTS, rng=windows.rng.bit_generator.state), temporary)
         temporary.rename(state_path)
 
     context = torch.multiprocessing.get_context("fork")
