@@ -452,9 +452,11 @@ def train_tokenizer(training, out: Path, work: Path):
                     break
                 size += len(text.encode())
                 f.write(text + "\n")
+    here = os.getcwd()
+    os.chdir(work)  # the model file records the names it was given: relative ones, the same everywhere
     sentencepiece.SentencePieceTrainer.train(
-        input=str(path),
-        model_prefix=str(out / "tokenizer"),
+        input=path.name,
+        model_prefix="tokenizer",
         vocab_size=VOCABULARY,
         model_type="bpe",
         byte_fallback=True,
@@ -472,7 +474,8 @@ def train_tokenizer(training, out: Path, work: Path):
         num_threads=os.cpu_count(),
         minloglevel=1,
     )
-    (out / "tokenizer.vocab").unlink()
+    os.chdir(here)
+    (work / "tokenizer.model").replace(out / "tokenizer.model")
 
 
 def write_fast_tokenizer(out: Path):
@@ -564,6 +567,7 @@ def main():
     parser.add_argument("--output", type=Path, default=HERE)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
+    options.work, options.output = options.work.resolve(), options.output.resolve()
     root = options.root or download(options.work)
     print("reading documents", flush=True)
     documents, untranslated = read_languages(root)
