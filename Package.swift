@@ -22,6 +22,7 @@ let package = Package(
     ],
     targets: [
         .target(name: "CKernels", cSettings: strictC),
+        .target(name: "CReportTemplates", cSettings: strictC),
         .target(name: "Tensors", dependencies: ["CKernels"], swiftSettings: strict),
         .target(name: "JSONText", swiftSettings: strict),
         .target(name: "GGUFFormat", swiftSettings: strict),
@@ -49,7 +50,10 @@ let package = Package(
         .target(name: "RoutingMetrics", dependencies: ["Traces"], swiftSettings: strict),
         .target(
             name: "ReportGenerator",
-            dependencies: ["RoutingMetrics", "Traces", .product(name: "Mustache", package: "swift-mustache")],
+            dependencies: [
+                "CReportTemplates", "RoutingMetrics", "Traces", .product(name: "Mustache", package: "swift-mustache"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
         .target(
             name: "Experiments",
@@ -94,7 +98,8 @@ let package = Package(
         .testTarget(
             name: "RoutingMetricsTests", dependencies: ["RoutingMetrics", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "ReportGeneratorTests", dependencies: ["ReportGenerator", "TestSupport"], swiftSettings: strict),
+            name: "ReportGeneratorTests", dependencies: ["ReportGenerator", "RoutingMetrics", "Traces", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "ExperimentsTests", dependencies: ["Experiments", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "CommandLineTests", dependencies: ["moescope", "TestSupport"], swiftSettings: strict),

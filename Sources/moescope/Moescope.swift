@@ -18,6 +18,7 @@ struct Moescope: AsyncParsableCommand {
             GenerateCommand.self,
             InspectCommand.self,
             BenchCommand.self,
+            ReportCommand.self,
             HooksCommand.self,
             MetricsCommand.self,
             CompareCommand.self,

@@ -1,0 +1,133 @@
+import Foundation
+import Traces
+
+/// What the token browser shows: the tokens of some documents with their routing, packed small.
+///
+/// n tokens · L layers · E experts · K slots. Arrays are base64 of bytes: probabilities and weights in 255ths; surprise
+/// (−log₂ p) in eighths of a bit, 255 where it is unknown.
+struct BrowserData: Sendable {
+    let json: JSON
+    let tokenCount: Int
+    let documentCount: Int
+
+    /// Bytes per token of the page, base64 not counted.
+    static func bytesPerToken(_ layout: TraceLayout) -> Int {
+        let logits = layout.routerLogits == nil ? 0 : layout.experts
+        return 3 + layout.layerCount * (logits + 2 * layout.expertsPerToken)
+    }
+
+    /// - Precondition: the layout's experts fit a byte.
+    init(_ trace: Trace, sample: DocumentSample, names: GroupNames) throws(TraceError) {
+        let texts = TokenText(vocabulary: try trace.vocabulary(), tokenizer: trace.manifest.tokenizer)
+        var places: [Int32: Int] = [:]
+        var pieces: [JSON] = []
+        var documents: [JSON] = []
+        var total = 0
+        for (shardIndex, members) in Dictionary(grouping: sample.documents, by: { trace.documents[$0].shard }).sorted(
+            by: { $0.key < $1.key })
+        {
+            let shard = try trace.shard(shardIndex)
+            let routing = ShardRouting(shard)
+            for index in members.sorted() {
+                let document = trace.documents[index]
+                let rows = document.firstRow..<document.firstRow + min(document.tokens, sample.tokensPerDocument)
+                var ids: [UInt8] = []
+                var surprise: [UInt8] = []
+                for row in rows {
+                    let token = shard.token[row]
+                    var place = places[token] ?? -1
+                    if place < 0 {
+                        place = pieces.count
+                        places[token] = place
+                        pieces.append([.string(texts.display(token)), .integer(Int(token))])
+                    }
+                    ids.append(UInt8(truncatingIfNeeded: place))
+                    ids.append(UInt8(truncatingIfNeeded: place >> 8))
+                    let bits = -Double(shard.logprob[row]) / log(2)
+                    surprise.append(bits.isFinite ? UInt8(min(254, max(0, (bits * 8).rounded()))) : 255)
+                }
+                let direction = TokenText.direction(rows.lazy.map { texts.display(shard.token[$0]) }.dropFirst())
+                documents.append([
+                    "index": .integer(index), "id": .string(document.id), "group": .string(document.group),
+                    "name": .string(names.prose(document.group)),
+                    "lang": names.language(document.group).map { .string($0) } ?? .null,
+                    "dir": .string(direction),
+                    "parallel": document.parallelID.map { .string($0) } ?? .null,
+                    "length": .integer(rows.count), "tokens": .integer(document.tokens),
+                    "ids": Self.packed(ids), "surprise": Self.packed(surprise),
+                    "chosen": Self.packed(routing.chosen(rows)), "weights": Self.packed(routing.weights(rows)),
+                    "probabilities": shard.hasRouterLogits ? Self.packed(routing.probabilities(rows)) : .null,
+                ])
+                total += rows.count
+            }
+        }
+        tokenCount = total
+        documentCount = documents.count
+        json = [
+            "layers": .array(trace.layout.layers.map { .integer($0) }), "experts": .integer(trace.layout.experts),
+            "slots": .integer(trace.layout.expertsPerToken), "pieces": .array(pieces), "documents": .array(documents),
+            "readable": .bool(texts.isReadable),
+        ]
+    }
+
+    static func packed(_ bytes: [UInt8]) -> JSON { .string(Data(bytes).base64EncodedString()) }
+}
+
+/// The routing arrays of one shard, every captured layer, in memory.
+private struct ShardRouting {
+    let layout: TraceLayout
+    /// Per layer: [n, K], [n, K], [n, E].
+    private var indices: [[UInt16]] = []
+    private var mixing: [[Float]] = []
+    private var logits: [[Float]] = []
+
+    init(_ shard: MappedShard) {
+        layout = shard.layout
+        for layer in 0..<layout.layerCount {
+            var layerIndices: [UInt16] = []
+            var layerWeights: [Float] = []
+            var layerLogits: [Float] = []
+            shard.readExpertIndices(layerIndex: layer, into: &layerIndices)
+            shard.readExpertWeights(layerIndex: layer, into: &layerWeights)
+            if shard.hasRouterLogits { shard.readRouterLogits(layerIndex: layer, into: &layerLogits) }
+            indices.append(layerIndices)
+            mixing.append(layerWeights)
+            logits.append(layerLogits)
+        }
+    }
+
+    /// [L, n, K]; 255 where a slot has no expert.
+    func chosen(_ rows: Range<Int>) -> [UInt8] {
+        let K = layout.expertsPerToken
+        return indices.flatMap { layer in
+            layer[rows.lowerBound * K..<rows.upperBound * K].map { Int($0) < layout.experts ? UInt8($0) : 255 }
+        }
+    }
+
+    /// [L, n, K]
+    func weights(_ rows: Range<Int>) -> [UInt8] {
+        let K = layout.expertsPerToken
+        return mixing.flatMap { layer in layer[rows.lowerBound * K..<rows.upperBound * K].map(Self.byte) }
+    }
+
+    /// [L, n, E], softmax of the logits.
+    func probabilities(_ rows: Range<Int>) -> [UInt8] {
+        let E = layout.experts
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(layout.layerCount * rows.count * E)
+        for layer in logits {
+            for row in rows {
+                let z = layer[row * E..<(row + 1) * E]
+                let largest = z.max() ?? 0
+                let powers = z.map { exp($0 - largest) }
+                let sum = powers.reduce(0, +)
+                for power in powers { bytes.append(Self.byte(power / sum)) }
+            }
+        }
+        return bytes
+    }
+
+    private static func byte(_ share: Float) -> UInt8 {
+        share.isFinite ? UInt8(min(255, max(0, (share * 255).rounded()))) : 0
+    }
+}

@@ -1,0 +1,159 @@
+import Foundation
+
+/// A JSON value whose objects keep their order, so that the same report is the same bytes every time.
+indirect enum JSON: Sendable, Equatable {
+    case null
+    case bool(Bool)
+    case integer(Int)
+    /// Written with its shortest round-trip form; NaN and infinities become null.
+    case number(Double)
+    case string(String)
+    case array([JSON])
+    case object([Member])
+
+    struct Member: Sendable, Equatable {
+        var key: String
+        var value: JSON
+
+        init(_ key: String, _ value: JSON) {
+            self.key = key
+            self.value = value
+        }
+    }
+
+    /// The members of two objects, the second's winning where both have a key.
+    func merging(_ other: JSON) -> JSON {
+        guard case .object(var members) = self, case .object(let others) = other else { return other }
+        for member in others {
+            if let index = members.firstIndex(where: { $0.key == member.key }) {
+                members[index] = member
+            } else {
+                members.append(member)
+            }
+        }
+        return .object(members)
+    }
+
+    /// The member of an object, or nil.
+    subscript(key: String) -> JSON? {
+        guard case .object(let members) = self else { return nil }
+        return members.first { $0.key == key }?.value
+    }
+
+    /// Every string replaced by what `transform` makes of it; keys stay.
+    func mappingStrings(_ transform: (String) -> JSON) -> JSON {
+        switch self {
+        case .string(let text): transform(text)
+        case .array(let values): .array(values.map { $0.mappingStrings(transform) })
+        case .object(let members):
+            .object(members.map { Member($0.key, $0.value.mappingStrings(transform)) })
+        default: self
+        }
+    }
+}
+
+extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral,
+    ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
+{
+    init(stringLiteral value: String) { self = .string(value) }
+    init(integerLiteral value: Int) { self = .integer(value) }
+    init(floatLiteral value: Double) { self = .number(value) }
+    init(booleanLiteral value: Bool) { self = .bool(value) }
+    init(arrayLiteral elements: JSON...) { self = .array(elements) }
+    init(dictionaryLiteral elements: (String, JSON)...) {
+        self = .object(elements.map { Member($0.0, $0.1) })
+    }
+}
+
+extension JSON {
+    enum Style: Sendable {
+        /// No spaces; `<`, `>`, `&` and the line separators that scripts treat as ends of line are written as escapes,
+        /// so the text can stand inside a `<script>` element and never end it.
+        case embedded
+        /// Two spaces of indentation, for people.
+        case pretty
+    }
+
+    func serialized(_ style: Style) -> String {
+        var bytes: [UInt8] = []
+        write(into: &bytes, style: style, depth: 0)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private func write(into bytes: inout [UInt8], style: Style, depth: Int) {
+        switch self {
+        case .null: bytes.append(contentsOf: "null".utf8)
+        case .bool(let value): bytes.append(contentsOf: (value ? "true" : "false").utf8)
+        case .integer(let value): bytes.append(contentsOf: String(value).utf8)
+        case .number(let value): bytes.append(contentsOf: Self.text(of: value).utf8)
+        case .string(let value): Self.write(value, into: &bytes, style: style)
+        case .array(let values):
+            // Numbers and short strings read better on one line, whatever the style.
+            let inline = style == .embedded || values.allSatisfy(\.isScalar)
+            Self.writeList(count: values.count, brackets: ("[", "]"), inline: inline, depth: depth, into: &bytes) {
+                values[$0].write(into: &$1, style: style, depth: depth + 1)
+            }
+        case .object(let members):
+            let inline = style == .embedded
+            Self.writeList(count: members.count, brackets: ("{", "}"), inline: inline, depth: depth, into: &bytes) {
+                Self.write(members[$0].key, into: &$1, style: style)
+                $1.append(contentsOf: (style == .embedded ? ":" : ": ").utf8)
+                members[$0].value.write(into: &$1, style: style, depth: depth + 1)
+            }
+        }
+    }
+
+    private var isScalar: Bool {
+        switch self {
+        case .array, .object: false
+        default: true
+        }
+    }
+
+    private static func writeList(
+        count: Int, brackets: (String, String), inline: Bool, depth: Int, into bytes: inout [UInt8],
+        element: (Int, inout [UInt8]) -> Void
+    ) {
+        bytes.append(contentsOf: brackets.0.utf8)
+        for index in 0..<count {
+            if index > 0 { bytes.append(UInt8(ascii: ",")) }
+            if !inline {
+                bytes.append(UInt8(ascii: "\n"))
+                bytes.append(contentsOf: repeatElement(UInt8(ascii: " "), count: 2 * (depth + 1)))
+            }
+            element(index, &bytes)
+        }
+        if !inline && count > 0 {
+            bytes.append(UInt8(ascii: "\n"))
+            bytes.append(contentsOf: repeatElement(UInt8(ascii: " "), count: 2 * depth))
+        }
+        bytes.append(contentsOf: brackets.1.utf8)
+    }
+
+    private static func text(of value: Double) -> String {
+        guard value.isFinite else { return "null" }
+        if value == value.rounded(), abs(value) < 1e15 { return String(Int(value)) }
+        return "\(value)"
+    }
+
+    private static func write(_ text: String, into bytes: inout [UInt8], style: Style) {
+        bytes.append(UInt8(ascii: "\""))
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": bytes.append(contentsOf: #"\""#.utf8)
+            case "\\": bytes.append(contentsOf: #"\\"#.utf8)
+            case "\n": bytes.append(contentsOf: #"\n"#.utf8)
+            case "\r": bytes.append(contentsOf: #"\r"#.utf8)
+            case "\t": bytes.append(contentsOf: #"\t"#.utf8)
+            case "<" where style == .embedded, ">" where style == .embedded, "&" where style == .embedded,
+                "\u{2028}", "\u{2029}", "\u{0}"..."\u{1F}", "\u{7F}"..."\u{9F}":
+                let digits = String(scalar.value, radix: 16)
+                bytes.append(contentsOf: #"\u"#.utf8)
+                bytes.append(contentsOf: repeatElement(UInt8(ascii: "0"), count: 4 - digits.count))
+                bytes.append(contentsOf: digits.utf8)
+            default: bytes.append(contentsOf: String(scalar).utf8)
+            }
+        }
+        bytes.append(UInt8(ascii: "\""))
+    }
+}

@@ -1,0 +1,137 @@
+import Crypto
+import Foundation
+import RoutingMetrics
+
+/// The report as one self-contained HTML file: every script and style is inside and named by its hash in the page's
+/// Content-Security-Policy, so nothing else can run, and nothing is asked of any network.
+struct Page: Sendable {
+    var title: String
+    var byline: String
+    var facts: [(name: String, value: String)]
+    var findings: [Finding]
+    var findingsNote: String
+    var sections: [Section]
+    var tables: [String: MetricTable]
+    var provenance: [String]
+    /// Where the CSV files are, relative to the page; nil where none are written.
+    var csvFolder: String?
+    /// More members of the page's data, for the token browser and the attention viewer.
+    var payload: [JSON.Member] = []
+
+    /// Rows of a table that are printed in the page; all are in the CSV file.
+    private static let printedRows = 200
+
+    func render(vega: String?) throws(ReportError) -> String {
+        let templates = try PageTemplates()
+        let style = try templates.text(of: "style.css")
+        var scripts = [try templates.text(of: "report.js")]
+        if payload.contains(where: { $0.key == "browser" }) { scripts.append(try templates.text(of: "tokens.js")) }
+        if payload.contains(where: { $0.key == "attention" }) { scripts.append(try templates.text(of: "attention.js")) }
+        if let vega { scripts.insert(vega, at: 0) }
+        let policy =
+            "default-src 'none'; script-src \(scripts.map(Self.source).joined(separator: " ")); "
+            + "style-src \(Self.source(style)); img-src data:; base-uri 'none'; form-action 'none'"
+        var number = 0
+        let object: [String: Any] = [
+            "policy": policy, "version": ReportVersion.current, "title": title, "byline": byline,
+            "style": style, "scripts": scripts.map { ["text": $0] },
+            "facts": facts.map { ["name": $0.name, "value": $0.value] },
+            "contents": [["id": "findings", "title": "Findings"]]
+                + sections.map { ["id": $0.id, "title": $0.title] },
+            "findings": findings.map { ["claim": $0.claim, "evidence": $0.evidence] },
+            "findingsNote": findingsNote,
+            "sections": sections.map { section in
+                view(of: section, firstFigure: &number)
+            },
+            "provenance": provenance.map { ["text": $0] },
+            "data": data.serialized(.embedded),
+        ]
+        return try templates.render(object, with: "report")
+    }
+
+    /// What the scripts work on. Tables that no figure shows stay out.
+    private var data: JSON {
+        let figures = sections.flatMap(\.figures)
+        let needed = Set(figures.flatMap(\.tables)).sorted()
+        return .object(
+            [
+                .init("tables", .object(needed.compactMap { name in tables[name].map { .init(name, $0.json()) } })),
+                .init("figures", .array(figures.map(\.json))),
+                .init("palettes", ["light": Palette.light.json, "dark": Palette.dark.json]),
+                .init("config", Palette.configuration),
+            ] + payload)
+    }
+
+    private static func source(_ text: String) -> String {
+        "'sha256-\(Data(SHA256.hash(data: Data(text.utf8))).base64EncodedString())'"
+    }
+
+    // Mustache looks a missing name up in the enclosing object, so every name is always given, false where there is nothing.
+    private func view(of section: Section, firstFigure number: inout Int) -> [String: Any] {
+        var figures: [[String: Any]] = []
+        for figure in section.figures {
+            number += 1
+            let table = figure.shown.flatMap { tables[$0] }
+            figures.append([
+                "id": figure.id, "label": figure.label, "caption": figure.caption, "number": number,
+                "table": table.map { view(of: $0) as Any } ?? false,
+                "more": table.flatMap { more($0) } ?? false,
+            ])
+        }
+        var control: Any = false
+        if let slider = section.control, slider.layers.count > 1 {
+            control = [
+                "figures": slider.figures.joined(separator: " "), "first": slider.layers.lowerBound,
+                "last": slider.layers.upperBound, "value": slider.value,
+            ]
+        }
+        return [
+            "id": section.id, "title": section.title, "lead": section.lead,
+            "paragraphs": section.paragraphs.map { ["text": $0] }, "control": control, "figures": figures,
+            "table": section.table.flatMap { tables[$0] }.map { view(of: $0) as Any } ?? false,
+            "method": section.method,
+            "downloads": section.downloads.compactMap { name in
+                csvFolder.map { ["href": Self.linkPath("\($0)/\(name).csv"), "name": "\(name).csv"] }
+            },
+            "cards": section.part == .cards, "browser": section.part == .browser,
+            "attention": section.part == .attention,
+        ]
+    }
+
+    private static func linkPath(_ path: String) -> String {
+        path.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed) ?? path
+    }
+
+    private func more(_ table: MetricTable) -> Any? {
+        guard table.rows.count > Self.printedRows else { return nil }
+        return "The first \(Self.printedRows) of \(Prose.count(table.rows.count)) rows; all are in \(table.name).csv."
+    }
+
+    private func view(of table: MetricTable) -> [String: Any] {
+        [
+            "caption": table.title,
+            "columns": table.columns.map { column -> [String: Any] in
+                [
+                    "name": column.name.replacing("_", with: " "), "definition": column.definition,
+                    "unit": column.unit.isEmpty ? false as Any : column.unit, "numeric": column.kind != .text,
+                ]
+            },
+            "rows": table.rows.prefix(Self.printedRows).map { row -> [String: Any] in
+                [
+                    "cells": zip(table.columns, row).map { column, value -> [String: Any] in
+                        [
+                            "text": Prose.cell(value),
+                            "numeric": column.kind != .text,
+                            "language": false,
+                        ]
+                    }
+                ]
+            },
+        ]
+    }
+}
+
+/// The version a page names in its footer and metadata.
+public enum ReportVersion {
+    public static let current = "0.1.0"
+}

@@ -1,0 +1,165 @@
+import Foundation
+import RoutingMetrics
+import Traces
+
+/// One trace and what was computed from it, as a page, as tables and (later) as text in a terminal.
+public struct Report: Sendable {
+    let trace: Trace
+    public var manifest: TraceManifest { trace.manifest }
+    public let metrics: ReportMetrics
+    public var title: String
+    let names: GroupNames
+    /// Documents whose tokens the page shows; nil: a sample.
+    private var shown: [Int]?
+
+    /// - Parameter title: nil: a title that says model and corpus.
+    public init(trace: Trace, metrics: ReportMetrics, title: String? = nil) {
+        self.trace = trace
+        let manifest = trace.manifest
+        self.metrics = metrics
+        names = GroupNames(groups: metrics.sample?.groups.map(\.name) ?? manifest.corpus.groups.keys.sorted())
+        let spoken = names.spoken
+        self.title =
+            title ?? "How \(manifest.model.name) routes "
+            + (2...7 ~= spoken.count ? Prose.list(spoken) : manifest.corpus.source)
+    }
+
+    /// Chooses the documents whose tokens the page shows.
+    /// - Throws: `unknownDocument` naming the first id that the trace does not have.
+    public mutating func showDocuments(_ ids: [String]) throws(ReportError) {
+        var places: [Int] = []
+        for id in ids {
+            guard let document = trace.documents.first(where: { $0.id == id }) else {
+                throw .unknownDocument(id, file: trace.url.appending(path: "documents.jsonl").relativePath)
+            }
+            places.append(document.index)
+        }
+        shown = places
+    }
+
+    /// One CSV file per table and the `datapackage.json` that describes them.
+    public func writeTables(to folder: URL) throws(ReportError) {
+        try Self.makeFolder(folder)
+        let tables = metrics.tables
+        for table in tables {
+            try Self.write(table.csvFile(), to: folder.appending(path: table.name + ".csv"))
+        }
+        let package = DataPackage(
+            name: "moescope-report", title: title,
+            description:
+                "Routing metrics of \(manifest.model.name) over \(manifest.corpus.source), by MoEScope \(ReportVersion.current).",
+            tables: tables)
+        try Self.write(
+            Data((package.json.serialized(.pretty) + "\n").utf8), to: folder.appending(path: "datapackage.json"))
+    }
+
+    /// The self-contained page.
+    /// - Parameter tables: where `writeTables` put the CSV files; the page links to them. nil: no links.
+    /// - Returns: whether figures could be drawn, or are shown as tables because the library is missing.
+    @discardableResult
+    public func writePage(to file: URL, tables folder: URL?) throws -> Bool {
+        let vega = VegaBundle.load()
+        let page = try page(csvFolder: folder.map { Self.relativePath(from: file.deletingLastPathComponent(), to: $0) })
+        let text = try page.render(vega: vega)
+        try Self.makeFolder(file.deletingLastPathComponent())
+        try Self.write(Data(text.utf8), to: file)
+        return vega != nil
+    }
+
+    /// The opening sentences, as plain text.
+    public var findingTexts: [String] { Findings(metrics: metrics, names: names).all.map(\.claim) }
+
+    /// Bytes of the token browser and of the attention viewer, before base64: what keeps a page small on any corpus.
+    private static let browserBudget = 900_000
+    private static let attentionBudget = 600_000
+
+    func page(csvFolder: String?) throws -> Page {
+        let model = manifest.model
+        let findings = Findings(metrics: metrics, names: names)
+        let sections = Sections(manifest: manifest, metrics: metrics, names: names)
+        var payload: [JSON.Member] = []
+        var parts = sections.all
+        if manifest.model.experts <= 255 {
+            let attention = try AttentionData(trace, budget: Self.attentionBudget)
+            let sample =
+                shown.map { DocumentSample(documents: $0 + (attention?.documents ?? [])) }
+                ?? DocumentSample(
+                    trace, required: attention?.documents ?? [], budget: Self.browserBudget,
+                    bytesPerToken: BrowserData.bytesPerToken(trace.layout))
+            let browser = try BrowserData(trace, sample: sample, names: names)
+            payload.append(.init("browser", browser.json.merging(["start": .integer(sections.liveliest)])))
+            parts.append(sections.browser(browser, of: trace))
+            if let attention {
+                payload.append(.init("attention", attention.json))
+                parts.append(sections.attention(attention))
+            }
+        }
+        let groupFacts = metrics.sample?.groups.count ?? manifest.corpus.groups.count
+        return Page(
+            title: title,
+            byline: "\(model.name) (\(model.architecture), \(Self.parameters(model.parametersTotal)) parameters, "
+                + "\(Self.parameters(model.parametersActive)) active per token) over \(manifest.corpus.source), "
+                + "traced \(date.prefix(10)) in \(manifest.compute.precision) precision.",
+            facts: [
+                ("Layers", "\(model.layers)"), ("Experts per layer", "\(model.experts)"),
+                ("Chosen per token", "\(model.expertsPerToken)"), ("Documents", Prose.count(manifest.documents)),
+                ("Tokens", Prose.count(manifest.tokens)), ("\(names.noun.capitalized)s", "\(groupFacts)"),
+            ],
+            findings: findings.all, findingsNote: Findings.note, sections: parts,
+            tables: Dictionary(uniqueKeysWithValues: metrics.tables.map { ($0.name, $0) }),
+            provenance: provenance, csvFolder: csvFolder, payload: payload)
+    }
+
+    /// When the trace was finished; SOURCE_DATE_EPOCH, where it is set, makes reports of equal traces equal bytes.
+    private var date: String {
+        guard let text = ProcessInfo.processInfo.environment["SOURCE_DATE_EPOCH"], let seconds = Double(text) else {
+            return manifest.updated
+        }
+        return Date(timeIntervalSince1970: seconds).ISO8601Format()
+    }
+
+    private var provenance: [String] {
+        let interventions =
+            manifest.interventions.isEmpty ? "none" : manifest.interventions.map(\.kind).joined(separator: ", ")
+        return [
+            "Made by MoEScope \(ReportVersion.current) from a trace of \(date). Everything shown was computed from that trace; "
+                + "the page asks nothing of any network.",
+            "Model \(manifest.model.name), SHA-256 \(manifest.model.sha256); weights \(manifest.model.quantization). "
+                + "Corpus \(manifest.corpus.source), SHA-256 \(manifest.corpus.sha256). Tokenizer \(manifest.tokenizer.kind), "
+                + "SHA-256 \(manifest.tokenizer.sha256).",
+            "Computed by MoEScope \(manifest.compute.version), \(manifest.compute.isa), \(manifest.compute.precision) precision. "
+                + "Interventions: \(interventions). Trace \(manifest.status.rawValue).",
+        ]
+    }
+
+    private static func parameters(_ count: Int) -> String {
+        let value = Double(count)
+        if value >= 1e9 { return String(format: "%.1f billion", value / 1e9) }
+        return value >= 1e6 ? String(format: "%.1f million", value / 1e6) : Prose.count(count)
+    }
+
+    /// "csv" for a folder beside the page; the absolute path where they share no folder.
+    static func relativePath(from base: URL, to target: URL) -> String {
+        let from = base.standardizedFileURL.pathComponents
+        let to = target.standardizedFileURL.pathComponents
+        let shared = zip(from, to).prefix { $0 == $1 }.count
+        let parts = Array(repeating: "..", count: from.count - shared) + to.dropFirst(shared)
+        return parts.isEmpty ? "." : parts.joined(separator: "/")
+    }
+
+    static func makeFolder(_ folder: URL) throws(ReportError) {
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        } catch {
+            throw .cannotWrite(path: folder.path, reason: error.localizedDescription)
+        }
+    }
+
+    static func write(_ data: Data, to file: URL) throws(ReportError) {
+        do {
+            try data.write(to: file, options: .atomic)
+        } catch {
+            throw .cannotWrite(path: file.path, reason: error.localizedDescription)
+        }
+    }
+}

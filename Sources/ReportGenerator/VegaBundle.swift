@@ -1,0 +1,49 @@
+import Foundation
+
+/// The script that draws figures: Vega, Vega-Lite and vega-embed in one file, which the set-up takes out of PyPI's
+/// `vl-convert-python`. Without it a report shows its numbers as tables.
+public enum VegaBundle {
+    public static let advice =
+        "figures are shown as tables, because .cache/vega-bundle.js is missing: `Scripts/setup demo` in the checkout writes it, "
+        + "or name a copy in MOESCOPE_VEGA_BUNDLE (made by `python -c 'import vl_convert; print(vl_convert.javascript_bundle())'`)"
+
+    /// The places that are looked at, in this order.
+    static func candidates(environment: [String: String] = ProcessInfo.processInfo.environment) -> [URL] {
+        var places: [URL] = []
+        if let named = environment["MOESCOPE_VEGA_BUNDLE"], !named.isEmpty { return [URL(filePath: named)] }
+        let starts = [
+            // beside the checkout the command was built in, even when the command is called from elsewhere
+            executable, URL(filePath: FileManager.default.currentDirectoryPath),
+            URL(filePath: #filePath).deletingLastPathComponent(),
+        ]
+        for start in starts.compactMap(\.self) {
+            var folder = start
+            while folder.path != "/" && !folder.path.isEmpty {
+                places.append(folder.appending(path: ".cache/vega-bundle.js"))
+                let parent = folder.deletingLastPathComponent()
+                if parent == folder { break }
+                folder = parent
+            }
+        }
+        if let home = environment["HOME"] {
+            places.append(URL(filePath: home).appending(path: ".cache/moescope/vega-bundle.js"))
+        }
+        return places
+    }
+
+    private static var executable: URL? {
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")).map {
+            URL(filePath: $0).deletingLastPathComponent()
+        }
+    }
+
+    /// The script's text, or nil where no place has it or what it has could not stand inside a script element.
+    public static func load() -> String? {
+        for place in candidates() {
+            guard let data = try? Data(contentsOf: place) else { continue }
+            let text = String(decoding: data, as: UTF8.self)
+            if !text.isEmpty, text.range(of: "</script", options: .caseInsensitive) == nil { return text }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,89 @@
+"""The report page as a reader meets it: nothing asked of a network, every figure drawn with data, controls that work."""
+
+import json
+
+import pytest
+
+from conftest import FIXTURE, make_report
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_quiet_and_alone(visit, width, scheme):
+    seen = visit(width, scheme)
+    assert seen.messages == []
+    assert [url for url in seen.requests if not url.startswith("file:")] == []
+    assert len(seen.requests) == 1
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_every_figure_is_drawn_with_data(visit, width):
+    page = visit(width).page
+    marks = page.evaluate("""() => report.figures.map(({id}) => {
+        let items = 0;
+        const walk = (node, inMark) => {
+            const mark = node.marktype && node.role === 'mark' && node.marktype !== 'group';
+            for (const item of node.items ?? []) {
+                if (mark) items += 1;
+                if (item.items) for (const child of item.items) walk(child);
+            }
+        };
+        walk(figures.get(id).view.scenegraph().root);
+        return [id, items];
+    })""")
+    assert len(marks) >= 9
+    assert [figure for figure, items in marks if items < 5] == []
+
+
+def test_slider_changes_the_layer(visit):
+    page = visit().page
+    shares = "() => [...document.querySelectorAll('#figure-group-layer .mark-text.role-mark text')].map(t => t.textContent)"
+    assert page.locator("#groups-layer").input_value() == "2"
+    before = page.evaluate(shares)
+    page.focus("#groups-layer")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(200)
+    assert page.locator("#groups output").text_content() == "0"
+    after = page.evaluate(shares)
+    assert len(before) == len(after) == 5 * 8
+    assert "50%" in before and "50%" not in after
+
+
+def test_hover_tells_the_numbers(visit):
+    page = visit().page
+    page.locator("#figure-load .mark-text.role-mark text").first.hover()
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    text = page.locator("#vg-tooltip-element").inner_text()
+    assert "expert" in text and "95 % from" in text
+
+
+def test_colours_can_be_chosen(visit):
+    page = visit().page
+    background = "() => getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background)
+    page.click("#theme")
+    assert page.evaluate(background) == light
+    page.click("#theme")
+    assert page.evaluate(background) != light
+
+
+def test_without_the_figure_library_the_numbers_remain(browser, tmp_path):
+    file = make_report(FIXTURE / "trace", tmp_path, env={"MOESCOPE_VEGA_BUNDLE": str(tmp_path / "absent.js")})
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(file.as_uri())
+    assert page.locator("#figure-load table").is_visible()
+    assert page.locator("#figure-load tbody tr").count() == 40
+    assert "vegaEmbed=" not in file.read_text(encoding="utf-8")
+    context.close()
+
+
+def test_tables_satisfy_their_description(page_file):
+    from frictionless import validate
+
+    report = validate(str(page_file.parent / "csv/datapackage.json"))
+    assert report.valid, report.flatten(["rowNumber", "fieldName", "type", "note"])[:5]
+    package = json.loads((page_file.parent / "csv/datapackage.json").read_text())
+    assert len(package["resources"]) >= 10
