@@ -101,7 +101,9 @@ let package = Package(
             name: "ReportGeneratorTests", dependencies: ["ReportGenerator", "RoutingMetrics", "Traces", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "ExperimentsTests", dependencies: ["Experiments", "TestSupport"], swiftSettings: strict),
+            name: "ExperimentsTests",
+            dependencies: ["Experiments", "MoEModel", "Checkpoints", "Hooks", "RoutingMetrics", "Traces", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(name: "CommandLineTests", dependencies: ["moescope", "TestSupport"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],

@@ -16,6 +16,8 @@ extension Model {
     ///   - plan: what is observed, edited and intervened on; checked before any computation.
     ///   - observer: sees the values of `plan.observed`.
     ///   - editor: may change the values of `plan.edited`.
+    ///   - start: the residual stream entering a layer, from an earlier pass over the same batch; the layers before it
+    ///     are not run, and a plan may not ask for their points. nil: from the embedding.
     ///   - logprobs: whether to compute log-probabilities (a product with the whole vocabulary).
     ///   - betweenLayers: called before each layer with its index; throw to stop the pass.
     /// - Throws: `ModelError` for tokens the model does not have, `HookError` for a plan it cannot meet, and whatever
@@ -23,7 +25,8 @@ extension Model {
     /// - Cost: 2 · (active parameters) floating-point operations per token, plus attention.
     public func forward(
         _ batch: TokenBatch, plan: HookPlan = .none, observer: (any HookObserver)? = nil,
-        editor: (any HookEditor)? = nil, logprobs: Bool = true, betweenLayers: (Int) throws -> Void = { _ in }
+        editor: (any HookEditor)? = nil, from start: LayerStart? = nil, logprobs: Bool = true,
+        betweenLayers: (Int) throws -> Void = { _ in }
     ) throws -> ForwardResult {
         let hooks = try plan.resolved(
             layerCount: config.layerCount, headCount: config.headCount, expertCount: config.expertCount)
@@ -31,7 +34,7 @@ extension Model {
         return try turn.take {
             var pass = ForwardPass(
                 model: self, batch: batch, hooks: HookDispatch(hooks, observer: observer, editor: editor))
-            try pass.run(betweenLayers: betweenLayers)
+            try pass.run(from: start, betweenLayers: betweenLayers)
             let logprob = try pass.finish(logprobs: logprobs)
             try pass.hooks.checkReached(plan)
             return ForwardResult(logprob: logprob)
@@ -110,13 +113,17 @@ struct ForwardPass {
         branch = workspace.matrix(.branch, rows: batch.rowCount, columns: config.hiddenSize)
     }
 
-    mutating func run(betweenLayers: (Int) throws -> Void) throws {
+    mutating func run(from start: LayerStart? = nil, betweenLayers: (Int) throws -> Void) throws {
         let (rows, hidden) = (x.rows, x.columns)
-        kernels.embed(batch.tokens, model.weights.tensors.embedding, into: x)
-        if config.embeddingMultiplier != 1 { kernels.scale(x, by: config.embeddingMultiplier) }
-        try hooks.emit(.embed, nil, x.base, rows, hidden)
+        if let start {
+            start.copy(to: x)
+        } else {
+            kernels.embed(batch.tokens, model.weights.tensors.embedding, into: x)
+            if config.embeddingMultiplier != 1 { kernels.scale(x, by: config.embeddingMultiplier) }
+            try hooks.emit(.embed, nil, x.base, rows, hidden)
+        }
 
-        for (layer, weights) in model.weights.layers.enumerated() {
+        for (layer, weights) in model.weights.layers.enumerated() where layer >= start?.layer ?? 0 {
             try betweenLayers(layer)
             model.stream.enter(layer)
             try hooks.emit(.residPre, layer, x.base, rows, hidden)

@@ -22,6 +22,7 @@ struct Moescope: AsyncParsableCommand {
             HooksCommand.self,
             MetricsCommand.self,
             CompareCommand.self,
+            ExperimentCommand.self,
             VerifyCommand.self,
             RunCommand.self,
             PythonCommand.self,

@@ -1,0 +1,140 @@
+import Foundation
+import Hooks
+import Traces
+
+/// What an experiment runs beside the untouched model: a file one can read, recorded with the result.
+public struct ExperimentPlan: Codable, Sendable, Equatable {
+    /// One variant of the model.
+    public struct Arm: Codable, Sendable, Equatable {
+        /// What an arm is there for.
+        public enum Role: String, Codable, Sendable {
+            /// The change that the question is about.
+            case own
+            /// As many random experts in the same layers.
+            case random
+            /// The same experts in another layer.
+            case otherLayer = "other-layer"
+            /// One cell of a matrix, one step of a series: compared with the untouched model only.
+            case single
+        }
+
+        public var name: String
+        public var role: Role
+        /// The group whose experts are changed, or are the measure of the change.
+        public var target: String?
+        public var changes: [TraceIntervention]
+
+        public init(name: String, role: Role, target: String? = nil, changes: [TraceIntervention]) {
+            self.name = name
+            self.role = role
+            self.target = target
+            self.changes = changes
+        }
+    }
+
+    /// "ablation", "steering", "top-k", "random-routing", or a name of one's own.
+    public var kind: String
+    public var seed: UInt64
+    public var arms: [Arm]
+
+    public init(kind: String, seed: UInt64, arms: [Arm]) {
+        self.kind = kind
+        self.seed = seed
+        self.arms = arms
+    }
+
+    /// Reads a plan file.
+    /// - Throws: `ExperimentError` naming file and field.
+    public static func read(_ url: URL) throws(ExperimentError) -> ExperimentPlan {
+        let plan: ExperimentPlan
+        do {
+            plan = try JSONDecoder().decode(ExperimentPlan.self, from: Data(contentsOf: url))
+        } catch let error as DecodingError {
+            throw ExperimentError(file: url.path, reason: describe(error))
+        } catch {
+            throw ExperimentError(file: url.path, reason: "cannot be read: \((error as NSError).localizedDescription)")
+        }
+        guard Set(plan.arms.map(\.name)).count == plan.arms.count else {
+            throw ExperimentError(file: url.path, reason: "field arms: two arms have one name")
+        }
+        for arm in plan.arms {
+            guard !arm.name.isEmpty, arm.name != ExperimentRun.baseline else {
+                throw ExperimentError(
+                    file: url.path, reason: "field arms: a name is expected, other than \"\(ExperimentRun.baseline)\"")
+            }
+            for change in arm.changes { _ = try Intervention(change, file: url.path) }
+        }
+        return plan
+    }
+
+    private static func describe(_ error: DecodingError) -> String {
+        func path(_ context: DecodingError.Context) -> String {
+            context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }.joined(separator: ".")
+        }
+        return switch error {
+        case .keyNotFound(let key, let context): "field \(path(context)) has no \"\(key.stringValue)\""
+        case .typeMismatch(let type, let context): "field \(path(context)): expected \(type)"
+        case .valueNotFound(let type, let context): "field \(path(context)): expected \(type), found null"
+        case .dataCorrupted(let context):
+            context.codingPath.isEmpty ? "not valid JSON" : "field \(path(context)): \(context.debugDescription)"
+        @unknown default: "\(error)"
+        }
+    }
+}
+
+/// Why an experiment cannot start or go on. Its description is one line.
+public struct ExperimentError: Error, Sendable, Equatable, CustomStringConvertible {
+    public var file: String
+    public var reason: String
+
+    public init(file: String, reason: String) {
+        self.file = file
+        self.reason = reason
+    }
+
+    public var description: String { file.isEmpty ? reason : "\(file): \(reason)" }
+}
+
+extension Intervention {
+    /// An intervention as plans and manifests write it.
+    /// - Throws: `ExperimentError` naming what the kind needs and the change lacks.
+    public init(_ change: TraceIntervention, file: String) throws(ExperimentError) {
+        func need<Value>(_ value: Value?, _ field: String) throws(ExperimentError) -> Value {
+            guard let value else {
+                throw ExperimentError(
+                    file: file, reason: "a change of kind \"\(change.kind)\" needs the field \"\(field)\"")
+            }
+            return value
+        }
+        let action: Action
+        switch change.kind {
+        case "ablate":
+            action = .ablate(experts: try need(change.experts, "experts"), renormalize: change.renormalize ?? false)
+        case "scale":
+            action = .scale(experts: try need(change.experts, "experts"), by: Float(try need(change.by, "by")))
+        case "force": action = .force(experts: try need(change.experts, "experts"))
+        case "exclude": action = .exclude(experts: try need(change.experts, "experts"))
+        case "steer":
+            action = .steer(experts: try need(change.experts, "experts"), by: Float(try need(change.by, "by")))
+        case "steer_hard": action = .steerHard(experts: try need(change.experts, "experts"))
+        case "top_k": action = .topK(try need(change.count, "count"))
+        case "random_routing": action = .randomRouting(seed: try need(change.seed, "seed"))
+        case "replace":
+            guard let expert = try need(change.experts, "experts").first else {
+                throw ExperimentError(file: file, reason: "a change of kind \"replace\" needs an expert")
+            }
+            action = .replace(expert: expert, with: try need(change.with, "with"))
+        default:
+            throw ExperimentError(
+                file: file,
+                reason:
+                    "no change of kind \"\(change.kind)\"; there are ablate, scale, force, exclude, steer, steer_hard, "
+                    + "top_k, random_routing, replace")
+        }
+        self.init(
+            action,
+            in: Scope(
+                layers: change.layers.map(Set.init), positions: change.positions.map(Set.init),
+                tokens: change.tokens.map(Set.init), groups: change.groups.map(Set.init)))
+    }
+}

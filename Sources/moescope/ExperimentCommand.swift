@@ -1,0 +1,162 @@
+import ArgumentParser
+import Experiments
+import Foundation
+import MoEModel
+import RoutingMetrics
+
+struct ExperimentCommand: ParsableCommand {
+    enum Kind: String, ExpressibleByArgument, CaseIterable {
+        case ablation
+        case steering
+        case topK = "top-k"
+        case randomRouting = "random-routing"
+        case plan
+    }
+
+    static let configuration = CommandConfiguration(
+        commandName: "experiment",
+        abstract: "Change the routing and measure what it costs every group, beside controls.",
+        discussion: """
+            The untouched model and every variant run over the same documents; differences of the negative log-likelihood \
+            are paired by document. ablation takes each group's most distinctive expert in every layer away, and beside it \
+            as many random experts, the same experts in another layer, and the other groups' experts.
+
+            Examples:
+              moescope experiment ablation polyglot --corpus Models/polyglot/heldout.jsonl --output ablation
+              moescope experiment top-k polyglot --corpus c.jsonl --output topk --max-documents 20
+              moescope experiment plan polyglot --corpus c.jsonl --output mine --plan plan.json
+            """)
+
+    @Argument(help: "ablation, steering, top-k, random-routing, or plan (with --plan).")
+    var kind: Kind
+
+    @Argument(help: "A Hugging Face folder, a .gguf file, or a built-in model (polyglot).")
+    var model: String
+
+    @Option(help: ArgumentHelp("As moescope trace takes it.", valueName: "path"))
+    var corpus: String
+
+    @Option(help: ArgumentHelp("Folder for plan, results and tables.", valueName: "folder"))
+    var output: String
+
+    @Option(
+        help: ArgumentHelp(
+            "A plan file: {\"kind\",\"seed\",\"arms\":[{\"name\",\"role\",\"changes\"}]}.", valueName: "file"))
+    var plan: String?
+
+    @Option(help: ArgumentHelp("Layers to change, e.g. 2-4 (default: all).", valueName: "list"))
+    var layers: String?
+
+    @Option(help: ArgumentHelp("A group's own experts per layer.", valueName: "n"))
+    var expertsPerLayer = 1
+
+    @Option(help: ArgumentHelp("Random controls of each group.", valueName: "n"))
+    var randomControls = 2
+
+    @Option(help: ArgumentHelp("For steering: standard deviations added to the router logits.", valueName: "x"))
+    var strength = 1.0
+
+    @Option(
+        help: ArgumentHelp(
+            "For top-k: experts per token, e.g. 1,2,4 (default: 1 to twice the model's).", valueName: "list"))
+    var counts: String?
+
+    @Flag(help: "For ablation: every expert of every layer by itself as well.")
+    var matrix = false
+
+    @Flag(help: "For ablation: divide the weights of the experts left by their sum.")
+    var renormalize = false
+
+    @Option(help: "exact: f32 throughout, the reference; fast: bf16 or int8 products.")
+    var precision: Precision = .fast
+
+    @Option(help: ArgumentHelp("Cut documents to this many tokens.", valueName: "n"))
+    var maxTokens: Int?
+
+    @Option(help: ArgumentHelp("Documents of each group at most.", valueName: "n"))
+    var maxDocuments: Int?
+
+    @Option(help: ArgumentHelp("Threads to compute with (default: all processors).", valueName: "n"))
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("Of controls, random routing, bootstrap and sign flips.", valueName: "n"))
+    var seed = MetricSettings().seed
+
+    @Flag(help: "Continue an interrupted run of the same plan.")
+    var resume = false
+
+    func validate() throws {
+        guard (kind == .plan) == (plan != nil) else { throw ValidationError("--plan goes with the kind \"plan\"") }
+        for (name, value) in [
+            ("--max-tokens", maxTokens), ("--max-documents", maxDocuments), ("--threads", threads),
+            ("--experts-per-layer", expertsPerLayer),
+        ] {
+            if let value, value < 1 { throw ValidationError("\(name): expected at least 1, found \(value)") }
+        }
+        guard randomControls >= 0 else {
+            throw ValidationError("--random-controls: expected 0 or more, found \(randomControls)")
+        }
+    }
+
+    func run() throws {
+        let loaded = try LoadedModel(model, precision: precision, threads: threads)
+        let run = try ExperimentRun(
+            model: loaded.model, tokenizer: loaded.tokenizer, corpus: try Corpus.read(corpus), maximumTokens: maxTokens,
+            maximumDocuments: maxDocuments, version: Moescope.version)
+        let plan = try makePlan(run)
+        let line = ProgressLine("experiment", unit: "passes")
+        let before = InterruptFlag.install()
+        defer { InterruptFlag.restore(before) }
+        let folder = URL(filePath: output)
+        let likelihoods: ExperimentLikelihoods
+        do {
+            likelihoods = try run.run(
+                plan, into: folder, resume: resume, progress: { line.update($0, of: $1) },
+                isCancelled: { InterruptFlag.isSet })
+        } catch is CancellationError {
+            line.finish()
+            say("stopped; the passes made so far are safe. Go on with: the same command and --resume")
+            throw ExitCode(130)
+        }
+        line.finish()
+        let result = ExperimentResult(
+            plan, likelihoods, groupOf: run.corpus.documents.map(\.group), settings: MetricSettings(seed: seed))
+        for table in result.tables {
+            try Data(table.csv.utf8).write(to: folder.appending(path: "\(table.name).csv"), options: .atomic)
+            print(table.text(limit: 60))
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try encoder.encode(result).write(to: folder.appending(path: "result.json"), options: .atomic)
+        say(
+            "\(output): plan.json, nll.jsonl, result.json, \(result.tables.map { "\($0.name).csv" }.joined(separator: ", "))"
+        )
+    }
+
+    private func makePlan(_ run: ExperimentRun) throws -> ExperimentPlan {
+        if let plan { return try ExperimentPlan.read(URL(filePath: plan)) }
+        let config = run.model.config
+        var design = ExperimentPlan.Design(
+            layers: try layers.map { try parseIntegers($0, option: "--layers") } ?? Array(0..<config.layerCount))
+        for layer in design.layers where !(0..<config.layerCount).contains(layer) {
+            throw ValidationError(
+                "--layers: layer \(layer) is out of range, the model has 0 to \(config.layerCount - 1)")
+        }
+        design.expertsPerLayer = expertsPerLayer
+        design.randomControls = randomControls
+        design.strength = strength
+        design.renormalize = renormalize
+        design.matrix = matrix
+        design.seed = seed
+        switch kind {
+        case .ablation: return .ablation(try run.survey(), experts: config.expertCount, design)
+        case .steering: return .steering(try run.survey(), experts: config.expertCount, design)
+        case .topK:
+            let counts =
+                try counts.map { try parseIntegers($0, option: "--counts") }
+                ?? Array(1...min(config.expertCount, 2 * config.expertsPerToken))
+            return .topK(counts, design)
+        case .randomRouting, .plan: return .randomRouting(design)
+        }
+    }
+}

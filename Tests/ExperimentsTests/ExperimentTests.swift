@@ -1,0 +1,177 @@
+import Checkpoints
+import Experiments
+import Foundation
+import Hooks
+import MoEModel
+import RoutingMetrics
+import TestSupport
+import Testing
+import Traces
+
+/// Experiments on a small random checkpoint: what is shared is shared exactly, what is interrupted goes on exactly.
+@Suite struct ExperimentTests {
+    let model: Model
+    let corpus: Corpus
+
+    init() throws {
+        model = try Model(
+            try Checkpoint.open(Fixtures.folder.appending(path: "parity/grouped")), precision: .exact, threads: 2)
+        let V = Int32(model.config.vocabularySize)
+        let documents = (0..<12).map { index -> Corpus.Document in
+            let tokens = (0..<Int32(5 + index)).map { ($0 * 7 + Int32(index) * 13 + 1) % V }
+            return .init(id: "d\(index)", group: index % 2 == 0 ? "a" : "b", content: .tokens(tokens))
+        }
+        corpus = Corpus(source: "test", documents: documents)
+    }
+
+    private func experiment() throws -> ExperimentRun {
+        try ExperimentRun(model: model, tokenizer: nil, corpus: corpus, waveTokens: 40, version: "0")
+    }
+
+    private func temporary() -> URL {
+        FileManager.default.temporaryDirectory.appending(path: "experiment-\(UUID().uuidString)")
+    }
+
+    private var plan: ExperimentPlan {
+        let last = model.config.layerCount - 1
+        return ExperimentPlan(
+            kind: "test", seed: 1,
+            arms: [
+                .init(name: "nothing", role: .single, changes: []),
+                .init(
+                    name: "last", role: .own, target: "a",
+                    changes: [TraceIntervention(kind: "ablate", experts: [0, 1], layers: [last])]),
+                .init(
+                    name: "everywhere", role: .random, target: "a",
+                    changes: [TraceIntervention(kind: "random_routing", seed: 3)]),
+            ])
+    }
+
+    /// A variant that starts from the untouched model's residual stream is the variant run from the embedding, bit by bit.
+    @Test func startingLateChangesNothing() throws {
+        let run = try experiment()
+        let folder = temporary()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let found = try run.run(plan, into: folder)
+        #expect(found.arms["nothing"] == found.baseline)
+        #expect(found.tokens == corpus.documents.indices.map { 4 + $0 })
+        for arm in plan.arms {
+            var hooks = HookPlan()
+            hooks.interventions = try arm.changes.map { try Intervention($0, file: "") }
+            for (index, tokens) in run.tokens.enumerated() {
+                let batch = TokenBatch([tokens], groups: [corpus.documents[index].group], firstDocument: index)
+                let logprob = try model.forward(batch, plan: hooks).logprob
+                let nll = logprob.dropFirst().reduce(0) { $0 - Double($1) }
+                // Alone or in a wave, sums of products may be blocked differently.
+                #expect(
+                    abs((found.arms[arm.name]?[index] ?? .nan) - nll) < 1e-3 * nll, "\(arm.name), document \(index)")
+            }
+            if arm.name != "nothing" { #expect(found.arms[arm.name] != found.baseline) }
+        }
+    }
+
+    @Test func interruptedGoesOnAsIfNot() throws {
+        let run = try experiment()
+        let (whole, broken) = (temporary(), temporary())
+        defer {
+            try? FileManager.default.removeItem(at: whole)
+            try? FileManager.default.removeItem(at: broken)
+        }
+        let expected = try run.run(plan, into: whole)
+        #expect(throws: CancellationError.self) {
+            try run.run(plan, into: broken) { done, _ in if done == 5 { throw CancellationError() } }
+        }
+        let file = broken.appending(path: "nll.jsonl")
+        let cut = try Data(contentsOf: file) + Data("{\"arm\": \"la".utf8)
+        try cut.write(to: file)
+        #expect(throws: ExperimentError.self) { try run.run(plan, into: broken) }
+        let found = try run.run(plan, into: broken, resume: true)
+        #expect(found.baseline == expected.baseline && found.arms == expected.arms)
+        var other = plan
+        other.seed = 2
+        #expect(throws: ExperimentError.self) { try run.run(other, into: broken, resume: true) }
+    }
+
+    @Test func designsHaveTheirControls() throws {
+        let run = try experiment()
+        let survey = try run.survey()
+        let (L, E) = (model.config.layerCount, model.config.expertCount)
+        #expect(survey.groups == ["a", "b"])
+        for layer in 0..<L {
+            // With two groups, what one uses more the other uses less.
+            #expect(survey.ownExperts(of: "a", layer: layer) != survey.ownExperts(of: "b", layer: layer))
+            let sum = survey.frequencies["a"]?[layer].reduce(0, +) ?? 0
+            #expect(abs(sum - Double(model.config.expertsPerToken)) < 1e-9)
+        }
+        var design = ExperimentPlan.Design(layers: Array(0..<L))
+        design.matrix = true
+        let plan = ExperimentPlan.ablation(survey, experts: E, design)
+        #expect(plan.arms.count == 2 * (1 + 2 + 1) + L * E)
+        for group in survey.groups {
+            let own = try #require(plan.arms.first { $0.role == .own && $0.target == group })
+            for random in plan.arms where random.role == .random && random.target == group {
+                for (a, b) in zip(own.changes, random.changes) {
+                    #expect(a.layers == b.layers && a.experts != b.experts && a.experts?.count == b.experts?.count)
+                }
+            }
+        }
+        // A plan survives its file.
+        let file = temporary()
+        defer { try? FileManager.default.removeItem(at: file) }
+        try JSONEncoder().encode(plan).write(to: file)
+        #expect(try ExperimentPlan.read(file) == plan)
+    }
+
+    @Test func mistakesInPlansAreNamed() throws {
+        let file = temporary()
+        defer { try? FileManager.default.removeItem(at: file) }
+        func message(_ text: String) throws -> String {
+            try Data(text.utf8).write(to: file)
+            do {
+                _ = try ExperimentPlan.read(file)
+                return ""
+            } catch {
+                return "\(error)"
+            }
+        }
+        #expect(try message("{\"kind\": \"x\", \"seed\": 1}").contains("no \"arms\""))
+        #expect(try message("{").contains("not valid JSON"))
+        let arm =
+            "{\"kind\": \"x\", \"seed\": 1, \"arms\": [{\"name\": \"n\", \"role\": \"single\", \"changes\": [CHANGE]}]}"
+        #expect(
+            try message(arm.replacing("CHANGE", with: "{\"kind\": \"melt\"}")).contains("no change of kind \"melt\""))
+        #expect(
+            try message(arm.replacing("CHANGE", with: "{\"kind\": \"ablate\"}")).contains("needs the field \"experts\"")
+        )
+    }
+
+    /// Likelihoods with a planted effect: the group whose experts are gone loses, and the contrast says so.
+    @Test func plantedEffectsAreSeen() {
+        let names = (0..<40).map { $0 % 2 == 0 ? "a" : "b" }
+        let base = names.indices.map { 50 + Double($0 % 7) }
+        func moved(_ a: Double, _ b: Double) -> [Double] {
+            names.indices.map { base[$0] + (names[$0] == "a" ? a : b) * (1 + Double($0 % 5) / 10) }
+        }
+        let plan = ExperimentPlan(
+            kind: "ablation", seed: 1,
+            arms: [
+                .init(name: "own a", role: .own, target: "a", changes: []),
+                .init(name: "own b", role: .own, target: "b", changes: []),
+                .init(name: "random a", role: .random, target: "a", changes: []),
+            ])
+        let likelihoods = ExperimentLikelihoods(
+            tokens: Array(repeating: 20, count: 40), baseline: base,
+            arms: ["own a": moved(4, 1), "own b": moved(1, 4), "random a": moved(1, 1)])
+        let result = ExperimentResult(
+            plan, likelihoods, groupOf: names, settings: MetricSettings(bootstrap: 200, permutations: 999))
+        let a = result.effects.first { $0.arm == "own a" && $0.effect.group == "a" }
+        // 4 nats × mean of 1, 1.2, 1.4, 1.1, 1.3 over 20 tokens.
+        #expect(abs((a?.effect.difference?.value ?? 0) - 0.24) < 1e-9)
+        #expect((a?.qValue ?? 1) < 0.01)
+        let contrast = result.contrasts.first { $0.target == "a" && $0.control == "random" }
+        #expect(abs((contrast?.difference?.value ?? 0) - 0.18) < 1e-9)
+        #expect((contrast?.difference?.lower ?? 0) > 0.15 && (contrast?.qValue ?? 1) < 0.01)
+        #expect(result.contrasts.contains { $0.target == "b" && $0.control == "other-group" })
+        #expect(result.tables.map(\.name) == ["effects", "contrasts"])
+    }
+}
