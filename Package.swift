@@ -39,6 +39,9 @@ let package = Package(
             ],
             exclude: ["SentencePiece/sentencepiece_model.proto"],
             swiftSettings: strict),
+        .target(
+            name: "Quantization", dependencies: ["CKernels", "Checkpoints", "GGUFFormat", "Tensors"],
+            swiftSettings: strict),
         .target(name: "Hooks", dependencies: ["Tensors"], swiftSettings: strict),
         .target(
             name: "MoEModel", dependencies: ["Checkpoints", "Hooks", "Tensors", "Tokenizers", "CKernels"],
@@ -73,8 +76,8 @@ let package = Package(
             name: "moescope",
             dependencies: [
                 "PythonModule", "CPython", "CPythonEmbed", "Experiments", "MoEModel", "ReportGenerator",
-                "RoutingMetrics", "Traces", "Tokenizers", "Checkpoints",
-                "Hooks", "Tensors",
+                "RoutingMetrics", "Traces", "Tokenizers", "Checkpoints", "GGUFFormat", "Hooks", "Quantization",
+                "Tensors",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -85,6 +88,10 @@ let package = Package(
         .testTarget(
             name: "CheckpointsTests",
             dependencies: ["Checkpoints", "TestSupport", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
+        .testTarget(
+            name: "QuantizationTests",
+            dependencies: ["CKernels", "Quantization", "Checkpoints", "MoEModel", "Tokenizers", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "TokenizersTests",

@@ -106,11 +106,11 @@ extension Family {
         defaultNormEpsilon: 1e-6, expertLayouts: [.projections, .inMemory], queryKeyNorm: .perHead,
         ggufRenormalizesExpertWeights: true)
 
-    /// Granite 3 MoE.
+    /// Granite 3 MoE. A softmax over the chosen logits is the renormalized softmax over all.
     static let granite = Family(
         architecture: "granitemoe", ggufArchitecture: "granitemoe", defaultNormEpsilon: 1e-6,
         expertLayouts: [.linear, .inMemory], ggufRotaryLayout: .pairs, routerScoring: .topKThenSoftmax,
-        hasMultipliers: true)
+        renormalizesExpertWeights: true, ggufRenormalizesExpertWeights: true, hasMultipliers: true)
 
     /// Phi-3.5-MoE (arXiv 2404.14219, 2409.12136).
     static let phi = Family(

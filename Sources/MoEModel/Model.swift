@@ -27,12 +27,6 @@ public final class Model: @unchecked Sendable {
     public init(
         _ checkpoint: Checkpoint, precision: Precision = .fast, threads: Int? = nil, weightBudget: Int? = nil
     ) throws(ModelError) {
-        let uncomputed = checkpoint.config.uncomputedParts
-        guard uncomputed.isEmpty else {
-            throw .unsupported(
-                "\(checkpoint.config.architecture) needs \(uncomputed.joined(separator: ", ")), "
-                    + "which this version does not compute")
-        }
         self.checkpoint = checkpoint
         self.precision = precision
         config = checkpoint.config

@@ -35,23 +35,25 @@ struct ParityTests {
         var smallestMarginOfOther = Float.infinity
     }
 
+    /// Mixtral's shapes, and the other families (Tests/Fixtures/families).
     static let folder =
         ProcessInfo.processInfo.environment["MOESCOPE_PARITY"].map { URL(filePath: $0) }
         ?? Fixtures.folder.appending(path: "parity")
 
-    static let cases: [String] = {
+    static let cases: [URL] = [folder, Fixtures.folder.appending(path: "families")].flatMap { folder in
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-        return names.filter {
-            FileManager.default.fileExists(atPath: folder.appending(path: "\($0)/expected.safetensors").path)
-        }.sorted()
-    }()
+        return names.sorted().map { folder.appending(path: $0) }.filter {
+            FileManager.default.fileExists(atPath: $0.appending(path: "expected.safetensors").path)
+        }
+    }
 
     @Test func fixturesAreThere() { #expect(Self.cases.count >= 4) }
 
     @Test(arguments: cases)
-    func equalsTransformers(name: String) throws {
-        let model = try Model(Checkpoint.open(Self.folder.appending(path: name)), precision: .exact)
-        let expected = try SafetensorsFile(Self.folder.appending(path: "\(name)/expected.safetensors"))
+    func equalsTransformers(checkpoint: URL) throws {
+        let name = checkpoint.lastPathComponent
+        let model = try Model(Checkpoint.open(checkpoint), precision: .exact)
+        let expected = try SafetensorsFile(checkpoint.appending(path: "expected.safetensors"))
         let documents = expected.tensors.filter { $0.name.hasSuffix(".tokens") }.count
         let tokens = try (0..<documents).map { index in
             try #require(expected["document.\(index).tokens"]).int64s.map(Int32.init)

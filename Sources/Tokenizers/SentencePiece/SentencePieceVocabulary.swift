@@ -11,6 +11,7 @@ struct SentencePieceVocabulary: Sendable {
     /// Control, unknown and byte pieces, which text cannot spell.
     let reserved: PieceTable
     let kinds: [SentencePieceTokenizer.PieceKind]
+    let scores: [Float]
     /// Place of each piece's score among all scores, the highest first; equal scores share a rank.
     let ranks: [UInt32]
     let userDefined: PrefixMatcher
@@ -51,8 +52,9 @@ struct SentencePieceVocabulary: Sendable {
         hasUnused = kinds.contains(.unused)
         userDefined = PrefixMatcher(entries.filter { $0.kind == .userDefined }.map(\.piece))
 
-        let scores = Set(entries.map(\.score)).sorted(by: >)
-        let rankOfScore = Dictionary(uniqueKeysWithValues: scores.enumerated().map { ($1, UInt32($0)) })
+        scores = entries.map(\.score)
+        let rankOfScore = Dictionary(
+            uniqueKeysWithValues: Set(scores).sorted(by: >).enumerated().map { ($1, UInt32($0)) })
         ranks = entries.map { rankOfScore[$0.score] ?? 0 }
 
         var byteOfID = [Int16](repeating: -1, count: entries.count)

@@ -59,6 +59,14 @@ struct BytePairModel: Sendable {
         self.merges = merges
     }
 
+    /// "left right" of every merge, the first merged first.
+    var mergesByRank: [[UInt8]] {
+        merges.sorted { $0.value.rank < $1.value.rank }.map { key, _ in
+            let (left, right) = (Int32(truncatingIfNeeded: key >> 32), Int32(truncatingIfNeeded: key))
+            return Array(pieces[left]) + [0x20] + Array(pieces[right])
+        }
+    }
+
     static func bytePiece(_ byte: UInt8) -> [UInt8] {
         Array(("<0x" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true) + ">").utf8)
     }

@@ -7,11 +7,13 @@ script uses; `ParityTests` reads both. Made with torch 2.15.0, transformers 5.23
 """
 
 import argparse
+import functools
 import pathlib
 import sys
 
 import torch
 import transformers
+import transformers.modeling_rope_utils
 from safetensors.torch import save_file
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "parity"))
@@ -90,6 +92,11 @@ def make(name, folder):
             router(layer).register_forward_hook(parity.router_hook(store, number))
             for number, layer in enumerate(model.model.layers)
         ]
+        if name == "phimoe":
+            # transformers 5.23 never tells its LongRoPE how long the text is, and so turns long texts by the short
+            # factors; the model (arXiv 2402.13753, its own code, llama.cpp) turns them by the long ones.
+            model.model.rotary_emb.rope_init_fn = functools.partial(
+                transformers.modeling_rope_utils.ROPE_INIT_FUNCTIONS["longrope"], seq_len=length)
         hooked = {}
         if index == 2:
             handles += residual_hooks(model, hooked)

@@ -1,0 +1,181 @@
+import CKernels
+import Checkpoints
+import Foundation
+import GGUFFormat
+import Tensors
+
+/// Writes a checkpoint as a GGUF file of another type, tensor by tensor in bounded memory: what is in memory at a time is a
+/// few megabytes of rows, whatever the size of the model.
+public struct GGUFExport {
+    public let checkpoint: Checkpoint
+    public let mix: QuantizationMix
+    let metadata: [(key: String, value: GGUFValue)]
+    let tensors: [PlacedTensor]
+
+    /// - Parameter tokenizer: the tokenizer's GGUF metadata (`tokenizer.ggml.…`); a GGUF checkpoint's own is kept.
+    public init(
+        _ checkpoint: Checkpoint, mix: QuantizationMix, tokenizer: [(key: String, value: GGUFValue)]
+    ) throws(CheckpointError) {
+        self.checkpoint = checkpoint
+        self.mix = mix
+        metadata = try Self.metadata(checkpoint, mix: mix, tokenizer: tokenizer)
+        tensors = checkpoint.tensors.placed()
+    }
+
+    /// The type a tensor gets.
+    public func dtype(_ tensor: PlacedTensor) -> DType {
+        let config = checkpoint.config
+        return mix.dtype(
+            tensor.role, layer: tensor.layer ?? 0, layerCount: config.layerCount, columns: tensor.columns,
+            expertCount: config.expertCount, queriesPerKey: config.headCount / config.keyValueHeadCount)
+    }
+
+    /// Writes the file: to a temporary name, flushed, renamed.
+    /// - Parameter progress: called with weights written and weights in all.
+    /// - Returns: the file's size.
+    @discardableResult
+    public func write(to url: URL, progress: (Int, Int) -> Void = { _, _ in }) throws(CheckpointError) -> Int {
+        let types = tensors.map(dtype)
+        var entries: [GGUFHeader.NewTensor] = []
+        for (tensor, type) in zip(tensors, types) {
+            guard let number = type.ggufType, let row = type.byteCount(elements: tensor.columns) else {
+                throw CheckpointError(
+                    .unsupported, file: url.path, subject: "tensor \(tensor.name)", found: type.rawValue)
+            }
+            let rows = tensor.shape.dropLast().reduce(1, *)
+            entries.append(.init(name: tensor.name, shape: tensor.shape, type: number, byteCount: rows * row))
+        }
+        var writer = try AtomicFileWriter(url)
+        try writer.write(GGUFHeader.encoded(metadata: metadata, tensors: entries))
+        let total = tensors.reduce(0) { $0 + $1.count }
+        var done = 0
+        for (tensor, type) in zip(tensors, types) {
+            let rows = ConvertedRows(tensor, to: type, config: checkpoint.config)
+            let before = writer.byteCount
+            try rows.forEachBatch { bytes, weights throws(CheckpointError) in
+                try writer.write(bytes)
+                done += weights
+                progress(done, total)
+            }
+            let written = writer.byteCount - before
+            try writer.write([UInt8](repeating: 0, count: GGUFHeader.padded(written) - written))
+            for part in tensor.parts { MemoryAdvice.doNotNeed.apply(to: part.bytes) }
+        }
+        let size = writer.byteCount
+        _ = try writer.finish()
+        return size
+    }
+}
+
+extension AtomicFileWriter {
+    mutating func write(_ bytes: [UInt8]) throws(CheckpointError) {
+        let result = bytes.withUnsafeBytes { raw in
+            Result { () throws(CheckpointError) -> Void in try write(raw) }
+        }
+        try result.get()
+    }
+}
+
+/// The rows of one tensor, dequantized, put in order and quantized again by all processors.
+private struct ConvertedRows {
+    let tensor: PlacedTensor
+    let dtype: DType
+    let rowCount: Int
+    let columns: Int
+    /// Rows of one part (an expert).
+    let rowsPerPart: Int
+    /// Heads whose rows are reordered from the layout of halves to that of pairs; nil: rows stay.
+    let permutedHeads: Int?
+
+    init(_ tensor: PlacedTensor, to dtype: DType, config: ModelConfig) {
+        self.tensor = tensor
+        self.dtype = dtype
+        let isVector = tensor.shape.count == 1
+        // A bias of q or k is reordered with the rows it belongs to: one element a row.
+        let permutes = config.rotaryLayout == .halves && config.ggufRotaryLayout == .pairs
+        switch tensor.role {
+        case .query, .queryBias: permutedHeads = permutes ? config.headCount : nil
+        case .key, .keyBias: permutedHeads = permutes ? config.keyValueHeadCount : nil
+        default: permutedHeads = nil
+        }
+        let splitsVector = isVector && permutedHeads != nil
+        columns = splitsVector ? 1 : tensor.columns
+        rowCount = tensor.count / max(1, columns)
+        rowsPerPart = rowCount / tensor.parts.count
+    }
+
+    /// Where row `row` of the file is in the checkpoint: row (j, half) of a head becomes row (half, j).
+    private func source(_ row: Int) -> Int {
+        guard let permutedHeads else { return row }
+        let size = rowCount / permutedHeads
+        let (head, within) = (row / size, row % size)
+        return head * size + within % 2 * (size / 2) + within / 2
+    }
+
+    func forEachBatch(
+        _ body: (UnsafeRawBufferPointer, _ weights: Int) throws(CheckpointError) -> Void
+    ) throws(CheckpointError) {
+        guard let rowBytes = dtype.byteCount(elements: columns), rowCount > 0 else { return }
+        // Some 4 million weights a batch, in pieces that keep every processor busy.
+        let batch = max(1, min(rowCount, (4 << 20) / max(1, columns)))
+        let piece = max(1, min(64, (batch + 15) / 16))
+        let out = TensorBuffer(byteCount: batch * rowBytes)
+        guard let output = out.bytes.baseAddress else { return }
+        let target = SendablePointer(output)
+        var start = 0
+        while start < rowCount {
+            let count = min(batch, rowCount - start)
+            let failure = Failure()
+            let first = start
+            DispatchQueue.concurrentPerform(iterations: (count + piece - 1) / piece) { index in
+                let rows = first + index * piece..<first + min(count, (index + 1) * piece)
+                let ok = convert(rows, into: target.pointer + index * piece * rowBytes, rowBytes: rowBytes)
+                if !ok { failure.set() }
+            }
+            if failure.isSet {
+                throw CheckpointError(
+                    .malformed, file: tensor.parts[0].name, subject: "tensor \(tensor.name)",
+                    problem: "holds a value that is no finite number")
+            }
+            try body(UnsafeRawBufferPointer(rebasing: out.bytes[..<(count * rowBytes)]), count * columns)
+            start += count
+        }
+    }
+
+    /// False where a value is not finite.
+    private func convert(_ rows: Range<Int>, into out: UnsafeMutableRawPointer, rowBytes: Int) -> Bool {
+        let values = UnsafeMutablePointer<Float>.allocate(capacity: columns)
+        defer { values.deallocate() }
+        for row in rows {
+            let place = source(row)
+            let part = tensor.parts[place / rowsPerPart]
+            let bytes = part.dtype.byteCount(elements: columns) ?? 0
+            guard let base = part.bytes.baseAddress else { return false }
+            let from = base + place % rowsPerPart * bytes
+            let to = out + (row - rows.lowerBound) * rowBytes
+            if part.dtype == dtype {
+                to.copyMemory(from: from, byteCount: rowBytes)
+                continue
+            }
+            guard let type = part.dtype.ggufType else { return false }
+            ck_dequantize(ck_type(rawValue: type), from, Int64(columns), values)
+            for index in 0..<columns where !values[index].isFinite { return false }
+            Quantizer.quantize(values, count: columns, to: dtype, into: to)
+        }
+        return true
+    }
+}
+
+/// Memory that several threads write disjoint parts of.
+private struct SendablePointer: @unchecked Sendable {
+    let pointer: UnsafeMutableRawPointer
+    init(_ pointer: UnsafeMutableRawPointer) { self.pointer = pointer }
+}
+
+/// Says from several threads that something went wrong.
+private final class Failure: @unchecked Sendable {
+    private let lock = NSLock()
+    private var happened = false
+    func set() { lock.withLock { happened = true } }
+    var isSet: Bool { lock.withLock { happened } }
+}

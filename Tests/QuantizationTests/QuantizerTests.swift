@@ -1,0 +1,71 @@
+import CKernels
+import Foundation
+import Quantization
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct QuantizerTests {
+    static let rows = 256
+    static let columns = 512
+
+    /// The same numbers as `near_normal` in Tests/Fixtures/quantization/make.py.
+    static let nearNormal: [Float] = {
+        var state: UInt64 = 42
+        return (0..<rows * columns).map { _ in
+            state &+= 0x9E37_79B9_7F4A_7C15
+            var z = state
+            z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
+            z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
+            z ^= z >> 31
+            let sum = Int(z & 0xFFFF) + Int(z >> 16 & 0xFFFF) + Int(z >> 32 & 0xFFFF) + Int(z >> 48)
+            return Float(Double(sum - 2 * 65535) / 37837)
+        }
+    }()
+
+    private func roundTrip(_ values: [Float], _ dtype: DType) throws -> [Float] {
+        let size = try #require(dtype.byteCount(elements: values.count))
+        let blocks = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64)
+        defer { blocks.deallocate() }
+        Quantizer.quantize(values, count: values.count, to: dtype, into: blocks)
+        var back = [Float](repeating: 0, count: values.count)
+        ck_dequantize(ck_type(rawValue: try #require(dtype.ggufType)), blocks, Int64(values.count), &back)
+        return back
+    }
+
+    private func error(_ values: [Float], _ back: [Float]) -> Double {
+        let squares = zip(values, back).reduce(0.0) { $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1) }
+        return (squares / Double(values.count)).squareRoot()
+    }
+
+    /// A tenth of the numbers in this test's unoptimized build would do; llama.cpp's errors are of all.
+    @Test(arguments: [
+        DType.q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q2_k, .q3_k, .q4_k, .q5_k, .q6_k, .iq4_nl,
+    ])
+    func noWorseThanLlamaCpp(_ dtype: DType) throws {
+        let text = try Data(contentsOf: Fixtures.folder.appending(path: "quantization/llamacpp.json"))
+        struct Reference: Decodable { let random: [String: Double] }
+        let reference = try #require(try JSONDecoder().decode(Reference.self, from: text).random[dtype.rawValue])
+        let ours = error(Self.nearNormal, try roundTrip(Self.nearNormal, dtype))
+        #expect(ours <= reference * 1.000001)
+        #expect(ours > reference * 0.8)
+    }
+
+    @Test(arguments: Quantizer.types)
+    func extremes(_ dtype: DType) throws {
+        let ramps: [[Float]] = [
+            [Float](repeating: 0, count: 256), [Float](repeating: 3, count: 256), [Float](repeating: -3, count: 256),
+            (0..<256).map { $0 == 7 ? 100 : 0 }, (0..<256).map { Float($0) * 1e-30 },
+            (0..<256).map { Float($0 - 128) * 1e-3 }, (0..<256).map { Float($0) * 100 },
+            [Float](repeating: Float.leastNonzeroMagnitude, count: 256),
+        ]
+        for values in ramps {
+            let back = try roundTrip(values, dtype)
+            let largest = values.reduce(0) { max($0, abs($1)) }
+            for (value, restored) in zip(values, back) {
+                #expect(restored.isFinite)
+                #expect(abs(restored - value) <= largest * 0.35 + 1e-6, "\(dtype.rawValue) \(value) \(restored)")
+            }
+        }
+    }
+}
