@@ -109,9 +109,12 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ExperimentsTests",
-            dependencies: ["Experiments", "MoEModel", "Checkpoints", "Hooks", "RoutingMetrics", "Traces", "TestSupport"],
+            dependencies: [
+                "Experiments", "MoEModel", "Checkpoints", "Hooks", "RoutingMetrics", "Traces", "TestSupport",
+            ],
             swiftSettings: strict),
-        .testTarget(name: "CommandLineTests", dependencies: ["moescope", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["moescope", "Checkpoints", "TestSupport"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c17
