@@ -20,8 +20,7 @@
 #define CK_HAS_AVX512_BYTES 1
 #include "levels.h"
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("clang loop unroll(full)")
+#include "int8_loaders.inc"
 
 enum { LANES = 16, PANEL_VECTORS = 3, CHUNK_BLOCKS = 32, SUPER_BLOCKS = 8 };
 
@@ -56,73 +55,75 @@ INLINE void transpose16(__m512i r[16]) {
     }
 }
 
-// Sixteen rows by up to eight blocks, taken apart.
-typedef struct {
-    _Alignas(64) int8_t levels[LANES][256];
-    _Alignas(64) float scales[LANES][16];
-    _Alignas(64) float biases[LANES][16];
-} super_rows;
+// Where the scales (and biases) of block `i` of a vector belong.
+INLINE uint8_t *scale_place(uint8_t *panel, int64_t block, int64_t stride, int64_t vectors, int64_t vector, int64_t i) {
+    return panel + block * stride + 64 * (vectors * (8 + i) + vector);
+}
 
-INLINE void load_super(const ck_type type, const uint8_t *row, int64_t blocks, int8_t *levels, float *scales,
-                       float *biases) {
-    if (ck_block_elements(type) == 256) {
-        ck_levels(type, row, levels, scales, biases);
-        return;
+// 256 inputs of sixteen rows, from registers to the panel.
+INLINE void fill_super(const ck_type type, const uint8_t *const rows[LANES], int64_t block, int64_t vectors,
+                       int64_t vector, uint8_t *panel) {
+    const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);
+    const int64_t stride = panel_block_bytes(vectors, fine, bias);
+    UNROLL for (int pair = 0; pair < 4; pair++) {
+        __m512i r[16];
+        UNROLL for (int i = 0; i < 16; i++) {
+            r[i] = _mm512_add_epi8(load_pair(type, rows[i], pair), _mm512_set1_epi8((char)(128 - offset_of(type))));
+        }
+        transpose16(r);
+        uint8_t *out = panel + (block + 2 * pair) * stride + 64 * vector;
+        UNROLL for (int i = 0; i < 8; i++) {
+            _mm512_store_si512(out + 64 * vectors * i, r[i]);
+            _mm512_store_si512(out + stride + 64 * vectors * i, r[8 + i]);
+        }
     }
-    for (int64_t b = 0; b < blocks; b++) {
-        ck_levels(type, row + ck_block_bytes(type) * (size_t)b, levels + 32 * b, scales + 2 * b, biases + 2 * b);
+    // Sixteen values a row: fine scales, or eight scales and eight biases.
+    __m512i first[16], second[16];
+    UNROLL for (int i = 0; i < 16; i++) {
+        __m256 zero = _mm256_setzero_ps(), scales[2] = {zero, zero}, biases[2] = {zero, zero};
+        load_scales(type, rows[i], scales, biases);
+        first[i] = join(_mm256_castps_si256(scales[0]), _mm256_castps_si256(fine ? scales[1] : biases[0]));
+        second[i] = join(_mm256_castps_si256(biases[0]), _mm256_castps_si256(biases[1]));
     }
-    if (blocks % 2 != 0) {
-        memset(levels + 32 * blocks, 0, 32);
-        memset(scales + 2 * blocks, 0, 2 * sizeof(float));
-        memset(biases + 2 * blocks, 0, 2 * sizeof(float));
+    transpose16(first);
+    if (fine && bias) { transpose16(second); }
+    UNROLL for (int i = 0; i < 8; i++) {
+        int64_t at = block + i;
+        if (fine) {
+            _mm512_store_si512(scale_place(panel, at, stride, vectors, vector, 0), first[2 * i]);
+            _mm512_store_si512(scale_place(panel, at, stride, vectors, vector, 1), first[2 * i + 1]);
+            if (bias) {
+                _mm512_store_si512(scale_place(panel, at, stride, vectors, vector, 2), second[2 * i]);
+                _mm512_store_si512(scale_place(panel, at, stride, vectors, vector, 3), second[2 * i + 1]);
+            }
+        } else {
+            _mm512_store_si512(scale_place(panel, at, stride, vectors, vector, 0), first[i]);
+            if (bias) { _mm512_store_si512(scale_place(panel, at, stride, vectors, vector, 1), first[8 + i]); }
+        }
     }
 }
 
-// One vector (sixteen rows) of a panel: blocks [begin, begin + blocks) of k. Rows past the last repeat it.
+// One vector (sixteen rows) of a panel: blocks [begin, begin + blocks) of k. Rows past the last repeat it. What is left
+// of a row after whole 256 is copied to where zeros follow it.
 INLINE void fill_vector(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t rows, int64_t begin,
                         int64_t blocks, int64_t vectors, int64_t vector, uint8_t *panel) {
-    const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);
-    const int64_t stride = panel_block_bytes(vectors, fine, bias);
-    super_rows s;
-    for (int64_t b = 0; b < blocks; b += SUPER_BLOCKS) {
-        int64_t count = blocks - b < SUPER_BLOCKS ? blocks - b : SUPER_BLOCKS;
-        size_t at = ck_block_bytes(type) * (size_t)((begin + b) * 32 / ck_block_elements(type));
-        for (int64_t r = 0; r < LANES; r++) {
-            const uint8_t *row = weights + row_bytes * (size_t)(r < rows ? r : rows - 1) + at;
-            load_super(type, row, count, s.levels[r], s.scales[r], s.biases[r]);
+    const size_t super_bytes = ck_block_bytes(type) * (size_t)(256 / ck_block_elements(type));
+    const uint8_t *sources[LANES];
+    UNROLL for (int r = 0; r < LANES; r++) {
+        sources[r] = weights + row_bytes * (size_t)(r < rows ? r : rows - 1) + super_bytes * (size_t)(begin / 8);
+    }
+    int64_t b = 0;
+    for (; b + SUPER_BLOCKS <= blocks; b += SUPER_BLOCKS) {
+        fill_super(type, sources, b, vectors, vector, panel);
+        UNROLL for (int r = 0; r < LANES; r++) { sources[r] += super_bytes; }
+    }
+    if (b < blocks) {
+        uint8_t rest[LANES][512] = {{0}};
+        for (int r = 0; r < LANES; r++) {
+            memcpy(rest[r], sources[r], ck_block_bytes(type) * (size_t)(blocks - b));
+            sources[r] = rest[r];
         }
-        for (int64_t pair = 0; pair < (count + 1) / 2; pair++) {
-            __m512i r[16];
-            UNROLL for (int i = 0; i < 16; i++) {
-                r[i] = _mm512_xor_si512(_mm512_load_si512(s.levels[i] + 64 * pair), _mm512_set1_epi8((char)0x80));
-            }
-            transpose16(r);
-            uint8_t *out = panel + (b + 2 * pair) * stride + 64 * vector;
-            UNROLL for (int i = 0; i < 8; i++) {
-                _mm512_store_si512(out + 64 * vectors * i, r[i]);
-                _mm512_store_si512(out + stride + 64 * vectors * i, r[8 + i]);
-            }
-        }
-        __m512i scales[16], biases[16];
-        UNROLL for (int i = 0; i < 16; i++) { scales[i] = _mm512_load_si512(s.scales[i]); }
-        transpose16(scales);
-        if (bias) {
-            UNROLL for (int i = 0; i < 16; i++) { biases[i] = _mm512_load_si512(s.biases[i]); }
-            transpose16(biases);
-        }
-        for (int64_t i = 0; i < (count + 1) / 2 * 2; i++) {
-            uint8_t *out = panel + (b + i) * stride + 64 * vectors * 8 + 64 * vector;
-            _mm512_store_si512(out, scales[2 * i]);
-            if (fine) {
-                _mm512_store_si512(out + 64 * vectors, scales[2 * i + 1]);
-            }
-            if (bias) {
-                uint8_t *place = out + 64 * vectors * (fine ? 2 : 1);
-                _mm512_store_si512(place, biases[2 * i]);
-                if (fine) { _mm512_store_si512(place + 64 * vectors, biases[2 * i + 1]); }
-            }
-        }
+        fill_super(type, sources, b, vectors, vector, panel);
     }
 }
 
