@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import platform
 import shutil
 import subprocess
@@ -33,16 +32,22 @@ def _project() -> dict[str, Any]:
 
 
 def _compile() -> Path:
-    """The engine as one library, the Swift runtime inside it, in release."""
+    """The engine as one library, in release."""
     if shutil.which("swift") is None:
         sys.exit("moescope: the Swift toolchain is needed to build it, and `swift` was not found (see swift.org/install)")
-    command = ["swift", "build", "-c", "release", "--product", "_moescope", "--static-swift-stdlib"]
-    # A build folder of its own: linking the runtime in must not touch the checkout's usual build.
-    command += ["--scratch-path", os.environ.get("MOESCOPE_BUILD", str(ROOT / ".build" / "wheel"))]
-    print("moescope:", " ".join(command), flush=True)
+    command = ["swift", "build", "-c", "release", "--product", "_moescope"]
+    print("moescope:", " ".join(command), file=sys.stderr, flush=True)
     subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
     shown = subprocess.run([*command, "--show-bin-path"], cwd=ROOT, check=True, capture_output=True, text=True)
     return Path(shown.stdout.strip()) / "lib_moescope.so"
+
+
+def _swift_runtime(library: Path) -> list[Path]:
+    """The Swift libraries it needs. They go beside it ($ORIGIN is in its search path), so that the wheel also works
+    where no toolchain is installed."""
+    listed = subprocess.run(["ldd", str(library)], check=True, capture_output=True, text=True).stdout
+    paths = [line.partition("=>")[2].split()[0] for line in listed.splitlines() if "=> /" in line]
+    return [Path(path) for path in paths if "/swift/" in path]
 
 
 def _metadata() -> str:
@@ -102,6 +107,8 @@ def build_wheel(
         if path.suffix in (".py", ".pyi") or path.name == "py.typed":
             wheel.add_file(f"moescope/{path.relative_to(PACKAGE).as_posix()}", path)
     wheel.add_file("moescope/_moescope.abi3.so", library)
+    for path in _swift_runtime(library):
+        wheel.add_file(f"moescope/{path.name}", path)
     for file in MODEL_FILES:
         if (MODEL / file).exists():
             wheel.add_file(f"moescope/Models/polyglot/{file}", MODEL / file)

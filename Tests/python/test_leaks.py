@@ -45,7 +45,13 @@ NAME = "a name long enough to be seen if it stayed " * 4
 
 
 @pytest.fixture(scope="module")
-def calls(model, traced):
+def small(root):
+    """A checkpoint whose passes take less than a millisecond."""
+    return ms.load(root / "Tests/Fixtures/parity/grouped", precision="exact", threads=1)
+
+
+@pytest.fixture(scope="module")
+def calls(model, small, traced):
     native = model._native
     tokens = model.encode("Rauch")
     edit = [("embed", lambda array, name, document: None)]
@@ -55,8 +61,8 @@ def calls(model, traced):
 
     def run(**changes):
         values = {"capture": [], "edits": [], "interventions": "[]"} | changes
-        return native.run(
-            [tokens], [], 0, values["capture"], None, None, values["interventions"], values["edits"], True
+        return small._native.run(
+            [[1, 2, 3]], [], 0, values["capture"], None, None, values["interventions"], values["edits"], True
         )
 
     return {
@@ -76,6 +82,7 @@ def calls(model, traced):
         "run": run,
         "run capture": lambda: run(capture=["router_logits", "attn.pattern"]),
         "run edit": lambda: run(edits=edit),
+        "session": lambda: _moescope.session(small._native).append([1, 2], ["router_logits"], None, "[]", edit),
         "rows": lambda: traced._native.rows("token"),
         "layer": lambda: traced._native.layer("router_logits", 0),
         "pattern": lambda: (traced._native.pattern(0, 1, 0), traced._native.patterns()),
@@ -95,7 +102,7 @@ def calls(model, traced):
 
 NAMES = [
     "array", "asarray", "dlpack", "dlpack unused", "dlpack copy", "interface", "attributes", "table", "arrow unused",
-    "column", "hooks", "hook points", "encode", "run", "run capture", "run edit", "rows", "layer", "pattern",
+    "column", "hooks", "hook points", "encode", "run", "run capture", "run edit", "session", "rows", "layer", "pattern",
     "trace facts", "open trace", "metric", "definitions", "wrong name", "wrong type", "failing edit", "no model",
     "no trace", "no column", "no array",
 ]  # fmt: skip
@@ -108,16 +115,15 @@ def test_memory_stays(calls, name):
     assert held_by(calls[name]) < 1500, name
 
 
-def test_reference_counts_stay(model):
-    value, name, text = object(), "embed", "Rauch"
+def test_reference_counts_stay(small):
+    value, name, tokens = object(), "embed", [1, 2, 3]
     callback = lambda array, name, document: None  # noqa: E731
-    tokens = model.encode(text)
-    watched = [None, True, callback, tokens, value, ms.Array, name, model._native]
+    watched = [None, True, callback, tokens, value, ms.Array, name, small._native]
     before = [sys.getrefcount(item) for item in watched]
     for _ in range(1000):
-        model._native.run([tokens], [], 0, [name], None, None, "[]", [(name, callback)], True)
+        small._native.run([tokens], [], 0, [name], None, None, "[]", [(name, callback)], True)
         with pytest.raises(TypeError):
-            model._native.run([value], [], 0, [], None, None, "[]", [], True)
+            small._native.run([value], [], 0, [], None, None, "[]", [], True)
     gc.collect()
     after = [sys.getrefcount(item) for item in watched]
     assert all(abs(b - a) < 50 for a, b in zip(before, after, strict=True)), (before, after)
