@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from os import PathLike, fspath
 
 from moescope import _moescope
@@ -15,9 +16,14 @@ def report(
     csv: str | PathLike[str] | None = None,
     title: str | None = None,
 ) -> None:
-    """Writes the page `html` (one file that needs no network), the folder of tables `csv`, or both."""
+    """Writes the page `html` (one file that needs no network), the folder of tables `csv`, or both.
+
+    Warns where the library that draws the page's figures is not there; the page then shows tables.
+    """
     if html is None and csv is None:
         raise ValueError("report: expected html=, csv= or both")
-    _moescope.report(
+    advice = _moescope.report(
         trace._native, fspath(html) if html is not None else None, fspath(csv) if csv is not None else None, title
     )
+    if advice:
+        warnings.warn(advice, stacklevel=2)

@@ -27,6 +27,9 @@ enum ModuleFunctions {
         MethodEntry("metric_definitions", "metric_definitions() -> names, formulas and sources, as JSON.") { _, _, _ in
             answering { () throws(PythonError) in try MetricFunctions.definitions() }
         },
+        MethodEntry("report", "report(trace, html or None, csv or None, title or None)") { _, arguments, count in
+            answering { () throws(PythonError) in try ReportFunction.run(arguments, count) }
+        },
         MethodEntry("hook_points", "hook_points(name, layers) -> the names that a name stands for.") {
             _, arguments, count in
             answering { () throws(PythonError) in

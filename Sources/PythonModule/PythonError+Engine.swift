@@ -2,6 +2,7 @@ import Checkpoints
 import Experiments
 import Hooks
 import MoEModel
+import ReportGenerator
 import RoutingMetrics
 import Traces
 
@@ -21,6 +22,7 @@ extension PythonError {
             self = error.reason == .missing ? .fileNotFound(error.description) : .trace(error.description)
         case let error as CorpusError: self = .value(error.description)
         case let error as MetricError: self = .value(error.description)
+        case let error as ReportError: self = .os(error.description)
         default: self = .runtime("\(error)")
         }
     }

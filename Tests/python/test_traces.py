@@ -159,3 +159,15 @@ def test_control_c_stops_within_a_second_and_can_be_resumed(root, tmp_path):
     assert process.wait(60) == 3
     # One second on an idle machine; this bound only catches a run that goes on regardless.
     assert taken < 10
+
+
+@pytest.mark.filterwarnings("ignore:figures are shown as tables")
+def test_a_report_is_a_page_and_tables(traced, tmp_path):
+    ms.report(traced, html=tmp_path / "x.html", csv=tmp_path / "csv", title="A title of its own")
+    assert "A title of its own" in (tmp_path / "x.html").read_text()
+    assert (tmp_path / "csv" / "load.csv").read_text().startswith("layer")
+    with pytest.raises(ValueError, match="html="):
+        ms.report(traced)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="cannot be written"):
+        ms.report(traced, csv=tmp_path / "file" / "csv")
