@@ -9,7 +9,8 @@ enum { CK_INT8_ROWS = 4 };
 typedef struct {
     int8_t levels[8][CK_INT8_ROWS][4];  // four inputs of each row at a time, as the dot-product instruction takes them
     float scale[CK_INT8_ROWS];          // x ≈ scale · level
-    // For inputs 0…15, 16…31 and all: -128 · Σ level, where a dot product with levels + 128 starts; scale · Σ level.
+    // For inputs 0…15, 16…31 and all: -128 · Σ level, where a dot product with levels + 128 starts, and
+    // scale · Σ level.
     int32_t start[3][CK_INT8_ROWS];
     float sum[3][CK_INT8_ROWS];
     int32_t unused[4];

@@ -33,12 +33,16 @@ void ck_dequantize(ck_type type, const void *blocks, int64_t count, float *out);
 void ck_store(ck_type type, const float *x, int64_t count, void *out);
 
 // Matrix product y[n, m] = x[n, k] · W[m, k]ᵀ in two steps, so that activations are packed once and used by many
-// products (q, k and v; gate and up) and many threads. `CK_EXACT`: f32 activations, weights dequantized to f32, f32
-// accumulation; every y is summed over k in one fixed order, whatever n, m, its position and the number of threads.
-// `CK_FAST`: bf16 activations for F32/F16/BF16 weights (which are rounded to bf16), int8 blocks of 32 for quantized
-// ones; in a fixed order too, and the same for one row (decoding, straight from the blocks) and for many. Where the
-// processor lacks the dot products (anything but CK_AVX512), CK_FAST is CK_EXACT. What is packed for one type serves every type of its kind
-// (plain, quantized) in that mode, and only the instruction set that was in use.
+// products (q, k and v; gate and up) and many threads.
+//
+// `CK_EXACT`: f32 activations, weights dequantized to f32, f32 accumulation. `CK_FAST`: bf16 activations for F32, F16
+// and BF16 weights (which are rounded to bf16), int8 blocks of 32 for quantized ones. In both, every y is summed over k
+// in one fixed order, the same for one row (decoding, straight from the blocks) and for many, whatever n, m, its
+// position and the number of threads. Where the processor lacks the dot products (anything but CK_AVX512), CK_FAST is
+// CK_EXACT.
+//
+// What is packed for one type serves every type of its kind (plain, quantized) in that mode, with the instruction set
+// that was in use.
 size_t ck_activation_bytes(ck_type type, ck_mode mode, int64_t n, int64_t k);
 // Packs rows [row_begin, row_end) (multiples of 16, or n) of x into the shared buffer; `rows`, if not NULL, gathers:
 // packed row i is x row rows[i].
