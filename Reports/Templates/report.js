@@ -45,6 +45,8 @@ async function draw(figure) {
   });
   for (const [name, value] of Object.entries(settings.get(figure.id) ?? {})) await result.view.signal(name, value).runAsync();
   figures.set(figure.id, result);
+  // A figure wider than its place can be scrolled by keyboard too.
+  if (place.scrollWidth > place.clientWidth) place.tabIndex = 0; else place.removeAttribute("tabindex");
   const drawn = place.querySelector("svg");
   if (drawn) { drawn.setAttribute("role", "img"); drawn.setAttribute("aria-label", figure.label); }
   place.closest("figure").querySelector("details.numbers")?.removeAttribute("open");
@@ -65,7 +67,8 @@ async function drawAll() {
 for (const control of document.querySelectorAll("[data-control]")) {
   control.addEventListener("input", () => {
     control.parentElement.querySelector("output").textContent = control.value;
-    for (const id of control.dataset.figures.split(" ")) {
+    for (const card of control.closest("section").querySelectorAll(".card")) card.hidden = card.dataset.layer !== control.value;
+    for (const id of control.dataset.figures.split(" ").filter(Boolean)) {
       settings.set(id, { ...settings.get(id), [control.dataset.control]: Number(control.value) });
       figures.get(id)?.view.signal(control.dataset.control, Number(control.value)).runAsync();
     }

@@ -9,6 +9,7 @@
     X(table, "table.mustache")                      \
     X(style, "style.css")                           \
     X(script, "report.js")                          \
+    X(cards, "cards.mustache")                      \
     X(browser, "browser.mustache")                  \
     X(attention, "attention.mustache")              \
     X(tokens_script, "tokens.js")                   \
@@ -28,6 +29,9 @@ static const unsigned char style[] = {
 };
 static const unsigned char script[] = {
 #embed "../../Reports/Templates/report.js"
+};
+static const unsigned char cards[] = {
+#embed "../../Reports/Templates/cards.mustache"
 };
 static const unsigned char browser[] = {
 #embed "../../Reports/Templates/browser.mustache"

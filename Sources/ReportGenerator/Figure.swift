@@ -18,7 +18,7 @@ struct Figure: Sendable {
         /// The least width in pixels each needs.
         var cell = 0
         /// Width in pixels taken by axes and legends around each.
-        var margin = 60
+        var margin = 68
     }
 
     var json: JSON {

@@ -246,10 +246,12 @@ enum LayerFigures {
 
     private static func names(_ groups: [String]) -> JSON { .array(groups.map { .string($0) }) }
 
-    static func area(_ low: String, _ high: String, colour: String, opacity: Double, title: String) -> JSON {
+    static func area(
+        _ low: String, _ high: String, colour: String, opacity: Double, title: String, zero: Bool = true
+    ) -> JSON {
         [
             "mark": ["type": "area", "color": .string(colour), "opacity": .number(opacity), "line": false],
-            "encoding": ["y": Spec.quantitative(low, title: title), "y2": ["field": .string(high)]],
+            "encoding": ["y": Spec.quantitative(low, title: title, zero: zero), "y2": ["field": .string(high)]],
         ]
     }
 
@@ -267,11 +269,12 @@ enum LayerFigures {
     }
 
     static func points(
-        _ field: String, colour: String, title: String, tooltip: [(field: String, title: String, format: String?)]
+        _ field: String, colour: String, title: String, tooltip: [(field: String, title: String, format: String?)],
+        zero: Bool = true
     ) -> JSON {
         [
             "mark": ["type": "point", "filled": true, "size": 55, "opacity": 1, "color": .string(colour)],
-            "encoding": ["y": Spec.quantitative(field, title: title), "tooltip": Spec.tooltip(tooltip)],
+            "encoding": ["y": Spec.quantitative(field, title: title, zero: zero), "tooltip": Spec.tooltip(tooltip)],
         ]
     }
 }

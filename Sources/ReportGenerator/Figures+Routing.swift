@@ -23,7 +23,7 @@ enum RoutingFigures {
                     ],
                     "layer": layered(
                         cells.merging([
-                            "encoding": ["color": Spec.liftColour(title: "share of assignments against an even share")]
+                            "encoding": ["color": Spec.liftColour(title: "multiple of an even share")]
                         ]),
                         text: experts <= 16 ? "share" : nil),
                 ]),
@@ -51,7 +51,7 @@ enum RoutingFigures {
                     "encoding": [
                         "x": Spec.ordinal("expert", title: "expert", axis: ["labelAngle": 0, "labelOverlap": true]),
                         "y": Spec.ordinal("layer", title: "layer", axis: ["labelOverlap": true]),
-                        "color": Spec.liftColour(title: "share of the group's assignments against an even share"),
+                        "color": Spec.liftColour(title: "multiple of an even share"),
                         "tooltip": groupTooltip,
                     ],
                 ],
@@ -79,7 +79,7 @@ enum RoutingFigures {
                             "mark": ["type": "rect", "stroke": "@paper", "strokeWidth": 1.5, "tooltip": true],
                             "encoding": [
                                 "color": Spec.liftColour(
-                                    title: "share of the group's assignments against an even share")
+                                    title: "multiple of an even share")
                             ],
                         ], text: experts <= 16 ? "share" : nil),
                 ]),

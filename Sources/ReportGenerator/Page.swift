@@ -93,8 +93,17 @@ struct Page: Sendable {
             "downloads": section.downloads.compactMap { name in
                 csvFolder.map { ["href": Self.linkPath("\($0)/\(name).csv"), "name": "\(name).csv"] }
             },
-            "cards": section.part == .cards, "browser": section.part == .browser,
+            "hasCards": section.part == .cards, "cards": section.cards.map(Self.view),
+            "browser": section.part == .browser,
             "attention": section.part == .attention,
+        ]
+    }
+
+    private static func view(of card: ExpertCard) -> [String: Any] {
+        [
+            "layer": card.layer, "expert": card.expert, "load": card.load, "hidden": !card.isShown,
+            "serves": card.groups.isEmpty ? "nobody above an even share" : card.groups.joined(separator: ", "),
+            "tokens": card.tokens.map { ["text": $0] },
         ]
     }
 

@@ -70,7 +70,7 @@ public struct Report: Sendable {
     public var findingTexts: [String] { Findings(metrics: metrics, names: names).all.map(\.claim) }
 
     /// Bytes of the token browser and of the attention viewer, before base64: what keeps a page small on any corpus.
-    private static let browserBudget = 900_000
+    private static let browserBudget = 600_000
     private static let attentionBudget = 600_000
 
     func page(csvFolder: String?) throws -> Page {
@@ -103,7 +103,7 @@ public struct Report: Sendable {
             facts: [
                 ("Layers", "\(model.layers)"), ("Experts per layer", "\(model.experts)"),
                 ("Chosen per token", "\(model.expertsPerToken)"), ("Documents", Prose.count(manifest.documents)),
-                ("Tokens", Prose.count(manifest.tokens)), ("\(names.noun.capitalized)s", "\(groupFacts)"),
+                ("Tokens", Prose.count(manifest.tokens)), ("Groups", "\(groupFacts)"),
             ],
             findings: findings.all, findingsNote: Findings.note, sections: parts,
             tables: Dictionary(uniqueKeysWithValues: metrics.tables.map { ($0.name, $0) }),

@@ -12,6 +12,7 @@ struct Section: Sendable {
     /// Names of the tables whose files are linked.
     var downloads: [String] = []
     var part: Part = .plain
+    var cards: [ExpertCard] = []
 
     /// Parts with templates of their own.
     enum Part: Sendable {

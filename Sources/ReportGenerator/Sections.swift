@@ -11,7 +11,7 @@ struct Sections {
     /// The layers that were looked at.
     private var layers: [Int] { metrics.load?.layers.map(\.layer) ?? manifest.capture.layers }
     /// One past the last of them: the length of a layer axis.
-    private var depth: Int { (layers.last ?? 0) + 1 }
+    var depth: Int { (layers.last ?? 0) + 1 }
     private var lastLayer: Int { manifest.model.layers - 1 }
 
     /// The layer a slider starts at: where routing tells most about the group.
@@ -19,13 +19,16 @@ struct Sections {
         metrics.information?.layers.max { $0.information.value < $1.information.value }?.layer ?? layers.first ?? 0
     }
 
-    private func slider(_ figures: [String]) -> Section.LayerControl? {
+    func slider(_ figures: [String]) -> Section.LayerControl? {
         guard let first = layers.first, let last = layers.last else { return nil }
         return .init(figures: figures, layers: first...last, value: liveliest)
     }
 
     var all: [Section] {
-        [groups, information, divergence, load, coactivation, repetition, confidence].compactMap(\.self)
+        [
+            agreement, groups, expertCards, information, divergence, load, coactivation, repetition, paths, cache,
+            confidence, heads,
+        ].compactMap(\.self)
     }
 
     /// The token browser; always there, since every trace has tokens.
@@ -88,7 +91,7 @@ struct Sections {
                 RoutingFigures.overview(groups: groups, layers: layers.count, experts: experts),
             ],
             method: method(DomainShareMetric.definition, sample: metric.sample),
-            downloads: ["domain-share"] + (metrics.specialization == nil ? [] : ["specialization"]))
+            downloads: ["domain-share", "specialization", "association"])
     }
 
     private var information: Section? {
@@ -106,8 +109,10 @@ struct Sections {
         }
         return Section(
             id: "information", title: "How much routing tells about the \(names.noun)", lead: lead + ".",
+            paragraphs: [withinTokens].compactMap(\.self),
             figures: [LayerFigures.information(layers: depth)],
-            method: method(InformationMetric.definition, sample: metric.sample), downloads: ["information"])
+            method: method(InformationMetric.definition, sample: metric.sample),
+            downloads: ["information"] + (withinTokens == nil ? [] : ["within-token"]))
     }
 
     private var divergence: Section? {
@@ -122,16 +127,18 @@ struct Sections {
                 + "over layers), most differently \(names.prose(far.key[0])) and \(names.prose(far.key[1])) (\(Prose.number(far.value)))."
         }
         let groups = metric.sample.groups.filter(\.isLargeEnough).map(\.name)
+        let parallel = parallelTexts
         return Section(
             id: "divergence", title: "How differently \(names.noun)s are routed", lead: lead,
-            control: slider(["figure-pairs"]),
+            paragraphs: parallel.map { [$0.text] } ?? [], control: slider(["figure-pairs"]),
             figures: [
-                LayerFigures.divergence(layers: depth),
                 LayerFigures.pairs(
                     groups: groups, layer: liveliest, largest: metric.pairs.map(\.divergence.value).max() ?? 1),
-            ],
+                LayerFigures.divergence(layers: depth),
+            ] + (parallel.map { [$0.figure] } ?? []),
             method: method(DivergenceMetric.definition, sample: metric.sample),
-            downloads: ["divergence", "divergence-layers"])
+            downloads: ["divergence", "divergence-layers"]
+                + (parallel == nil ? [] : ["parallel-divergence", "parallel-divergence-layers"]))
     }
 
     private var load: Section? {
@@ -201,7 +208,7 @@ struct Sections {
     }
 
     /// Definition, source, sample and settings in two sentences.
-    private func method(_ definition: MetricDefinition, sample: MetricSample) -> String {
+    func method(_ definition: MetricDefinition, sample: MetricSample) -> String {
         let settings = sample.settings
         let skipped =
             settings.skippedPositions == 0

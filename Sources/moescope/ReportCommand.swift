@@ -40,6 +40,9 @@ struct ReportCommand: ParsableCommand {
             "Show these documents' tokens in the page, by id, comma-separated (default: a sample).", valueName: "ids"))
     var documents: String?
 
+    @Option(help: ArgumentHelp("Hold the trace against this one of the same tokens.", valueName: "trace"))
+    var compare: String?
+
     @Flag(help: "Open the page when it is written.")
     var open = false
 
@@ -51,9 +54,11 @@ struct ReportCommand: ParsableCommand {
 
     func run() throws {
         let opened = try Trace(folder: URL(filePath: trace))
+        let other = try compare.map { try Trace(folder: URL(filePath: $0)) }
         var settings = MetricSettings()
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
-        var report = Report(trace: opened, metrics: try ReportMetrics(opened, settings: settings), title: title)
+        var report = Report(
+            trace: opened, metrics: try ReportMetrics(opened, comparedWith: other, settings: settings), title: title)
         if let documents { try report.showDocuments(documents.split(separator: ",").map(String.init)) }
 
         let tables = csv.map { URL(filePath: $0) }
