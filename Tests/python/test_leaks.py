@@ -11,6 +11,8 @@ import moescope as ms
 from moescope import _moescope
 
 CALLS = 10_000
+# KiB that a round of calls may keep.
+LIMIT = 300
 
 
 def resident_kib() -> int:
@@ -111,8 +113,12 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_memory_stays(calls, name):
     assert set(calls) == set(NAMES)
-    # 10,000 leaks of the smallest Python object would be 300 KiB and more; allocators round and keep some.
-    assert held_by(calls[name]) < 1500, name
+    # 10,000 leaks of the smallest Python object are 300 KiB and more, in every round; what an allocator rounds up and
+    # keeps comes once.
+    rounds = []
+    while len(rounds) < 4 and min(rounds, default=LIMIT) >= LIMIT:
+        rounds.append(held_by(calls[name]))
+    assert min(rounds) < LIMIT, f"{name}: KiB kept in each round: {rounds}"
 
 
 def test_reference_counts_stay(small):
