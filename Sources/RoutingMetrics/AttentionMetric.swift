@@ -62,8 +62,7 @@ public struct AttentionMetric: MetricResult, Equatable {
         }
         let induction = try InductionScores(input)
         var heads: [Head] = []
-        for layer in input.layers {
-            let table = try headTable(input, layer)
+        for (layer, table) in zip(input.layers, try headTables(input)) {
             let H = input.trace.layout.heads
             let S = Self.columnsPerHead
             let C = table.columns
@@ -106,40 +105,67 @@ public struct AttentionMetric: MetricResult, Equatable {
     /// Sums of the five statistics, of entropy² and of entropy × router entropy.
     private static let columnsPerHead = 7
 
-    /// Per document: `columnsPerHead` for each head; tokens, sums of router entropy and its square.
-    private static func headTable(_ input: MetricInput, _ layer: LayerCounts) throws(MetricError) -> DocumentTable {
+    /// Of every layer, per document: `columnsPerHead` for each head; tokens, sums of router entropy and its square.
+    private static func headTables(_ input: MetricInput) throws(MetricError) -> [DocumentTable] {
+        let C = input.trace.layout.heads * columnsPerHead + 3
+        let size = input.trace.documents.count * C
+        let layers = input.layers
+        // Not an array's buffer inside a closure: reading shards may throw.
+        let all = UnsafeMutableBufferPointer<Double>.allocate(capacity: layers.count * size)
+        all.initialize(repeating: 0)
+        defer { all.deallocate() }
+        nonisolated(unsafe) let sums = all
+        try input.forEachShard(definition.name) { shard in
+            Parallel.forEach(layers.count, threads: input.settings.threads) { place in
+                add(
+                    shard, layers[place], input,
+                    to: UnsafeMutableBufferPointer(rebasing: sums[place * size..<(place + 1) * size]))
+            }
+        }
+        return layers.indices.map { input.table(columns: C, values: Array(all[$0 * size..<($0 + 1) * size])) }
+    }
+
+    private static func add(
+        _ shard: MappedShard, _ layer: LayerCounts, _ input: MetricInput, to values: UnsafeMutableBufferPointer<Double>
+    ) {
         let H = input.trace.layout.heads
         let S = columnsPerHead
         let C = H * S + 3
         let E = input.sample.experts
-        var values = [Double](repeating: 0, count: input.trace.documents.count * C)
-        var logits: [Float] = []
-        var arrays = [[Float]](repeating: [], count: AttentionStatistic.allCases.count)
-        try input.forEachShard(definition.name) { shard in
-            for (k, statistic) in AttentionStatistic.allCases.enumerated() {
-                shard.readAttention(statistic, layerIndex: layer.layerIndex, into: &arrays[k])
-            }
-            let hasRouter = shard.hasRouterLogits
-            if hasRouter { shard.readRouterLogits(layerIndex: layer.layerIndex, into: &logits) }
-            let n = shard.rowCount
-            for document in shard.documents {
-                let start = document.index * C
-                for row in input.rows(document) {
-                    let router = hasRouter ? softmaxEntropy(logits[row * E..<(row + 1) * E]) : 0
-                    values[start + C - 3] += 1
-                    values[start + C - 2] += router
-                    values[start + C - 1] += router * router
+        let n = shard.rowCount
+        var router = [Double](repeating: 0, count: n)
+        if shard.hasRouterLogits {
+            var logits: [Float] = []
+            shard.readRouterLogits(layerIndex: layer.layerIndex, into: &logits)
+            for row in 0..<n { router[row] = softmaxEntropy(logits[row * E..<(row + 1) * E]) }
+        }
+        var array: [Float] = []
+        for (k, statistic) in AttentionStatistic.allCases.enumerated() {
+            shard.readAttention(statistic, layerIndex: layer.layerIndex, into: &array)
+            array.withUnsafeBufferPointer { array in
+                for document in shard.documents {
+                    let rows = input.rows(document)
                     for head in 0..<H {
-                        let base = start + head * S
-                        for k in arrays.indices { values[base + k] += Double(arrays[k][head * n + row]) }
-                        let entropy = Double(arrays[0][head * n + row])
-                        values[base + 5] += entropy * entropy
-                        values[base + 6] += entropy * router
+                        let base = document.index * C + head * S
+                        for row in rows {
+                            let value = Double(array[head * n + row])
+                            values[base + k] += value
+                            guard statistic == .entropy else { continue }
+                            values[base + 5] += value * value
+                            values[base + 6] += value * router[row]
+                        }
                     }
                 }
             }
         }
-        return input.table(columns: C, values: values)
+        for document in shard.documents {
+            let base = document.index * C
+            for row in input.rows(document) {
+                values[base + C - 3] += 1
+                values[base + C - 2] += router[row]
+                values[base + C - 1] += router[row] * router[row]
+            }
+        }
     }
 
     private static func softmaxEntropy(_ logits: ArraySlice<Float>) -> Double {

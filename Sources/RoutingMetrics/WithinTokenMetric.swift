@@ -7,7 +7,7 @@ public struct WithinTokenMetric: MetricResult, Equatable {
         name: "within-token", title: "Specialization within shared tokens",
         formula:
             "I(G;E|X) = Σ_x n(x)/N · I(G;E | X = x) over tokens x that two groups or more use at least the minimum count, "
-            + "Miller–Madow corrected for every x; beside it I(G;E) of the same assignments",
+            + "Miller–Madow corrected for every x, less the bootstrap's bias over documents; beside it I(G;E) of the same assignments",
         source: "conditional mutual information (Cover & Thomas, section 2.5); permutation null over documents")
 
     public struct Layer: Codable, Sendable, Equatable {
@@ -17,7 +17,10 @@ public struct WithinTokenMetric: MetricResult, Equatable {
         public var assignments: Int
         /// Bits: I(G;E) over these assignments, without regard to the token.
         public var information: Double
-        /// Bits: I(G;E|X).
+        /// Bits: I(G;E|X), Miller–Madow corrected for every token.
+        public var conditional: Double
+        /// Bits: the same less the bias that documents add, as the bootstrap sees it. Tokens of one document resemble each
+        /// other, and a token that few documents use tells them apart; Miller–Madow knows nothing of documents.
         public var within: Estimate
         /// Bits: mean of I(G;E|X) over permuted labels.
         public var nullMean: Double
@@ -39,7 +42,9 @@ public struct WithinTokenMetric: MetricResult, Equatable {
                     .layer, MetricColumn("token_ids", .integer, "token ids that groups share"),
                     MetricColumn("assignments", .integer, "assignments of their occurrences"),
                     MetricColumn("information", .real, unit: "bits", "I(group; expert) over these assignments"),
-                ] + MetricColumn.estimate("within", unit: "bits", "I(group; expert | token)") + [
+                    MetricColumn(
+                        "conditional", .real, unit: "bits", "I(group; expert | token), Miller–Madow corrected"),
+                ] + MetricColumn.estimate("within", unit: "bits", "conditional less the bootstrap's bias") + [
                     MetricColumn("null_mean", .real, unit: "bits", "mean over permuted group labels"), .pValue, .qValue,
                     MetricColumn("permutations", .integer, "permutations made"),
                     MetricColumn("bootstrap", .integer, "bootstrap replicates made"),
@@ -47,6 +52,7 @@ public struct WithinTokenMetric: MetricResult, Equatable {
                 rows: layers.map {
                     [
                         .integer($0.layer), .integer($0.tokenIds), .integer($0.assignments), .real($0.information),
+                        .real($0.conditional),
                     ] + $0.within.cells + [
                         .real($0.nullMean), .real($0.pValue), .real($0.qValue), .integer($0.permutations),
                         .integer($0.bootstrap),
@@ -199,11 +205,13 @@ private struct SharedAssignments {
         if replicates.count > 1 {
             let shift = Bootstrap.shift(replicates, from: observed.within)
             let sorted = replicates.sorted()
+            within.value = (observed.within - shift / 2) * bits
             within.lower = (quantile(sorted, (1 - settings.level) / 2) - shift) * bits
             within.upper = (quantile(sorted, (1 + settings.level) / 2) - shift) * bits
         }
         return WithinTokenMetric.Layer(
             layer: layer, tokenIds: starts.count - 1, assignments: expert.count, information: observed.all * bits,
+            conditional: observed.within * bits,
             within: within, nullMean: null.isEmpty ? 0 : null.reduce(0, +) / Double(null.count) * bits,
             pValue: Double(1 + extreme) / Double(1 + null.count), qValue: 1, permutations: settings.permutations,
             bootstrap: settings.bootstrap)

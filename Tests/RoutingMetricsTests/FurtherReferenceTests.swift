@@ -80,7 +80,7 @@ import Traces
         let metric = try WithinTokenMetric.compute(input)
         for (layer, values) in zip(metric.layers, reference.layers) {
             #expect(layer.tokenIds == values.within.token_ids && layer.assignments == values.within.assignments)
-            #expect(isClose(layer.within.value, values.within.within))
+            #expect(isClose(layer.conditional, values.within.within))
             #expect(isClose(layer.information, values.within.information))
         }
         // Layer 0 routes by group whatever the token.
