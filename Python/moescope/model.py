@@ -292,8 +292,12 @@ class Model:
         interventions: Sequence[Intervention] = (),
         edit: Mapping[str, Edit] | None = None,
         stop_at_eos: bool = True,
+        cache: Literal["f32", "f16", "q8_0"] | None = None,
     ) -> Iterator[Step]:
-        """Continues a text, one `Step` per token. Temperature 0 takes the most probable token each time."""
+        """Continues a text, one `Step` per token. Temperature 0 takes the most probable token each time.
+
+        `cache` is how keys and values of earlier tokens are kept; by default f32 where the model is exact, otherwise f16.
+        """
         if temperature < 0:
             raise ValueError(f"temperature: expected 0 or more, found {temperature}")
         tokens = self._tokens(prompt)
@@ -302,7 +306,7 @@ class Model:
         points = [point for point in points if layers is None or _layer(point) is None or _layer(point) in layers]
         edits = [(name, _adapter(function)) for name, function in (edit or {}).items()]
         described = to_json(interventions)
-        session = _moescope.session(self._native)
+        session = _moescope.session(self._native, cache)
         text, unread = self.decode(tokens), tokens
         for _ in range(max_tokens):
             result = session.append(unread, points, None, described, edits)

@@ -8,12 +8,8 @@ extension ForwardPass {
         let (rows, headSize) = (x.rows, config.headSize)
         let (heads, groups) = (config.headCount, config.keyValueHeadCount)
         let q = workspace.matrix(.query, rows: rows, columns: heads * headSize)
-        let keys = cache?.keys(layer, extra: rows) ?? workspace.matrix(.key, rows: rows, columns: groups * headSize)
-        let values =
-            cache?.values(layer, extra: rows) ?? workspace.matrix(.value, rows: rows, columns: groups * headSize)
-        // The rows of this batch: all of them, or those after the cached ones.
-        let k = keys.rows(startPosition..<startPosition + rows)
-        let v = values.rows(startPosition..<startPosition + rows)
+        let k = workspace.matrix(.key, rows: rows, columns: groups * headSize)
+        let v = workspace.matrix(.value, rows: rows, columns: groups * headSize)
         let z = workspace.matrix(.headOutputs, rows: rows, columns: heads * headSize)
 
         let tensors = weights.tensors
@@ -37,12 +33,16 @@ extension ForwardPass {
         let shape = AttentionShape(
             heads: heads, groups: groups, headSize: headSize, slidingWindow: config.slidingWindow,
             scale: config.attentionScale ?? 1 / Float(headSize).squareRoot())
-        kernels.attention(
-            q, keys, values, into: z, documents: batch.documents, startPosition: startPosition, shape, summary: summary)
+        if let cache {
+            kernels.store(k, v, in: cache, layer: layer)
+            kernels.attention(q, cache, layer: layer, into: z, shape, summary: summary)
+        } else {
+            kernels.attention(q, k, v, into: z, documents: batch.documents, shape, summary: summary)
+        }
         if let summary {
             try hooks.emit(.attentionSummary, layer, summary, AttentionShape.statisticCount, heads, rows)
         }
-        try materialize(layer, q, keys, values, z, shape)
+        try materialize(layer, q, k, v, z, shape)
         try hooks.emit(.headOutputs, layer, z.base, rows, heads, headSize)
 
         kernels.project(z, [(tensors.attentionOutput, branch)], workspace.attentionOutput)
@@ -81,6 +81,8 @@ extension ForwardPass {
         _ layer: Int, _ q: Matrix, _ k: Matrix, _ v: Matrix, _ z: Matrix, _ shape: AttentionShape
     ) throws {
         guard hooks.wants(.scores, layer) || hooks.wants(.pattern, layer) else { return }
+        let cached = cache.map { kernels.load($0, layer: layer, rows: startPosition + x.rows) }
+        let (k, v) = (cached?.keys.matrix ?? k, cached?.values.matrix ?? v)
         let heads = hooks.hooks.heads(layer: layer)
         let isEdited = hooks.hooks.edits(.scores, layer: layer) || hooks.hooks.edits(.pattern, layer: layer)
         for (index, document) in batch.documents.enumerated() {

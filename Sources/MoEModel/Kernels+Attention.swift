@@ -27,14 +27,12 @@ extension Kernels {
 
     /// softmax(q·kᵀ·scale)·v with the causal mask, tile by tile; `summary` [5, H, T] is filled where given.
     func attention(
-        _ q: Matrix, _ k: Matrix, _ v: Matrix, into z: Matrix, documents: [Range<Int>], startPosition: Int,
-        _ shape: AttentionShape,
+        _ q: Matrix, _ k: Matrix, _ v: Matrix, into z: Matrix, documents: [Range<Int>], _ shape: AttentionShape,
         summary: UnsafeMutablePointer<Float>?
     ) {
         let calls = documents.map { document in
-            let visible = document.lowerBound..<document.upperBound + startPosition
-            return call(
-                q.rows(document), k.rows(visible), v.rows(visible), z.rows(document), startPosition, shape,
+            call(
+                q.rows(document), k.rows(document), v.rows(document), z.rows(document), 0, shape,
                 summary: summary.map { $0 + document.lowerBound }, batchRows: q.rows)
         }
         var tasks: [(document: Int, group: Int, rows: Range<Int>)] = []
@@ -55,16 +53,72 @@ extension Kernels {
         }
     }
 
+    /// The same for the rows that come after `cache.count` cached ones, whose own keys and values are stored already.
+    func attention(
+        _ q: Matrix, _ cache: KeyValueCache, layer: Int, into z: Matrix, _ shape: AttentionShape,
+        summary: UnsafeMutablePointer<Float>?
+    ) {
+        let call = call(
+            q, nil, nil, z, cache.count, shape, summary: summary, batchRows: q.rows)
+        let scratch = attentionScratch([call])
+        let (type, bytes) = (Self.type(cache.type.dtype), cache.headBytes)
+        let chunks = (q.rows + Self.attentionRows - 1) / Self.attentionRows
+        pool.run(chunks * shape.groups) { task, thread in
+            let group = task % shape.groups
+            let first = (chunks - 1 - task / shape.groups) * Self.attentionRows
+            withUnsafePointer(to: call) {
+                ck_attention_rows_cached(
+                    $0, type, cache.keys(layer, group: group), bytes, cache.values(layer, group: group), bytes,
+                    Int64(group), Int64(first), Int64(min(q.rows, first + Self.attentionRows)), scratch[thread])
+            }
+        }
+    }
+
+    /// Puts the keys and values of new rows, [rows, G·d], behind those that are cached.
+    func store(_ k: Matrix, _ v: Matrix, in cache: KeyValueCache, layer: Int) {
+        let type = Self.type(cache.type.dtype)
+        let (headBytes, groups) = (cache.headBytes, cache.groups)
+        forRows(k.rows) { rows in
+            for row in rows {
+                let place = (cache.count + row) * headBytes
+                for group in 0..<groups {
+                    let (count, first) = (Int64(cache.headSize), group * cache.headSize)
+                    ck_store(type, k.row(row) + first, count, cache.keys(layer, group: group) + place)
+                    ck_store(type, v.row(row) + first, count, cache.values(layer, group: group) + place)
+                }
+            }
+        }
+    }
+
+    /// The first `rows` cached keys and values as f32, [rows, G·d] each: what hooks on scores and patterns need.
+    func load(_ cache: KeyValueCache, layer: Int, rows: Int) -> (keys: OwnedMatrix, values: OwnedMatrix) {
+        let type = Self.type(cache.type.dtype)
+        let columns = cache.groups * cache.headSize
+        let (keys, values) = (OwnedMatrix(rows: rows, columns: columns), OwnedMatrix(rows: rows, columns: columns))
+        forRows(rows) { range in
+            for row in range {
+                for group in 0..<cache.groups {
+                    let (count, first) = (Int64(cache.headSize), group * cache.headSize)
+                    let place = row * cache.headBytes
+                    ck_dequantize(type, cache.keys(layer, group: group) + place, count, keys.matrix.row(row) + first)
+                    ck_dequantize(
+                        type, cache.values(layer, group: group) + place, count, values.matrix.row(row) + first)
+                }
+            }
+        }
+        return (keys, values)
+    }
+
     /// Query rows per task.
     private static let attentionRows = 128
 
     private func call(
-        _ q: Matrix, _ k: Matrix, _ v: Matrix, _ z: Matrix, _ startPosition: Int, _ shape: AttentionShape,
+        _ q: Matrix, _ k: Matrix?, _ v: Matrix?, _ z: Matrix, _ startPosition: Int, _ shape: AttentionShape,
         summary: UnsafeMutablePointer<Float>? = nil, batchRows: Int = 0
     ) -> ck_attention {
         ck_attention(
-            q: q.base, k: k.base, v: v.base, out: z.base, q_stride: Int64(q.stride), k_stride: Int64(k.stride),
-            v_stride: Int64(v.stride), out_stride: Int64(z.stride), heads: Int64(shape.heads),
+            q: q.base, k: k?.base, v: v?.base, out: z.base, q_stride: Int64(q.stride), k_stride: Int64(k?.stride ?? 0),
+            v_stride: Int64(v?.stride ?? 0), out_stride: Int64(z.stride), heads: Int64(shape.heads),
             groups: Int64(shape.groups), head_dim: Int64(shape.headSize), position: Int64(startPosition),
             window: Int64(shape.slidingWindow ?? 0), scale: shape.scale, statistics: summary,
             statistics_stride: Int64(shape.heads * batchRows), statistics_head_stride: Int64(batchRows))

@@ -1,20 +1,62 @@
 import Checkpoints
 import Tensors
 
-/// Keys (rotated) and values of the tokens a session has read, [capacity, G·d] f32 per layer; grows by doubling.
+/// How a session keeps the keys and values of the tokens it has read.
+public enum CacheType: String, Sendable, CaseIterable, Codable {
+    /// As they were computed: 4 bytes a value.
+    case f32
+    /// Rounded to half precision: 2 bytes a value.
+    case f16
+    /// Blocks of 32 8-bit levels and a scale, as GGUF's Q8_0: 1.0625 bytes a value.
+    case q8_0
+
+    /// `f32` where the forward pass is exact, otherwise `f16`.
+    public init(for precision: Precision) { self = precision == .exact ? .f32 : .f16 }
+
+    var dtype: DType {
+        switch self {
+        case .f32: .f32
+        case .f16: .f16
+        case .q8_0: .q8_0
+        }
+    }
+}
+
+/// Keys (rotated) and values of the tokens a session has read, per layer [G, capacity, d] so that a head's keys are read
+/// one after the other; grows by doubling.
 final class KeyValueCache {
-    private let columns: Int
+    let type: CacheType
+    let groups: Int
+    let headSize: Int
     private let limit: Int
+    /// Bytes of one head of one token.
+    let headBytes: Int
     private var keys: [AlignedBuffer]
     private var values: [AlignedBuffer]
     private var capacity = 0
     private(set) var count = 0
 
-    init(_ config: ModelConfig) {
-        columns = config.keyValueHeadCount * config.headSize
+    /// - Throws: `ModelError.unsupported` where heads are not whole blocks of the type.
+    init(_ config: ModelConfig, type: CacheType) throws(ModelError) {
+        let block = type.dtype.blockElements
+        guard config.headSize % block == 0 else {
+            throw .unsupported(
+                "a \(type.rawValue) cache needs a head size that is a multiple of \(block); this model's is "
+                    + "\(config.headSize). Use f16")
+        }
+        self.type = type
+        groups = config.keyValueHeadCount
+        headSize = config.headSize
+        headBytes = headSize / block * type.dtype.blockBytes
         limit = config.contextLength
         keys = (0..<config.layerCount).map { _ in AlignedBuffer(byteCount: 0) }
         values = keys
+    }
+
+    /// Bytes one token takes in all layers.
+    static func bytesPerToken(_ config: ModelConfig, type: CacheType) -> Int {
+        let perHead = config.headSize * type.dtype.blockBytes / type.dtype.blockElements
+        return 2 * config.layerCount * config.keyValueHeadCount * perHead
     }
 
     /// Room for `rows` more tokens; what is cached stays.
@@ -29,17 +71,20 @@ final class KeyValueCache {
     }
 
     private func grown(_ buffer: AlignedBuffer, to rows: Int) -> AlignedBuffer {
-        let larger = AlignedBuffer(Float.self, count: rows * columns)
-        larger.memory.copyMemory(from: buffer.memory, byteCount: count * columns * MemoryLayout<Float>.stride)
+        let larger = AlignedBuffer(byteCount: groups * rows * headBytes)
+        for group in 0..<groups where count > 0 {
+            (larger.memory + group * rows * headBytes).copyMemory(
+                from: buffer.memory + group * capacity * headBytes, byteCount: count * headBytes)
+        }
         return larger
     }
 
-    /// The rows cached so far and `extra` rows to be written after them.
-    func keys(_ layer: Int, extra: Int) -> Matrix {
-        Matrix(keys[layer].bound(to: Float.self), rows: count + extra, columns: columns)
+    /// Where a head's keys or values begin.
+    func keys(_ layer: Int, group: Int) -> UnsafeMutableRawPointer {
+        keys[layer].memory + group * capacity * headBytes
     }
-    func values(_ layer: Int, extra: Int) -> Matrix {
-        Matrix(values[layer].bound(to: Float.self), rows: count + extra, columns: columns)
+    func values(_ layer: Int, group: Int) -> UnsafeMutableRawPointer {
+        values[layer].memory + group * capacity * headBytes
     }
 
     /// The rows written after the cached ones belong to it from now on.

@@ -10,10 +10,14 @@ public final class Session {
     /// The tokens read so far.
     public private(set) var tokens: [Int32] = []
 
-    public init(_ model: Model) {
+    /// - Parameter cache: how keys and values are kept; nil: f32 where the model is exact, otherwise f16.
+    /// - Throws: `ModelError.unsupported` where the model's heads do not fit the blocks of the type.
+    public init(_ model: Model, cache: CacheType? = nil) throws(ModelError) {
         self.model = model
-        cache = KeyValueCache(model.config)
+        self.cache = try KeyValueCache(model.config, type: cache ?? CacheType(for: model.precision))
     }
+
+    public var cacheType: CacheType { cache.type }
 
     /// Tokens that can still be read before the model's context is full.
     public var remaining: Int { model.config.contextLength - tokens.count }

@@ -12,7 +12,7 @@ enum ModuleFunctions {
         MethodEntry("load", "load(path, precision, threads or None) -> Model") { _, arguments, count in
             answering { () throws(PythonError) in try ModelObject.load(arguments, count) }
         },
-        MethodEntry("session", "session(model) -> Session: a text that grows.") { _, arguments, count in
+        MethodEntry("session", "session(model, cache or None) -> Session: a text that grows.") { _, arguments, count in
             answering { () throws(PythonError) in try SessionObject.open(arguments, count) }
         },
         MethodEntry("open_trace", "open_trace(path) -> Trace") { _, arguments, count in

@@ -9,9 +9,9 @@ final class GrowingText: @unchecked Sendable {
     /// Whether a thread is inside: a session is one text, not for two threads at once.
     private let isBusy = Mutex(false)
 
-    init(_ loaded: LoadedModel) {
+    init(_ loaded: LoadedModel, cache: CacheType?) throws(ModelError) {
         self.loaded = loaded
-        session = Session(loaded.model)
+        session = try Session(loaded.model, cache: cache)
     }
 
     /// Runs `body` with the session, or throws where another thread is inside.
@@ -42,10 +42,25 @@ enum SessionObject {
             ])
     }
 
-    /// `_moescope.session(model) -> _Session`
+    /// `_moescope.session(model, cache or None) -> _Session`
     static func open(_ arguments: UnsafePointer<PythonObject?>?, _ count: Int) throws(PythonError) -> PythonObject {
-        let loaded = try types.model.payload(of: try Arguments(arguments, count, expected: 1...1)[0])
-        return try types.session.make(GrowingText(loaded)).release()
+        let arguments = try Arguments(arguments, count, expected: 2...2)
+        let loaded = try types.model.payload(of: try arguments[0])
+        let name = try FromPython.optional(try arguments[1]) { (object) throws(PythonError) in
+            try FromPython.string(object, "cache")
+        }
+        let cache = name.flatMap(CacheType.init(rawValue:))
+        if let name, cache == nil {
+            let known = CacheType.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+            throw .value("cache: expected one of \(known), found \"\(name)\"")
+        }
+        let text: GrowingText
+        do throws(ModelError) {
+            text = try GrowingText(loaded, cache: cache)
+        } catch {
+            throw .value(error.description)
+        }
+        return try types.session.make(text).release()
     }
 
     private static func append(

@@ -43,6 +43,9 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "exact: f32 throughout; fast: bf16 or int8 products.")
     var precision: Precision = .fast
 
+    @Option(help: "Decoding's cache of keys and values: f32, f16 or q8_0 (default: f16; f32 with exact).")
+    var cache: CacheType?
+
     @Option(help: ArgumentHelp("Threads to compute with (default: all processors).", valueName: "n"))
     var threads: Int?
 
@@ -144,7 +147,7 @@ struct BenchCommand: ParsableCommand {
 
     private func measureDecode(_ engine: Model, _ peaks: MachinePeaks) throws -> Speed {
         var tokens = RandomTokens(vocabularySize: engine.config.vocabularySize)
-        let session = Session(engine)
+        let session = try Session(engine, cache: cache)
         _ = try session.append(tokens.next(max(1, min(prefill, 32))))
         let start = session.tokens.count
         var times: [Double] = []

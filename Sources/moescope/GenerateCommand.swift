@@ -55,6 +55,9 @@ struct GenerateCommand: ParsableCommand {
     @Option(help: "exact: f32 throughout; fast: bf16 or int8 products.")
     var precision: Precision = .fast
 
+    @Option(help: "Keys and values of earlier tokens: f32, f16 or q8_0 (default: f16; f32 with exact).")
+    var cache: CacheType?
+
     @Option(help: ArgumentHelp("Threads to compute with (default: all processors).", valueName: "n"))
     var threads: Int?
 
@@ -102,7 +105,7 @@ struct GenerateCommand: ParsableCommand {
         sampler.minP = minP
         sampler.repetitionPenalty = repetitionPenalty
 
-        let session = Session(loaded.model)
+        let session = try Session(loaded.model, cache: cache)
         let printer = TextPrinter(prompt: prompt, isSilent: json, stops: stops)
         let watcher = try showExperts.map { try FirstExpert(layer: $0, model: loaded.model) }
         let clock = ContinuousClock()

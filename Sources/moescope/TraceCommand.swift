@@ -133,6 +133,8 @@ extension TraceCommand {
 
 extension Precision: ExpressibleByArgument {}
 
+extension CacheType: ExpressibleByArgument {}
+
 /// A line for the person at the terminal, on standard error: standard output is for results.
 func say(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
 

@@ -45,6 +45,11 @@ enum SmallModel {
             Checkpoint.open(Fixtures.folder.appending(path: "parity/\(name)")), precision: precision, threads: threads)
     }
 
+    /// The built-in model: heads of 32, so that blocks of 32 fit them.
+    static func polyglot() throws -> Model {
+        try Model(Checkpoint.open(Fixtures.polyglot), precision: .exact, threads: 2)
+    }
+
     /// Documents of 1, 40, 7 and 300 tokens.
     static let batch = TokenBatch(
         [1, 40, 7, 300].enumerated().map { index, length in

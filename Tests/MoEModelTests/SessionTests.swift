@@ -8,14 +8,14 @@ struct SessionTests {
     /// Logits of the last row of one pass over all tokens.
     private func reference(_ model: Model, _ tokens: [Int32]) throws -> [Float] {
         let seen = Recorder()
-        let plan = try HookPlan(observing: ["logits"], layerCount: 2)
+        let plan = try HookPlan(observing: ["logits"], layerCount: model.config.layerCount)
         _ = try model.forward(TokenBatch([tokens]), plan: plan, observer: seen)
-        return Array(try #require(seen.floats[HookPoint(.logits)]).suffix(131))
+        return Array(try #require(seen.floats[HookPoint(.logits)]).suffix(model.config.vocabularySize))
     }
 
     @Test func decodingEqualsPrefill() throws {
         let model = try SmallModel.load()
-        let session = Session(model)
+        let session = try Session(model)
         for end in 1...tokens.count {
             let logits = try session.append([tokens[end - 1]])
             let expected = try reference(model, Array(tokens[..<end]))
@@ -26,7 +26,7 @@ struct SessionTests {
 
     @Test func piecesAndGoingBack() throws {
         let model = try SmallModel.load()
-        let session = Session(model)
+        let session = try Session(model)
         _ = try session.append(Array(tokens[..<25]))
         _ = try session.append([1, 2, 3])
         session.truncate(to: 25)
@@ -41,8 +41,52 @@ struct SessionTests {
         #expect(abs(rows[..<40].reduce(0, +) - 1) < 1e-5 && rows[26] == 0)
     }
 
+    /// Largest difference of the logits to one exact pass, over every step, with keys and values kept as `type`.
+    private func error(_ model: Model, _ type: CacheType, _ tokens: [Int32]) throws -> Float {
+        let session = try Session(model, cache: type)
+        #expect(session.cacheType == type)
+        var largest: Float = 0
+        for end in 1...tokens.count {
+            let logits = try session.append([tokens[end - 1]])
+            let expected = try reference(model, Array(tokens[..<end]))
+            largest = max(largest, zip(logits, expected).map { abs($0 - $1) }.max() ?? 0)
+        }
+        return largest
+    }
+
+    @Test func aSmallerCacheIsNearlyAsExact() throws {
+        let model = try SmallModel.polyglot()
+        let (half, bytes) = (try error(model, .f16, tokens), try error(model, .q8_0, tokens))
+        #expect(half > 0 && half < 2e-3, "f16 \(half)")
+        #expect(bytes > half && bytes < 5e-2, "q8_0 \(bytes)")
+    }
+
+    /// What hooks see is what attention used: keys as they are kept, also after the cache has grown.
+    @Test func aGrowingCacheKeepsEveryHead() throws {
+        let model = try SmallModel.polyglot()
+        let long = (0..<600).map { Int32($0 * 7 % 131) }
+        let whole = try Session(model, cache: .f16)
+        let expected = try whole.append(long)
+        let grown = try Session(model, cache: .f16)
+        for start in stride(from: 0, to: 500, by: 100) { _ = try grown.append(Array(long[start..<start + 100])) }
+        let seen = Recorder()
+        let plan = try HookPlan(observing: ["attn.pattern"], layers: [0], layerCount: 6)
+        let logits = try grown.append(Array(long[500...]), plan: plan, observer: seen)
+        #expect(zip(logits, expected).allSatisfy { abs($0 - $1) < 1e-4 })
+        let pattern = try #require(seen.floats[HookPoint(.pattern, layer: 0)])
+        #expect(pattern.count == model.config.headCount * 100 * 600)
+        #expect(abs(pattern[..<600].reduce(0, +) - 1) < 1e-5)
+    }
+
+    @Test func headsThatAreNotWholeBlocksAreRefused() throws {
+        let model = try SmallModel.load()
+        #expect(throws: ModelError.self) { try Session(model, cache: .q8_0) }
+        #expect(try Session(model).cacheType == .f32)
+        #expect(try Session(SmallModel.load(precision: .fast)).cacheType == .f16)
+    }
+
     @Test func theContextIsNotRunPast() throws {
-        let session = Session(try SmallModel.load())
+        let session = try Session(SmallModel.load())
         #expect(throws: ModelError.contextExceeded(document: 0, tokens: 4097, contextLength: 4096)) {
             try session.append([Int32](repeating: 1, count: 4097))
         }

@@ -253,8 +253,12 @@ def test_generation(model):
     assert [int(row.argmax()) for row in logits[-len(steps) - 1 : -1]] == [step.token for step in steps]
     a, b = ([s.token for s in model.generate("Once", max_tokens=6, temperature=1, seed=3)] for _ in range(2))
     assert a == b
+    eight_bit = [step.token for step in model.generate("Once", max_tokens=4, cache="q8_0")]
+    assert eight_bit == [step.token for step in steps[:4]]
     with pytest.raises(ValueError, match="nearest"):
         list(model.generate("Once", max_tokens=2, capture=["router_logit"]))
+    with pytest.raises(ValueError, match='cache: expected one of "f32", "f16", "q8_0", found "f8"'):
+        list(model.generate("Once", max_tokens=2, cache="f8"))
 
 
 def test_text_round_trips(model):
