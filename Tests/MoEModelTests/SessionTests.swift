@@ -41,23 +41,24 @@ struct SessionTests {
         #expect(abs(rows[..<40].reduce(0, +) - 1) < 1e-5 && rows[26] == 0)
     }
 
-    /// Largest difference of the logits to one exact pass, over every step, with keys and values kept as `type`.
+    /// Mean difference of the logits to one exact pass, over every step, with keys and values kept as `type`.
+    /// The mean, because rounding may turn a close choice of experts, and that moves all logits of a row.
     private func error(_ model: Model, _ type: CacheType, _ tokens: [Int32]) throws -> Float {
         let session = try Session(model, cache: type)
         #expect(session.cacheType == type)
-        var largest: Float = 0
+        var total: Float = 0
         for end in 1...tokens.count {
             let logits = try session.append([tokens[end - 1]])
             let expected = try reference(model, Array(tokens[..<end]))
-            largest = max(largest, zip(logits, expected).map { abs($0 - $1) }.max() ?? 0)
+            total += zip(logits, expected).reduce(0) { $0 + abs($1.0 - $1.1) } / Float(expected.count)
         }
-        return largest
+        return total / Float(tokens.count)
     }
 
     @Test func aSmallerCacheIsNearlyAsExact() throws {
         let model = try SmallModel.polyglot()
         let (half, bytes) = (try error(model, .f16, tokens), try error(model, .q8_0, tokens))
-        #expect(half > 0 && half < 2e-3, "f16 \(half)")
+        #expect(half > 0 && half < 1e-3, "f16 \(half)")
         #expect(bytes > half && bytes < 5e-2, "q8_0 \(bytes)")
     }
 
