@@ -82,6 +82,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
+        .target(name: "CAllocationCount", path: "Tests/CAllocationCount", cSettings: strictC),
         .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "TestSupport"], swiftSettings: strict),
@@ -99,7 +100,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "HooksTests", dependencies: ["Hooks", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "MoEModelTests", dependencies: ["MoEModel", "Checkpoints", "Hooks", "TestSupport"],
+            name: "MoEModelTests",
+            dependencies: ["MoEModel", "Checkpoints", "Hooks", "CAllocationCount", "TestSupport"],
             swiftSettings: strict),
         .testTarget(name: "TracesTests", dependencies: ["Traces", "TestSupport"], swiftSettings: strict),
         .testTarget(

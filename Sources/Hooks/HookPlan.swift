@@ -14,6 +14,9 @@ public struct HookPlan: Sendable {
 
     public init() {}
 
+    /// Whether it watches and changes nothing.
+    package var isEmpty: Bool { observed.isEmpty && edited.isEmpty && interventions.isEmpty }
+
     /// A plan that observes the named points.
     ///
     /// - Parameters:
@@ -63,7 +66,7 @@ package struct ResolvedHooks {
     /// Interventions of each layer, in order.
     package let interventions: [[Intervention]]
 
-    init(plan: HookPlan, layerCount: Int, headCount: Int) {
+    package init(plan: HookPlan, layerCount: Int, headCount: Int) {
         func masks(_ points: Set<HookPoint>) -> (layers: [UInt32], global: UInt32) {
             var layers = [UInt32](repeating: 0, count: layerCount)
             var global: UInt32 = 0

@@ -14,18 +14,18 @@ extension ForwardPass {
 
         let tensors = weights.tensors
         kernels.project(
-            normed, [(tensors.query, q), (tensors.key, k), (tensors.value, v)], workspace.attentionInput)
+            normed, (tensors.query, q), (tensors.key, k), (tensors.value, v), workspace.attentionInput)
         finishProjection(q, bias: weights.queryBias, norm: weights.queryNorm)
         finishProjection(k, bias: weights.keyBias, norm: weights.keyNorm)
         finishProjection(v, bias: weights.valueBias, norm: nil)
-        try hooks.emit(.query, layer, q.base, rows, heads, headSize)
-        try hooks.emit(.key, layer, k.base, rows, groups, headSize)
-        try hooks.emit(.value, layer, v.base, rows, groups, headSize)
+        try hooks.emit(.query, layer, q.base, [rows, heads, headSize])
+        try hooks.emit(.key, layer, k.base, [rows, groups, headSize])
+        try hooks.emit(.value, layer, v.base, [rows, groups, headSize])
 
         rotate(q)
         rotate(k)
-        try hooks.emit(.rotatedQuery, layer, q.base, rows, heads, headSize)
-        try hooks.emit(.rotatedKey, layer, k.base, rows, groups, headSize)
+        try hooks.emit(.rotatedQuery, layer, q.base, [rows, heads, headSize])
+        try hooks.emit(.rotatedKey, layer, k.base, [rows, groups, headSize])
 
         let summary =
             hooks.wants(.attentionSummary, layer)
@@ -40,12 +40,12 @@ extension ForwardPass {
             kernels.attention(q, k, v, into: z, documents: batch.documents, shape, summary: summary)
         }
         if let summary {
-            try hooks.emit(.attentionSummary, layer, summary, AttentionShape.statisticCount, heads, rows)
+            try hooks.emit(.attentionSummary, layer, summary, [AttentionShape.statisticCount, heads, rows])
         }
         try materialize(layer, q, k, v, z, shape)
-        try hooks.emit(.headOutputs, layer, z.base, rows, heads, headSize)
+        try hooks.emit(.headOutputs, layer, z.base, [rows, heads, headSize])
 
-        kernels.project(z, [(tensors.attentionOutput, branch)], workspace.attentionOutput)
+        kernels.project(z, tensors.attentionOutput, into: branch, workspace.attentionOutput)
         if let bias = weights.attentionOutputBias { kernels.addBias(bias, to: branch) }
     }
 

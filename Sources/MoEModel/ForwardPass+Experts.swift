@@ -7,39 +7,39 @@ import Tensors
 struct ExpertDispatch {
     let routing: Routing
     /// Rows of each expert's tokens, rising, all experts one after the other.
-    let rows: [Int32]
-    /// Range in `rows` of each expert.
-    let ranges: [Range<Int>]
+    let rows: UnsafeMutablePointer<Int32>
+    /// [E + 1]: where each expert begins in `rows`, and the end.
+    let starts: UnsafeMutablePointer<Int32>
     /// [T, W]: place in `rows` of each choice; −1 where a choice has weight 0 and is not computed.
-    let places: [Int32]
+    let places: UnsafeMutablePointer<Int32>
 
-    init(_ routing: Routing) {
+    init(_ routing: Routing, _ workspace: Workspace) {
         self.routing = routing
         let slots = routing.rows * routing.width
-        var counts = [Int](repeating: 0, count: routing.expertCount)
-        for slot in 0..<slots where routing.computes(slot) { counts[Int(routing.indices[slot])] += 1 }
-        var ranges: [Range<Int>] = []
-        ranges.reserveCapacity(counts.count)
-        var start = 0
-        for count in counts {
-            ranges.append(start..<start + count)
-            start += count
-        }
-        var next = ranges.map(\.lowerBound)
-        var rows = [Int32](repeating: 0, count: start)
-        var places = [Int32](repeating: -1, count: slots)
-        for row in 0..<routing.rows {
-            for slot in row * routing.width..<(row + 1) * routing.width where routing.computes(slot) {
-                let expert = Int(routing.indices[slot])
-                rows[next[expert]] = Int32(row)
-                places[slot] = Int32(next[expert])
-                next[expert] += 1
+        rows = workspace.memory(.dispatchRows, Int32.self, count: slots)
+        places = workspace.memory(.dispatchPlaces, Int32.self, count: slots)
+        starts = workspace.memory(.dispatchStarts, Int32.self, count: routing.expertCount + 1)
+        starts.update(repeating: 0, count: routing.expertCount + 1)
+        // Counts, each one place up; then where each expert ends, moved down as its rows are placed from the last.
+        for slot in 0..<slots where routing.computes(slot) { starts[Int(routing.indices[slot])] += 1 }
+        for expert in 0..<routing.expertCount { starts[expert + 1] += starts[expert] }
+        for slot in stride(from: slots - 1, through: 0, by: -1) {
+            guard routing.computes(slot) else {
+                places[slot] = -1
+                continue
             }
+            let expert = Int(routing.indices[slot])
+            starts[expert] -= 1
+            rows[Int(starts[expert])] = Int32(slot / routing.width)
+            places[slot] = starts[expert]
         }
-        self.rows = rows
-        self.ranges = ranges
-        self.places = places
     }
+
+    /// Choices that are computed.
+    var count: Int { Int(starts[routing.expertCount]) }
+
+    /// Range in `rows` of an expert.
+    func range(_ expert: Int) -> Range<Int> { Int(starts[expert])..<Int(starts[expert + 1]) }
 }
 
 extension Routing {
@@ -53,57 +53,53 @@ extension ForwardPass {
 
     /// Every expert on its own tokens: down(silu(gate(x)) ⊙ up(x)), [assignments, D] in the dispatch's order.
     func experts(_ dispatch: ExpertDispatch, _ weights: LayerTensors) -> Matrix {
-        let outputs = workspace.matrix(.expertOutput, rows: dispatch.rows.count, columns: config.hiddenSize)
-        var group: [Int] = []
-        var groupRows = 0
-        for expert in dispatch.ranges.indices where !dispatch.ranges[expert].isEmpty {
-            let count = dispatch.ranges[expert].count
-            if groupRows > 0, (groupRows + count) * config.expertSize > Self.hiddenLimit {
-                compute(group, dispatch, weights, into: outputs)
-                group = []
-                groupRows = 0
+        let outputs = workspace.matrix(.expertOutput, rows: dispatch.count, columns: config.hiddenSize)
+        var first = 0
+        for expert in 0..<config.expertCount {
+            let rows = Int(dispatch.starts[expert + 1] - dispatch.starts[first])
+            if rows * config.expertSize > Self.hiddenLimit, expert > first {
+                compute(first..<expert, dispatch, weights, into: outputs)
+                first = expert
             }
-            group.append(expert)
-            groupRows += count
         }
-        if !group.isEmpty { compute(group, dispatch, weights, into: outputs) }
+        compute(first..<config.expertCount, dispatch, weights, into: outputs)
         return outputs
     }
 
     private func compute(
-        _ group: [Int], _ dispatch: ExpertDispatch, _ weights: LayerTensors, into outputs: Matrix
+        _ group: Range<Int>, _ dispatch: ExpertDispatch, _ weights: LayerTensors, into outputs: Matrix
     ) {
-        let counts = group.map { dispatch.ranges[$0].count }
-        let hidden = workspace.matrix(.expertHidden, rows: counts.reduce(0, +), columns: config.expertSize)
-        var starts: [Int] = []
-        var start = 0
-        for count in counts {
-            starts.append(start)
-            start += count
+        let start = Int(dispatch.starts[group.lowerBound])
+        let hidden = workspace.matrix(
+            .expertHidden, rows: Int(dispatch.starts[group.upperBound]) - start, columns: config.expertSize)
+        let (inputs, packedHidden) = (workspace.expertInput, workspace.expertHidden)
+        let normed = normed
+        // Functions, since closures kept in a variable are allocated.
+        func rangeOf(_ index: Int) -> Range<Int> { dispatch.range(group.lowerBound + index) }
+        func hiddenOf(_ index: Int) -> Matrix {
+            let range = rangeOf(index)
+            return hidden.rows(range.lowerBound - start..<range.upperBound - start)
         }
-        let hiddenOf = { (index: Int) in hidden.rows(starts[index]..<starts[index] + counts[index]) }
 
-        let inputs = dispatch.rows.withUnsafeBufferPointer { rows in
-            kernels.packGroups(
-                counts, columns: config.hiddenSize, for: weights.gate[group[0]].dtype, into: workspace.expertInput
-            ) { index in (normed, rows.baseAddress.map { $0 + dispatch.ranges[group[index]].lowerBound }) }
+        let first = group.lowerBound
+        kernels.packGroups(
+            group.count, columns: config.hiddenSize, for: weights.gate[first].dtype, into: inputs,
+            rows: { rangeOf($0).count }
+        ) { (normed, UnsafePointer(dispatch.rows) + rangeOf($0).lowerBound) }
+        kernels.multiplyGated(group.count) { index in
+            (
+                Kernels.Product(x: inputs.groups[index], weights: weights.gate[first + index], y: hiddenOf(index)),
+                weights.up[first + index]
+            )
         }
-        kernels.multiplyGated(
-            group.indices.map { index in
-                (
-                    Kernels.Product(x: inputs[index], weights: weights.gate[group[index]], y: hiddenOf(index)),
-                    Kernels.Product(x: inputs[index], weights: weights.up[group[index]], y: hiddenOf(index))
-                )
-            })
-        let packedHidden = kernels.packGroups(
-            counts, columns: config.expertSize, for: weights.down[group[0]].dtype, into: workspace.expertHidden
+        kernels.packGroups(
+            group.count, columns: config.expertSize, for: weights.down[first].dtype, into: packedHidden,
+            rows: { rangeOf($0).count }
         ) { (hiddenOf($0), nil) }
-        kernels.multiply(
-            group.indices.map { index in
-                Kernels.Product(
-                    x: packedHidden[index], weights: weights.down[group[index]],
-                    y: outputs.rows(dispatch.ranges[group[index]]))
-            })
+        kernels.multiply(group.count) { index in
+            Kernels.Product(
+                x: packedHidden.groups[index], weights: weights.down[first + index], y: outputs.rows(rangeOf(index)))
+        }
     }
 
     /// branch = Σ weight · output over the chosen experts of each row, in rising order of experts, so that the sum does
@@ -132,13 +128,8 @@ extension ForwardPass {
         let hidden = workspace.matrix(.expertHidden, rows: rows, columns: expert.gate.shape[0])
         let output = workspace.matrix(.sharedOutput, rows: rows, columns: config.hiddenSize)
         let packed = kernels.pack(normed, for: expert.gate.dtype, into: workspace.expertInput)
-        kernels.multiplyGated([
-            (
-                Kernels.Product(x: packed, weights: expert.gate, y: hidden),
-                Kernels.Product(x: packed, weights: expert.up, y: hidden)
-            )
-        ])
-        kernels.project(hidden, [(expert.down, output)], workspace.expertHidden)
+        kernels.multiplyGated(1) { _ in (Kernels.Product(x: packed, weights: expert.gate, y: hidden), expert.up) }
+        kernels.project(hidden, expert.down, into: output, workspace.expertHidden)
         let branch = branch
         let gates = workspace.matrix(.sharedGate, rows: rows, columns: 1)
         if let router { kernels.routerLogits(normed, router.base, into: gates) }
@@ -175,7 +166,7 @@ extension ForwardPass {
                 ranked.row(slot).update(repeating: 0, count: hidden)
             }
         }
-        try hooks.emit(.expertOutputs, layer, ranked.base, rows, width, hidden)
+        try hooks.emit(.expertOutputs, layer, ranked.base, [rows, width, hidden])
         guard hooks.hooks.edits(.expertOutputs, layer: layer) else { return }
         for slot in 0..<rows * width where dispatch.places[slot] >= 0 {
             outputs.row(Int(dispatch.places[slot])).update(from: ranked.row(slot), count: hidden)

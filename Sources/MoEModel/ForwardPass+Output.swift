@@ -6,7 +6,7 @@ extension ForwardPass {
     /// Last norm and, where asked for, log-probabilities: the N × V logits exist only when a hook asks for them.
     mutating func finish(logprobs: Bool) throws -> [Float] {
         kernels.norm(x, model.weights.finalNorm, config, into: normed)
-        try hooks.emit(.finalNorm, nil, normed.base, x.rows, x.columns)
+        try hooks.emit(.finalNorm, nil, normed.base, [x.rows, x.columns])
 
         let logits = try emitLogits()
         guard logprobs else { return [] }
@@ -14,17 +14,21 @@ extension ForwardPass {
     }
 
     /// Last norm and the logits, [V], after the last row.
-    mutating func lastLogits() throws -> [Float] {
+    mutating func lastLogits(into logits: inout [Float]) throws {
         kernels.norm(x, model.weights.finalNorm, config, into: normed)
-        try hooks.emit(.finalNorm, nil, normed.base, x.rows, x.columns)
-        if let logits = try emitLogits() {
-            return Array(UnsafeBufferPointer(start: logits.matrix.row(x.rows - 1), count: config.vocabularySize))
+        try hooks.emit(.finalNorm, nil, normed.base, [x.rows, x.columns])
+        let count = config.vocabularySize
+        let computed = try emitLogits()
+        let last = computed?.matrix.rows(x.rows - 1..<x.rows) ?? workspace.matrix(.logits, rows: 1, columns: count)
+        if computed == nil {
+            kernels.project(
+                normed.rows(x.rows - 1..<x.rows), model.weights.tensors.output, into: last, workspace.attentionInput)
+            finishLogits(last.base, 0..<count)
         }
-        let logits = workspace.matrix(.logits, rows: 1, columns: config.vocabularySize)
-        kernels.project(
-            normed.rows(x.rows - 1..<x.rows), [(model.weights.tensors.output, logits)], workspace.attentionInput)
-        finishLogits(logits.base, 0..<config.vocabularySize)
-        return Array(UnsafeBufferPointer(start: logits.base, count: config.vocabularySize))
+        withExtendedLifetime(computed) {
+            if logits.count != count { logits = [Float](repeating: 0, count: count) }
+            logits.withUnsafeMutableBufferPointer { $0.baseAddress?.update(from: last.base, count: count) }
+        }
     }
 
     /// What some families do to logits of consecutive vocabulary entries: bias, division.
@@ -42,9 +46,9 @@ extension ForwardPass {
         let output = model.weights.tensors.output
         let logits = OwnedMatrix(rows: x.rows, columns: config.vocabularySize)
         let packed = kernels.pack(normed, for: output.dtype, into: workspace.attentionInput)
-        kernels.multiply([Kernels.Product(x: packed, weights: output, y: logits.matrix)])
+        kernels.multiply(1) { _ in Kernels.Product(x: packed, weights: output, y: logits.matrix) }
         for row in 0..<x.rows { finishLogits(logits.matrix.row(row), 0..<config.vocabularySize) }
-        try hooks.emit(.logits, nil, logits.matrix.base, x.rows, config.vocabularySize)
+        try hooks.emit(.logits, nil, logits.matrix.base, [x.rows, config.vocabularySize])
         return logits
     }
 
@@ -82,9 +86,10 @@ extension Kernels {
         let sums = workspace.memory(.tileSums, Float.self, count: tileCount * count)
         let targetLogits = workspace.memory(.targetLogits, Float.self, count: count)
 
-        let packed = packGroups([count], columns: features.columns, for: output.dtype, into: workspace.attentionInput) {
-            _ in (features, rows.baseAddress)
-        }[0]
+        packGroups(
+            1, columns: features.columns, for: output.dtype, into: workspace.attentionInput, rows: { _ in count }
+        ) { _ in (features, rows.baseAddress) }
+        let packed = workspace.attentionInput.groups[0]
         forTiles(of: packed, times: output, width: Self.vocabularyTile, computing: logits == nil) {
             chunkRows, tile, columns, computed in
             for row in chunkRows {

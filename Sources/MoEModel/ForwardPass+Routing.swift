@@ -21,18 +21,18 @@ extension ForwardPass {
                 Router.changeLogits(routing, layer: layer, interventions, context: context, rows: $0)
             }
         }
-        try hooks.emit(.routerLogits, layer, routing.logits, rows, count)
+        try hooks.emit(.routerLogits, layer, routing.logits, [rows, count])
 
         kernels.forRows(rows) { Router.softmax(routing, rows: $0) }
-        try hooks.emit(.routerProbs, layer, routing.probs, rows, count)
+        try hooks.emit(.routerProbs, layer, routing.probs, [rows, count])
 
         kernels.forRows(rows) {
             Router.choose(routing, config, interventions, context: context, rows: $0)
             Router.changeWeights(routing, interventions, context: context, rows: $0)
         }
-        try hooks.emit(.expertIndices, layer, indices: routing.indices, rows, width)
+        try hooks.emit(.expertIndices, layer, indices: routing.indices, [rows, width])
         try checkIndices(routing, layer)
-        try hooks.emit(.expertWeights, layer, routing.weights, rows, width)
+        try hooks.emit(.expertWeights, layer, routing.weights, [rows, width])
         return routing
     }
 

@@ -41,23 +41,27 @@ extension Model {
         }
     }
 
-    /// Runs one document's next rows through all layers, reading and extending its cache; gives the last row's logits.
+    /// Runs one document's next rows through all layers, reading and extending its cache; `logits` become the last row's.
     func extend(
-        _ cache: KeyValueCache, with batch: TokenBatch, plan: HookPlan, observer: (any HookObserver)?,
-        editor: (any HookEditor)?
-    ) throws -> [Float] {
-        let hooks = try plan.resolved(
-            layerCount: config.layerCount, headCount: config.headCount, expertCount: config.expertCount)
+        _ cache: KeyValueCache, with context: RowContext, plan: HookPlan, observer: (any HookObserver)?,
+        editor: (any HookEditor)?, into logits: inout [Float]
+    ) throws {
+        let hooks =
+            plan.isEmpty
+            ? noHooks
+            : try plan.resolved(
+                layerCount: config.layerCount, headCount: config.headCount, expertCount: config.expertCount)
+        let batch = context.batch
         try check(batch)
-        return try turn.take {
+        try turn.take {
             cache.reserve(batch.rowCount)
             var pass = ForwardPass(
-                model: self, batch: batch, hooks: HookDispatch(hooks, observer: observer, editor: editor), cache: cache)
+                model: self, batch: batch, hooks: HookDispatch(hooks, observer: observer, editor: editor), cache: cache,
+                context: context)
             try pass.run { _ in }
-            let logits = try pass.lastLogits()
+            try pass.lastLogits(into: &logits)
             try pass.hooks.checkReached(plan)
             cache.commit(batch.rowCount)
-            return logits
         }
     }
 
@@ -97,7 +101,9 @@ struct ForwardPass {
     /// Output of attention or experts, before it joins the residual stream, [T, D].
     let branch: Matrix
 
-    init(model: Model, batch: TokenBatch, hooks: HookDispatch, cache: KeyValueCache? = nil) {
+    init(
+        model: Model, batch: TokenBatch, hooks: HookDispatch, cache: KeyValueCache? = nil, context: RowContext? = nil
+    ) {
         self.model = model
         self.batch = batch
         self.hooks = hooks
@@ -107,7 +113,7 @@ struct ForwardPass {
         kernels = model.kernels
         width = Router.width(expertsPerToken: config.expertsPerToken, hooks.hooks.interventions.flatMap { $0 })
         workspace = model.workspace
-        context = RowContext(batch, startPosition: startPosition)
+        self.context = context ?? RowContext(batch, startPosition: startPosition)
         x = workspace.matrix(.residual, rows: batch.rowCount, columns: config.hiddenSize)
         normed = workspace.matrix(.normed, rows: batch.rowCount, columns: config.hiddenSize)
         branch = workspace.matrix(.branch, rows: batch.rowCount, columns: config.hiddenSize)
@@ -120,30 +126,30 @@ struct ForwardPass {
         } else {
             kernels.embed(batch.tokens, model.weights.tensors.embedding, into: x)
             if config.embeddingMultiplier != 1 { kernels.scale(x, by: config.embeddingMultiplier) }
-            try hooks.emit(.embed, nil, x.base, rows, hidden)
+            try hooks.emit(.embed, nil, x.base, [rows, hidden])
         }
 
         for (layer, weights) in model.weights.layers.enumerated() where layer >= start?.layer ?? 0 {
             try betweenLayers(layer)
             model.stream.enter(layer)
-            try hooks.emit(.residPre, layer, x.base, rows, hidden)
+            try hooks.emit(.residPre, layer, x.base, [rows, hidden])
 
             kernels.norm(x, weights.attentionNorm, config, into: normed)
             try attend(layer, weights)
-            try hooks.emit(.attentionOut, layer, branch.base, rows, hidden)
+            try hooks.emit(.attentionOut, layer, branch.base, [rows, hidden])
             kernels.add(branch, times: config.residualMultiplier, to: x)
-            try hooks.emit(.residMid, layer, x.base, rows, hidden)
+            try hooks.emit(.residMid, layer, x.base, [rows, hidden])
 
             kernels.norm(x, weights.expertNorm, config, into: normed)
             let routing = try route(layer, weights.router)
-            let dispatch = ExpertDispatch(routing)
+            let dispatch = ExpertDispatch(routing, workspace)
             let outputs = experts(dispatch, weights.tensors)
             try emitExpertOutputs(layer, outputs, dispatch)
             combine(outputs, dispatch)
             if let shared = weights.tensors.sharedExpert { addSharedExpert(shared, weights.sharedRouter) }
-            try hooks.emit(.moeOut, layer, branch.base, rows, hidden)
+            try hooks.emit(.moeOut, layer, branch.base, [rows, hidden])
             kernels.add(branch, times: config.residualMultiplier, to: x)
-            try hooks.emit(.residPost, layer, x.base, rows, hidden)
+            try hooks.emit(.residPost, layer, x.base, [rows, hidden])
         }
         model.stream.finish()
     }

@@ -18,16 +18,18 @@ struct HookDispatch {
 
     /// Edits first, then observers see the edited value.
     @inline(__always)
-    mutating func emit(_ site: HookSite, _ layer: Int?, _ values: UnsafeMutablePointer<Float>, _ shape: Int...) throws {
+    mutating func emit(
+        _ site: HookSite, _ layer: Int?, _ values: UnsafeMutablePointer<Float>, _ shape: @autoclosure () -> [Int]
+    ) throws {
         guard wants(site, layer) else { return }
-        try deliver(site, layer, HookValue(dtype: .f32, shape: shape, memory: values))
+        try deliver(site, layer, HookValue(dtype: .f32, shape: shape(), memory: values))
     }
 
     mutating func emit(
-        _ site: HookSite, _ layer: Int?, indices: UnsafeMutablePointer<Int32>, _ shape: Int...
+        _ site: HookSite, _ layer: Int?, indices: UnsafeMutablePointer<Int32>, _ shape: @autoclosure () -> [Int]
     ) throws {
         guard wants(site, layer) else { return }
-        try deliver(site, layer, HookValue(dtype: .i32, shape: shape, memory: indices))
+        try deliver(site, layer, HookValue(dtype: .i32, shape: shape(), memory: indices))
     }
 
     /// Matrices of one document's heads, one below the other.
@@ -53,6 +55,7 @@ struct HookDispatch {
 
     /// - Throws: `HookError.neverFired` where a point of the plan was not reached.
     func checkReached(_ plan: HookPlan) throws(HookError) {
+        if plan.observed.isEmpty, plan.edited.isEmpty { return }
         let missing = plan.observed.union(plan.edited).subtracting(reached)
         guard missing.isEmpty else {
             throw .neverFired(

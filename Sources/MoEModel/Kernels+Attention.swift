@@ -14,17 +14,6 @@ struct AttentionShape {
 }
 
 extension Kernels {
-    /// Several products with the same rows: packed once per kind of weights.
-    func project(_ x: Matrix, _ outputs: [(weights: Tensor, y: Matrix)], _ buffer: PackingBuffer) {
-        var left = outputs[...]
-        while let first = left.first {
-            let same = left.prefix { $0.weights.dtype == first.weights.dtype }
-            let packed = pack(x, for: first.weights.dtype, into: buffer)
-            multiply(same.map { Product(x: packed, weights: $0.weights, y: $0.y) })
-            left = left.dropFirst(same.count)
-        }
-    }
-
     /// softmax(q·kᵀ·scale)·v with the causal mask, tile by tile; `summary` [5, H, T] is filled where given.
     func attention(
         _ q: Matrix, _ k: Matrix, _ v: Matrix, into z: Matrix, documents: [Range<Int>], _ shape: AttentionShape,
@@ -58,18 +47,42 @@ extension Kernels {
         _ q: Matrix, _ cache: KeyValueCache, layer: Int, into z: Matrix, _ shape: AttentionShape,
         summary: UnsafeMutablePointer<Float>?
     ) {
-        let call = call(
-            q, nil, nil, z, cache.count, shape, summary: summary, batchRows: q.rows)
-        let scratch = attentionScratch([call])
-        let (type, bytes) = (Self.type(cache.type.dtype), cache.headBytes)
-        let chunks = (q.rows + Self.attentionRows - 1) / Self.attentionRows
-        pool.run(chunks * shape.groups) { task, thread in
-            let group = task % shape.groups
-            let first = (chunks - 1 - task / shape.groups) * Self.attentionRows
-            withUnsafePointer(to: call) {
+        let attention = call(q, nil, nil, z, cache.count, shape, summary: summary, batchRows: q.rows)
+        reserveScratch(withUnsafePointer(to: attention) { Int(ck_attention_scratch_bytes($0)) })
+        let call = CachedCall(
+            attention: attention, type: Self.type(cache.type.dtype), rowBytes: cache.headBytes,
+            groupBytes: cache.groupBytes, keys: cache.keys(layer), values: cache.values(layer), rows: q.rows,
+            scratch: scratchMemory)
+        withUnsafePointer(to: call) { context in
+            pool.run(call.chunks * shape.groups, context: context) { context, task, thread in
+                let call = context.assumingMemoryBound(to: CachedCall.self)
+                call.pointee.run(task, thread)
+            }
+        }
+    }
+
+    /// Attention over a cache, as a worker sees it.
+    private struct CachedCall {
+        let attention: ck_attention
+        let type: ck_type
+        let rowBytes: Int
+        let groupBytes: Int
+        let keys: UnsafeRawPointer
+        let values: UnsafeRawPointer
+        let rows: Int
+        let scratch: UnsafePointer<UnsafeMutableRawPointer>
+
+        var chunks: Int { (rows + Kernels.attentionRows - 1) / Kernels.attentionRows }
+
+        func run(_ task: Int, _ thread: Int) {
+            let groups = Int(attention.groups)
+            let group = task % groups
+            // Late rows see most keys, so they begin.
+            let first = (chunks - 1 - task / groups) * Kernels.attentionRows
+            withUnsafePointer(to: attention) {
                 ck_attention_rows_cached(
-                    $0, type, cache.keys(layer, group: group), bytes, cache.values(layer, group: group), bytes,
-                    Int64(group), Int64(first), Int64(min(q.rows, first + Self.attentionRows)), scratch[thread])
+                    $0, type, keys + group * groupBytes, rowBytes, values + group * groupBytes, rowBytes, Int64(group),
+                    Int64(first), Int64(min(rows, first + Kernels.attentionRows)), scratch[thread])
             }
         }
     }
@@ -83,8 +96,8 @@ extension Kernels {
                 let place = (cache.count + row) * headBytes
                 for group in 0..<groups {
                     let (count, first) = (Int64(cache.headSize), group * cache.headSize)
-                    ck_store(type, k.row(row) + first, count, cache.keys(layer, group: group) + place)
-                    ck_store(type, v.row(row) + first, count, cache.values(layer, group: group) + place)
+                    ck_store(type, k.row(row) + first, count, cache.keys(layer) + group * cache.groupBytes + place)
+                    ck_store(type, v.row(row) + first, count, cache.values(layer) + group * cache.groupBytes + place)
                 }
             }
         }
@@ -100,9 +113,11 @@ extension Kernels {
                 for group in 0..<cache.groups {
                     let (count, first) = (Int64(cache.headSize), group * cache.headSize)
                     let place = row * cache.headBytes
-                    ck_dequantize(type, cache.keys(layer, group: group) + place, count, keys.matrix.row(row) + first)
                     ck_dequantize(
-                        type, cache.values(layer, group: group) + place, count, values.matrix.row(row) + first)
+                        type, cache.keys(layer) + group * cache.groupBytes + place, count, keys.matrix.row(row) + first)
+                    ck_dequantize(
+                        type, cache.values(layer) + group * cache.groupBytes + place, count,
+                        values.matrix.row(row) + first)
                 }
             }
         }
@@ -124,7 +139,7 @@ extension Kernels {
             statistics_stride: Int64(shape.heads * batchRows), statistics_head_stride: Int64(batchRows))
     }
 
-    private func attentionScratch(_ calls: [ck_attention]) -> [UnsafeMutableRawPointer] {
+    private func attentionScratch(_ calls: [ck_attention]) -> UnsafePointer<UnsafeMutableRawPointer> {
         reserveScratch(calls.map { withUnsafePointer(to: $0) { Int(ck_attention_scratch_bytes($0)) } }.max() ?? 0)
         return scratchMemory
     }

@@ -17,16 +17,24 @@ public enum Precision: String, Sendable, CaseIterable, Codable {
 final class Kernels: @unchecked Sendable {
     let pool: ThreadPool
     let precision: Precision
-    private let mode: ck_mode
-    /// One growing scratch buffer per thread, used inside one task only.
+    let mode: ck_mode
+    let tileList = TileList()
+    /// One growing scratch buffer per thread, used inside one task only, and where each begins.
     private var scratch: [AlignedBuffer]
+    private let scratchPlaces: UnsafeMutablePointer<UnsafeMutableRawPointer>
 
     init(pool: ThreadPool, precision: Precision) {
         self.pool = pool
         self.precision = precision
         mode = precision == .exact ? CK_EXACT : CK_FAST
         scratch = (0..<pool.threadCount).map { _ in AlignedBuffer(byteCount: 0) }
+        scratchPlaces = .allocate(capacity: pool.threadCount)
+        for (thread, buffer) in scratch.enumerated() {
+            (scratchPlaces + thread).initialize(to: buffer.memory)
+        }
     }
+
+    deinit { scratchPlaces.deallocate() }
 
     /// Name of the instruction set in use: "scalar", "avx2", "avx512", "neon".
     static var instructionSet: String { String(cString: ck_isa_name(ck_isa_current())) }
@@ -62,204 +70,12 @@ final class Kernels: @unchecked Sendable {
     func reserveScratch(_ byteCount: Int) {
         for thread in scratch.indices where scratch[thread].byteCount < byteCount {
             scratch[thread] = AlignedBuffer(byteCount: byteCount)
+            scratchPlaces[thread] = scratch[thread].memory
         }
     }
 
-    var scratchMemory: [UnsafeMutableRawPointer] { scratch.map(\.memory) }
-
-    // MARK: Matrix products
-
-    /// Rows packed for products, in chunks so that a product can be split over rows as well as over output features.
-    struct PackedRows {
-        static let chunkRows = 256
-        let type: ck_type
-        let rows: Int
-        let columns: Int
-        let chunkBytes: Int
-        fileprivate let memory: UnsafeMutableRawPointer
-
-        var chunkCount: Int { (rows + Self.chunkRows - 1) / Self.chunkRows }
-        func rowsOfChunk(_ chunk: Int) -> Range<Int> {
-            chunk * Self.chunkRows..<min(rows, (chunk + 1) * Self.chunkRows)
-        }
-        fileprivate func chunk(_ index: Int) -> UnsafeMutableRawPointer { memory + index * chunkBytes }
-    }
-
-    /// Where the rows of one expert, or of a whole matrix, are packed to; grows, never shrinks.
-    final class PackingBuffer {
-        fileprivate var buffer = AlignedBuffer(byteCount: 0)
-        fileprivate func reserve(_ byteCount: Int) -> UnsafeMutableRawPointer {
-            if buffer.byteCount < byteCount { buffer = AlignedBuffer(byteCount: byteCount) }
-            return buffer.memory
-        }
-    }
-
-    private func packedBytes(_ type: ck_type, rows: Int, columns: Int) -> (chunk: Int, total: Int) {
-        let full = ck_activation_bytes(type, mode, Int64(min(rows, PackedRows.chunkRows)), Int64(columns))
-        let chunk = (full + 63) / 64 * 64
-        return (chunk, chunk * ((rows + PackedRows.chunkRows - 1) / PackedRows.chunkRows))
-    }
-
-    /// Packs the rows of `x` for products with weights of `dtype`.
-    func pack(_ x: Matrix, for dtype: DType, into buffer: PackingBuffer) -> PackedRows {
-        packGroups([x.rows], columns: x.columns, for: dtype, into: buffer) { _ in (x, nil) }[0]
-    }
-
-    /// Packs several groups of rows at once: group g's rows are `source(g)`, gathered where it gives row numbers.
-    func packGroups(
-        _ counts: [Int], columns: Int, for dtype: DType, into buffer: PackingBuffer,
-        source: (Int) -> (Matrix, UnsafePointer<Int32>?)
-    ) -> [PackedRows] {
-        let type = Self.type(dtype)
-        let sizes = counts.map { packedBytes(type, rows: $0, columns: columns) }
-        let memory = buffer.reserve(sizes.reduce(0) { $0 + $1.total })
-        var offset = 0
-        var groups: [PackedRows] = []
-        var tasks: [(group: Int, chunk: Int)] = []
-        for (group, count) in counts.enumerated() {
-            let packed = PackedRows(
-                type: type, rows: count, columns: columns, chunkBytes: sizes[group].chunk, memory: memory + offset)
-            offset += sizes[group].total
-            for chunk in 0..<packed.chunkCount { tasks.append((group, chunk)) }
-            groups.append(packed)
-        }
-        pool.run(tasks.count) { task, _ in
-            let packed = groups[tasks[task].group]
-            let (x, gather) = source(tasks[task].group)
-            let rows = packed.rowsOfChunk(tasks[task].chunk)
-            let base = gather == nil ? x.row(rows.lowerBound) : x.base
-            ck_pack_activations(
-                type, mode, base, Int64(x.stride), gather.map { $0 + rows.lowerBound }, Int64(rows.count),
-                Int64(columns), 0, Int64(rows.count), packed.chunk(tasks[task].chunk))
-        }
-        return groups
-    }
-
-    /// One product of a grouped call: y = x · Wᵀ for packed rows x.
-    struct Product {
-        let x: PackedRows
-        let weights: Tensor
-        let y: Matrix
-    }
-
-    /// A tile of one product.
-    private struct Tile {
-        let product: Int
-        let chunk: Int
-        let features: Range<Int>
-    }
-
-    /// Output features per task: enough tasks to keep the threads even, wide enough to pay for a task.
-    private func tileWidth(features: Int, chunks: Int) -> Int {
-        let wanted = pool.threadCount * 4
-        guard pool.threadCount > 1, chunks < wanted else { return min(features, 512) }
-        let tiles = max(1, wanted / max(1, chunks))
-        return max(32, min(512, (features / tiles + 31) / 32 * 32))
-    }
-
-    private func tiles(of products: [Product]) -> [Tile] {
-        let chunks = products.reduce(0) { $0 + $1.x.chunkCount }
-        var tiles: [Tile] = []
-        for (index, product) in products.enumerated() {
-            let features = product.weights.shape[0]
-            let width = tileWidth(features: features, chunks: chunks)
-            for first in stride(from: 0, to: features, by: width) {
-                for chunk in 0..<product.x.chunkCount {
-                    tiles.append(
-                        Tile(product: index, chunk: chunk, features: first..<min(features, first + width)))
-                }
-            }
-        }
-        return tiles
-    }
-
-    private func multiply(
-        _ product: Product, chunk: Int, features: Range<Int>, into y: UnsafeMutablePointer<Float>, stride: Int,
-        scratch: UnsafeMutableRawPointer
-    ) {
-        let rows = product.x.rowsOfChunk(chunk)
-        // ck_matmul writes feature j to y + j, counted from feature 0.
-        ck_matmul(
-            product.x.type, mode, product.weights.bytes.baseAddress, product.weights.rowBytes,
-            Int64(features.lowerBound), Int64(features.upperBound), Int64(product.x.columns), product.x.chunk(chunk),
-            Int64(rows.count), y, Int64(stride), scratch)
-    }
-
-    private func matmulScratch(_ products: [Product]) -> Int {
-        products.map { product in
-            Int(
-                ck_matmul_scratch_bytes(
-                    product.x.type, mode, Int64(min(product.x.rows, PackedRows.chunkRows)), Int64(product.x.columns)))
-        }.max() ?? 0
-    }
-
-    /// Runs several products as one parallel loop.
-    func multiply(_ products: [Product]) {
-        let tiles = tiles(of: products)
-        reserveScratch(matmulScratch(products))
-        let scratch = scratchMemory
-        pool.run(tiles.count) { task, thread in
-            let tile = tiles[task]
-            let product = products[tile.product]
-            multiply(
-                product, chunk: tile.chunk, features: tile.features,
-                into: product.y.row(product.x.rowsOfChunk(tile.chunk).lowerBound), stride: product.y.stride,
-                scratch: scratch[thread])
-        }
-    }
-
-    /// SwiGLU's first half for several experts: h = silu(x · Gᵀ) ⊙ (x · Uᵀ), both products of a tile by one task.
-    func multiplyGated(_ products: [(gate: Product, up: Product)]) {
-        let gates = products.map(\.gate)
-        let tiles = tiles(of: gates)
-        let width = tiles.map(\.features.count).max() ?? 0
-        let matmulBytes = (max(matmulScratch(gates), matmulScratch(products.map(\.up))) + 63) / 64 * 64
-        reserveScratch(matmulBytes + width * PackedRows.chunkRows * MemoryLayout<Float>.stride)
-        let scratch = scratchMemory
-        pool.run(tiles.count) { task, thread in
-            let tile = tiles[task]
-            let (gate, up) = products[tile.product]
-            let rows = gate.x.rowsOfChunk(tile.chunk)
-            let h = gate.y.rows(rows)
-            multiply(
-                gate, chunk: tile.chunk, features: tile.features, into: h.base, stride: h.stride,
-                scratch: scratch[thread])
-            let upTile = (scratch[thread] + matmulBytes).assumingMemoryBound(to: Float.self)
-            let count = tile.features.count
-            multiply(
-                up, chunk: tile.chunk, features: tile.features, into: upTile - tile.features.lowerBound, stride: count,
-                scratch: scratch[thread])
-            for row in 0..<rows.count {
-                let out = h.row(row) + tile.features.lowerBound
-                ck_silu_mul(out, upTile + row * count, Int64(count), out)
-            }
-        }
-    }
-
-    /// Visits a product tile by tile without keeping it: `body(rows, tile, features, values)` gets `values`
-    /// [rows, features] in scratch memory; uninitialized where `computing` is false.
-    func forTiles(
-        of x: PackedRows, times weights: Tensor, width: Int, computing: Bool,
-        _ body: (Range<Int>, Int, Range<Int>, UnsafeMutablePointer<Float>) -> Void
-    ) {
-        let features = weights.shape[0]
-        let tileCount = (features + width - 1) / width
-        let product = Product(x: x, weights: weights, y: Matrix(scratch[0].bound(to: Float.self), rows: 0, columns: 0))
-        let matmulBytes = (matmulScratch([product]) + 63) / 64 * 64
-        reserveScratch(matmulBytes + width * PackedRows.chunkRows * MemoryLayout<Float>.stride)
-        let scratch = scratchMemory
-        pool.run(tileCount * x.chunkCount) { task, thread in
-            let (tile, chunk) = (task / x.chunkCount, task % x.chunkCount)
-            let columns = tile * width..<min(features, (tile + 1) * width)
-            let values = (scratch[thread] + matmulBytes).assumingMemoryBound(to: Float.self)
-            if computing {
-                multiply(
-                    product, chunk: chunk, features: columns, into: values - columns.lowerBound, stride: columns.count,
-                    scratch: scratch[thread])
-            }
-            body(x.rowsOfChunk(chunk), tile, columns, values)
-        }
-    }
+    /// Where each thread's scratch memory begins, until more is reserved.
+    var scratchMemory: UnsafePointer<UnsafeMutableRawPointer> { UnsafePointer(scratchPlaces) }
 
     /// Updates a running maximum and sum of exponentials with `count` logits.
     func logSumExp(

@@ -33,7 +33,8 @@ final class KeyValueCache {
     let headBytes: Int
     private var keys: [AlignedBuffer]
     private var values: [AlignedBuffer]
-    private var capacity = 0
+    /// Tokens there is room for.
+    private(set) var capacity = 0
     private(set) var count = 0
 
     /// - Throws: `ModelError.unsupported` where heads are not whole blocks of the type.
@@ -79,13 +80,12 @@ final class KeyValueCache {
         return larger
     }
 
-    /// Where a head's keys or values begin.
-    func keys(_ layer: Int, group: Int) -> UnsafeMutableRawPointer {
-        keys[layer].memory + group * capacity * headBytes
-    }
-    func values(_ layer: Int, group: Int) -> UnsafeMutableRawPointer {
-        values[layer].memory + group * capacity * headBytes
-    }
+    /// From the keys of one head to those of the next.
+    var groupBytes: Int { capacity * headBytes }
+
+    /// Where a layer's keys or values begin: head by head, token by token.
+    func keys(_ layer: Int) -> UnsafeMutableRawPointer { keys[layer].memory }
+    func values(_ layer: Int) -> UnsafeMutableRawPointer { values[layer].memory }
 
     /// The rows written after the cached ones belong to it from now on.
     func commit(_ rows: Int) { count += rows }

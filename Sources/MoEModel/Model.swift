@@ -16,6 +16,8 @@ public final class Model: @unchecked Sendable {
     let workspace = Workspace()
     /// Passes share scratch memory, so only one runs at a time.
     let turn = Turn()
+    /// The plan that watches nothing, for decoding.
+    let noHooks: ResolvedHooks
     private var rotary: [Bool: RotaryTable] = [:]
 
     /// - Parameters:
@@ -32,6 +34,7 @@ public final class Model: @unchecked Sendable {
         config = checkpoint.config
         kernels = Kernels(pool: threads.map { ThreadPool(threadCount: $0) } ?? ThreadPool(), precision: precision)
         weights = try Weights(checkpoint.tensors)
+        noHooks = ResolvedHooks(plan: .none, layerCount: config.layerCount, headCount: config.headCount)
         stream = WeightStream(checkpoint.tensors, budget: weightBudget)
     }
 

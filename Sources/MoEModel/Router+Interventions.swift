@@ -4,11 +4,23 @@ import Hooks
 
 /// The rows of a batch as interventions ask for them.
 struct RowContext {
-    let batch: TokenBatch
+    private(set) var batch: TokenBatch
     /// Position of each row in its document.
-    let positions: [Int32]
+    private(set) var positions: [Int32]
     /// Document of each row.
     let documents: [Int32]
+
+    init(batch: TokenBatch, positions: [Int32], documents: [Int32]) {
+        self.batch = batch
+        self.positions = positions
+        self.documents = documents
+    }
+
+    /// Makes a context of one row that of another token, in the memory it has.
+    mutating func replace(with token: Int32, at position: Int) {
+        batch.replaceOnly(with: token)
+        positions[0] = Int32(position)
+    }
 
     func matches(_ scope: Intervention.Scope, row: Int) -> Bool {
         if let positions = scope.positions, !positions.contains(Int(self.positions[row])) { return false }

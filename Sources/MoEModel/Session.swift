@@ -7,6 +7,8 @@ import Hooks
 public final class Session {
     public let model: Model
     private let cache: KeyValueCache
+    /// The row of the token that is decoded, kept from one to the next.
+    private var step: RowContext?
     /// The tokens read so far.
     public private(set) var tokens: [Int32] = []
 
@@ -32,14 +34,37 @@ public final class Session {
         _ new: [Int32], plan: HookPlan = .none, observer: (any HookObserver)? = nil, editor: (any HookEditor)? = nil
     ) throws -> [Float] {
         guard !new.isEmpty else { throw ModelError.unsupported("a session needs at least one token to read") }
-        guard new.count <= remaining else {
-            throw ModelError.contextExceeded(
-                document: 0, tokens: tokens.count + new.count, contextLength: model.config.contextLength)
-        }
-        let logits = try model.extend(
-            cache, with: TokenBatch([new]), plan: plan, observer: observer, editor: editor)
+        try checkRoom(for: new.count)
+        var logits: [Float] = []
+        try model.extend(
+            cache, with: RowContext(TokenBatch([new]), startPosition: tokens.count), plan: plan, observer: observer,
+            editor: editor, into: &logits)
         tokens += new
+        tokens.reserveCapacity(cache.capacity)
         return logits
+    }
+
+    /// Reads one more token; `logits`, which should come from `append`, become those that follow it. Allocates nothing
+    /// but what hooks ask for, except where the cache grows.
+    public func decode(
+        _ token: Int32, into logits: inout [Float], plan: HookPlan = .none, observer: (any HookObserver)? = nil,
+        editor: (any HookEditor)? = nil
+    ) throws {
+        try checkRoom(for: 1)
+        if step == nil { step = RowContext(TokenBatch([[token]]), startPosition: tokens.count) }
+        step?.replace(with: token, at: tokens.count)
+        guard let step else { return }
+        try model.extend(
+            cache, with: step, plan: plan, observer: observer, editor: editor, into: &logits)
+        if tokens.capacity < cache.capacity { tokens.reserveCapacity(cache.capacity) }
+        tokens.append(token)
+    }
+
+    private func checkRoom(for count: Int) throws(ModelError) {
+        guard count <= remaining else {
+            throw .contextExceeded(
+                document: 0, tokens: tokens.count + count, contextLength: model.config.contextLength)
+        }
     }
 
     /// Goes back to the first `count` tokens; what follows can be read anew.

@@ -8,6 +8,9 @@ import Synchronization
 /// microseconds, then sleep until called.
 public final class ThreadPool: @unchecked Sendable {
     public let threadCount: Int
+    /// A task's work: what all tasks share, which task, and on which thread.
+    typealias Task = @convention(c) (_ context: UnsafeRawPointer, _ task: Int, _ thread: Int) -> Void
+
     private let shared: Shared
     private let caller = NSLock()
 
@@ -18,16 +21,17 @@ public final class ThreadPool: @unchecked Sendable {
         let sleeping = Atomic<Int>(0)
         let stopped = Atomic<Bool>(false)
         var taskCount = 0
-        var body: ((Int, Int) -> Void)?
+        var body: Task?
+        var context: UnsafeRawPointer?
         let wake = NSCondition()
 
         func work(thread: Int) {
-            guard let body else { return }
+            guard let body, let context else { return }
             let count = taskCount
             while true {
                 let task = nextTask.wrappingAdd(1, ordering: .relaxed).oldValue
                 if task >= count { return }
-                body(task, thread)
+                body(context, task, thread)
             }
         }
 
@@ -91,17 +95,36 @@ public final class ThreadPool: @unchecked Sendable {
             for task in 0..<max(0, count) { body(task, 0) }
             return
         }
+        withoutActuallyEscaping(body) { body in
+            withUnsafePointer(to: body) { context in
+                run(count, context: context) { context, task, thread in
+                    context.assumingMemoryBound(to: ((Int, Int) -> Void).self).pointee(task, thread)
+                }
+            }
+        }
+    }
+
+    /// The same without a closure, and so without an allocation: `body` gets `context`, which must stay where it is
+    /// until the loop has ended.
+    func run(_ count: Int, context: UnsafeRawPointer, _ body: Task) {
+        if threadCount == 1 || count <= 1 {
+            for task in 0..<max(0, count) { body(context, task, 0) }
+            return
+        }
         caller.lock()
         defer { caller.unlock() }
-        withoutActuallyEscaping(body) { body in
-            shared.body = body
-            shared.taskCount = count
-            shared.nextTask.store(0, ordering: .relaxed)
-            shared.running.store(threadCount - 1, ordering: .relaxed)
-            shared.call()
-            shared.work(thread: 0)
-            while shared.running.load(ordering: .acquiring) > 0 {}
-            shared.body = nil
+        (shared.body, shared.context) = (body, context)
+        shared.taskCount = count
+        shared.nextTask.store(0, ordering: .relaxed)
+        shared.running.store(threadCount - 1, ordering: .relaxed)
+        shared.call()
+        shared.work(thread: 0)
+        var spins = 0
+        while shared.running.load(ordering: .acquiring) > 0 {
+            spins += 1
+            // A worker that has lost its processor to another program needs ours to get on.
+            if spins > 5_000 { sched_yield() }
         }
+        (shared.body, shared.context) = (nil, nil)
     }
 }

@@ -1,7 +1,7 @@
 /// Tokens of one or more documents packed one after the other, without padding.
 public struct TokenBatch: Sendable, Equatable {
     /// T token ids, documents in order.
-    public let tokens: [Int32]
+    public private(set) var tokens: [Int32]
     /// Row range of each document; the ranges follow one another and cover all rows.
     public let documents: [Range<Int>]
     /// The group of each document (its language), where interventions ask for one; empty otherwise.
@@ -27,4 +27,7 @@ public struct TokenBatch: Sendable, Equatable {
     }
 
     public var rowCount: Int { tokens.count }
+
+    /// Another token in a batch of one.
+    mutating func replaceOnly(with token: Int32) { tokens[0] = token }
 }

@@ -13,6 +13,7 @@ final class Workspace {
         case residual, normed, branch, query, key, value, headOutputs
         case routerLogits, routerProbs, expertIndices, expertWeights
         case expertHidden, expertOutput, rankedOutput, summary, sharedOutput, sharedGate
+        case dispatchRows, dispatchPlaces, dispatchStarts
         case logits, tileMaxima, tileSums, targetLogits
     }
 

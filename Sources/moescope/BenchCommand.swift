@@ -148,13 +148,13 @@ struct BenchCommand: ParsableCommand {
     private func measureDecode(_ engine: Model, _ peaks: MachinePeaks) throws -> Speed {
         var tokens = RandomTokens(vocabularySize: engine.config.vocabularySize)
         let session = try Session(engine, cache: cache)
-        _ = try session.append(tokens.next(max(1, min(prefill, 32))))
+        var logits = try session.append(tokens.next(max(1, min(prefill, 32))))
         let start = session.tokens.count
         var times: [Double] = []
         for run in 0...repetitions {
             session.truncate(to: start)
             let next = tokens.next(decode)
-            let time = try seconds { for token in next { _ = try session.append([token]) } }
+            let time = try seconds { for token in next { try session.decode(token, into: &logits) } }
             if run > 0 { times.append(time) }
         }
         let perToken = Double(engine.matrixParametersActive)

@@ -126,7 +126,7 @@ struct GenerateCommand: ParsableCommand {
                 reason = "context"
                 break
             }
-            logits = try session.append([token], plan: watcher?.plan ?? .none, observer: watcher)
+            try session.decode(token, into: &logits, plan: watcher?.plan ?? .none, observer: watcher)
             if !printer.show(tokenizer.decodeBytes(promptTokens + generated), expert: watcher?.expert) {
                 reason = "stop"
                 break

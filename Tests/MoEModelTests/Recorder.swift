@@ -46,8 +46,8 @@ enum SmallModel {
     }
 
     /// The built-in model: heads of 32, so that blocks of 32 fit them.
-    static func polyglot() throws -> Model {
-        try Model(Checkpoint.open(Fixtures.polyglot), precision: .exact, threads: 2)
+    static func polyglot(precision: Precision = .exact) throws -> Model {
+        try Model(Checkpoint.open(Fixtures.polyglot), precision: precision, threads: 2)
     }
 
     /// Documents of 1, 40, 7 and 300 tokens.

@@ -1,3 +1,4 @@
+import CAllocationCount
 import Hooks
 import MoEModel
 import Testing
@@ -77,6 +78,31 @@ struct SessionTests {
         let pattern = try #require(seen.floats[HookPoint(.pattern, layer: 0)])
         #expect(pattern.count == model.config.headCount * 100 * 600)
         #expect(abs(pattern[..<600].reduce(0, +) - 1) < 1e-5)
+    }
+
+    @Test(arguments: [CacheType.f32, .f16, .q8_0])
+    func decodingAllocatesNothing(cache: CacheType) throws {
+        for precision in Precision.allCases {
+            let session = try Session(SmallModel.polyglot(precision: precision), cache: cache)
+            var logits = try session.append(tokens)
+            for token in tokens[..<4] { try session.decode(token, into: &logits) }
+            let before = allocation_count()
+            for token in tokens[4..<36] { try session.decode(token, into: &logits) }
+            let allocations = allocation_count() - before
+            #expect(allocations == 0, "\(precision) over a \(cache) cache")
+            #expect(session.tokens == tokens + tokens[..<36])
+        }
+    }
+
+    @Test func decodingGivesWhatAppendingGives() throws {
+        let model = try SmallModel.polyglot()
+        let (one, other) = (try Session(model), try Session(model))
+        var logits = try one.append(tokens)
+        #expect(try logits == other.append(tokens))
+        for token in tokens[..<3] {
+            try one.decode(token, into: &logits)
+            #expect(try logits == other.append([token]))
+        }
     }
 
     @Test func headsThatAreNotWholeBlocksAreRefused() throws {
