@@ -9,6 +9,9 @@ typedef void (*ck_matmul_function)(ck_type type, const void *weights, size_t row
 typedef void (*ck_pack_function)(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
                                  int64_t row_begin, int64_t row_end, void *packed);
 
+// Scratch of the f32 product, a thread.
+enum { CK_EXACT_SCRATCH_FLOATS = (60 + 2) * 1024 };
+
 // One row of function pointers per instruction set; every public function that has a fast form calls through the row
 // in use. The f32 rows are one template (`f32_*.inc`) compiled three times, with 16 lanes in each: where the processor
 // has a fused multiply-add, all of them give the same bits.
@@ -17,6 +20,7 @@ typedef struct {
 
     void (*store)(ck_type type, const float *x, int64_t count, void *out);
     void (*dequantize)(ck_type type, const void *blocks, int64_t count, float *out);
+    ck_pack_function pack_exact;
     ck_matmul_function matmul_exact;
     void (*rmsnorm)(const float *x, int64_t x_stride, const float *weight, float eps, int64_t n, int64_t d, float *out,
                     int64_t out_stride);

@@ -10,13 +10,18 @@
 
 #define CK_HAS_FMA 1
 #define CK_HAS_F16 1
-// Twelve accumulators of eight lanes.
-#define CK_TILE_M 3
+// Twelve accumulators of eight lanes. Half the lanes of six weight rows and CHUNK_K inputs are 12 KiB, which two threads
+// of a core keep in its first cache together while activations pass from the second, where a panel and a block of them fit.
+#define CK_PART_LANES 8
+#define CK_TILE_M 6
 #define CK_TILE_N 2
+#define CK_PANEL_GROUPS 4
+#define CK_BLOCK_GROUPS 6
 #define CK_PEAK_CHAINS 6
-#define CK_ATTENTION_ROWS 3
-#define CK_ATTENTION_FEW 1
-#define CK_ATTENTION_VECTORS 2
+// Twelve accumulators here too: six rows by sixteen lanes.
+#define CK_ATTENTION_ROWS 6
+#define CK_ATTENTION_FEW 2
+#define CK_ATTENTION_VECTORS 1
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #include "levels.h"

@@ -11,8 +11,11 @@
 #define CK_HAS_FMA 1
 #define CK_HAS_F16 1
 // Twenty-four accumulators of sixteen lanes.
+#define CK_PART_LANES 16
 #define CK_TILE_M 6
 #define CK_TILE_N 4
+#define CK_PANEL_GROUPS 10
+#define CK_BLOCK_GROUPS 1
 #define CK_PEAK_CHAINS 24
 #define CK_ATTENTION_ROWS 6
 #define CK_ATTENTION_FEW 4

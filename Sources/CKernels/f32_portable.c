@@ -17,8 +17,11 @@
 #define CK_HAS_F16 0
 #define CK_PORTABLE_ISA CK_SCALAR
 #endif
+#define CK_PART_LANES 16
 #define CK_TILE_M 1
 #define CK_TILE_N 2
+#define CK_PANEL_GROUPS 10
+#define CK_BLOCK_GROUPS 1
 #define CK_PEAK_CHAINS 4
 #define CK_ATTENTION_ROWS 2
 #define CK_ATTENTION_FEW 1
