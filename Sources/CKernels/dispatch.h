@@ -47,7 +47,7 @@ typedef struct {
     int64_t (*peak_f32)(int64_t rounds);
     uint64_t (*peak_read)(const void *memory, size_t bytes);
 
-    // CK_FAST, where the processor has dot products of 16-bit and 8-bit numbers; otherwise NULL, and CK_EXACT does it.
+    // CK_FAST, where the instruction set has products of 16-bit or 8-bit numbers; otherwise NULL, and CK_EXACT does it.
     ck_pack_function pack_bf16, pack_int8;
     ck_matmul_function matmul_bf16, matmul_int8;
     size_t (*scratch_bf16)(void);
@@ -60,6 +60,17 @@ extern const ck_kernels ck_kernels_portable;
 #if defined(__x86_64__)
 extern const ck_kernels ck_kernels_avx2;
 extern const ck_kernels ck_kernels_avx512;
+
+void ck_pack_int8_avx2(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k, int64_t row_begin,
+                       int64_t row_end, void *packed);
+void ck_matmul_int8_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                         int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+// At most four activation rows, k a multiple of 256; the same bits as ck_matmul_int8_avx2.
+void ck_matvec_int8_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                         int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+size_t ck_matvec_int8_scratch_avx2(int64_t k);
+size_t ck_int8_scratch_avx2(int64_t k);
+int64_t ck_peak_int8_avx2(int64_t rounds);
 
 void ck_pack_bf16_avx512(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
                          int64_t row_begin, int64_t row_end, void *packed);

@@ -28,6 +28,13 @@
 #include "kernels_f32.inc"
 #pragma clang attribute pop
 
-const ck_kernels ck_kernels_avx2 = {.isa = CK_AVX2, CK_F32_ROW};
+const ck_kernels ck_kernels_avx2 = {
+    .isa = CK_AVX2,
+    CK_F32_ROW,
+    .pack_int8 = ck_pack_int8_avx2,
+    .matmul_int8 = ck_matmul_int8_avx2,
+    .scratch_int8 = ck_int8_scratch_avx2,
+    .peak_int8 = ck_peak_int8_avx2,
+};
 
 #endif

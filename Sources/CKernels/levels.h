@@ -25,8 +25,10 @@ CK_LEVELS ck_both(float *values, float value) { values[0] = values[1] = value; }
 static inline float ck_half_at(const uint8_t *p) {
     uint16_t bits;
     memcpy(&bits, p, 2);
-#if CK_HAS_AVX512_BYTES
-    return _cvtsh_ss(bits);
+#if CK_HAS_F16 || CK_HAS_AVX512_BYTES
+    _Float16 half;
+    memcpy(&half, &bits, 2);
+    return (float)half;
 #else
     return ck_f16_to_f32(bits);
 #endif

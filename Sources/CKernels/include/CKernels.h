@@ -38,8 +38,8 @@ void ck_store(ck_type type, const float *x, int64_t count, void *out);
 // `CK_EXACT`: f32 activations, weights dequantized to f32, f32 accumulation. `CK_FAST`: bf16 activations for F32, F16
 // and BF16 weights (which are rounded to bf16), int8 blocks of 32 for quantized ones. In both, every y is summed over k
 // in one fixed order, the same for one row (decoding, straight from the blocks) and for many, whatever n, m, its
-// position and the number of threads. Where the processor lacks the dot products (anything but CK_AVX512), CK_FAST is
-// CK_EXACT.
+// position and the number of threads. bf16 activations need CK_AVX512, int8 ones CK_AVX2 or CK_AVX512, which give the same
+// bits; for whatever the instruction set in use has no such product, CK_FAST is CK_EXACT.
 //
 // What is packed for one type serves every type of its kind (plain, quantized) in that mode, with the instruction set
 // that was in use.
@@ -54,6 +54,12 @@ size_t ck_matmul_scratch_bytes(ck_type type, ck_mode mode, int64_t n, int64_t k)
 // Computes output features [m_begin, m_end) of all n rows: y[i * y_stride + j] = Σ x·W[j]. Threads split m.
 void ck_matmul(ck_type type, ck_mode mode, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+
+// What CK_FAST computes for quantized weights, where it is not CK_EXACT: m weight rows times n rows of x (finite), one
+// multiplication after the other, packing included. Slow: it says which sums in which order, so that every instruction
+// set can be compared with it, bit by bit.
+void ck_matmul_int8_plain(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t k, const float *x,
+                          int64_t x_stride, int64_t n, float *y, int64_t y_stride);
 
 // ---- Rows of f32 values. Every row is computed alone and in the same order, so no result depends on how rows are
 // batched or split over threads. `out` may be the input itself unless said otherwise.
@@ -138,6 +144,8 @@ void ck_attention_apply(const ck_attention *attention, int64_t head, int64_t row
 // ---- What this processor can do at most, for benchmarks: the caller measures the time, on as many threads as it likes.
 // A round takes about ten nanoseconds. ck_peak_operations returns the operations done (a multiply-add counts two), 0
 // where the instruction set in use has no such unit; ck_peak_read reads `bytes` once and returns something made of them.
+// CK_PEAK_INT8 is a dot-product instruction where there is one; with CK_AVX2, products of bytes added as 16-bit numbers,
+// sixteen at a time before they are widened, which is the most that weights of four bits allow.
 typedef enum { CK_PEAK_F32 = 0, CK_PEAK_BF16 = 1, CK_PEAK_INT8 = 2 } ck_peak;
 int64_t ck_peak_operations(ck_peak kind, int64_t rounds);
 uint64_t ck_peak_read(const void *memory, size_t bytes);

@@ -1,0 +1,190 @@
+// One to four activation rows times quantized weights, read straight from their blocks: the product of decoding.
+//
+// Eight weight rows at a time, a superblock of 256 inputs at a time. Integer dot products of a block are exact, and
+// they are then scaled and added in the order of matmul_int8_avx2.c: the same bits as a row among many.
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "dispatch.h"
+#include "int8.h"
+
+#pragma STDC FP_CONTRACT OFF
+
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#define CK_HAS_F16 1
+#include "levels.h"
+
+#include "int8_loaders_avx2.inc"
+
+enum { ROWS = 8 };
+
+// What the rows of activations look like to this product, row i `k` levels or `start_count` starts after row i - 1:
+// levels in order of k; for each block (or half block, where scales are fine) the number at which its dot product
+// starts, which undoes the offset that made weights unsigned.
+typedef struct {
+    const int8_t *levels;
+    const int32_t *starts;
+    const ck_int8_block *blocks;
+    int64_t k, start_count;
+} vector_input;
+
+// Neighbours' products of 32 levels and activations, added in pairs in 16 bits. Levels of eight bits lend the
+// activations their sign: magnitudes are at most 128, and 2 · 128 · 127 fits.
+INLINE __m256i pair_sums(const ck_type type, __m256i levels, __m256i inputs) {
+    if (sums_in_16_bits(type) > 0) { return _mm256_maddubs_epi16(levels, inputs); }
+    __m256i w = _mm256_xor_si256(levels, _mm256_set1_epi8((char)0x80));
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(inputs, w));
+}
+
+// a + b, of 32-bit numbers if `wide`, otherwise of 16-bit ones.
+INLINE __m256i add_sums(const bool wide, __m256i a, __m256i b) {
+    return wide ? _mm256_add_epi32(a, b) : _mm256_add_epi16(a, b);
+}
+
+// The dot products of eight rows with 32 inputs, from their pair sums: both halves of the inputs together in out[0], or
+// apart, where `fine`.
+INLINE void dot_products(const ck_type type, const bool fine, __m256i p[ROWS], __m256i out[2]) {
+    // Each of three steps doubles how many sums are in one: 16 bits for as long as they fit.
+    const int fit = sums_in_16_bits(type);
+    if (fit == 0) {
+        UNROLL for (int r = 0; r < ROWS; r++) { p[r] = widen(p[r]); }
+    }
+    __m256i twos[4], fours[2];
+    UNROLL for (int i = 0; i < 4; i++) {
+        twos[i] = add_sums(fit == 0, _mm256_unpacklo_epi64(p[2 * i], p[2 * i + 1]),
+                           _mm256_unpackhi_epi64(p[2 * i], p[2 * i + 1]));
+        if (fit == 2) { twos[i] = widen(twos[i]); }
+    }
+    UNROLL for (int i = 0; i < 2; i++) {
+        __m256 a = _mm256_castsi256_ps(twos[2 * i]), b = _mm256_castsi256_ps(twos[2 * i + 1]);
+        fours[i] = add_sums(fit <= 2, _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88)),
+                            _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd)));
+        if (fit == 4) { fours[i] = widen(fours[i]); }
+    }
+    __m256i low = _mm256_permute2x128_si256(fours[0], fours[1], 0x20);
+    __m256i high = _mm256_permute2x128_si256(fours[0], fours[1], 0x31);
+    if (fine) {
+        out[0] = fit == 8 ? widen(low) : low;
+        out[1] = fit == 8 ? widen(high) : high;
+    } else {
+        __m256i all = add_sums(fit <= 4, low, high);
+        out[0] = fit == 8 ? widen(all) : all;
+    }
+}
+
+INLINE __m256 add_part(const ck_type type, __m256 acc, __m256i dot, int32_t start, __m256 scale, float x_scale) {
+    if (offset_of(type) != 0 && sums_in_16_bits(type) > 0) { dot = _mm256_add_epi32(dot, starts_of(type, start)); }
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(scale, _mm256_set1_ps(x_scale)), acc);
+}
+
+// Eight rows; rows past `count` repeat the last one. acc[i]: activation row i of n.
+INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t count, int64_t supers,
+                       const vector_input x, const int n, __m256 acc[CK_INT8_ROWS]) {
+    const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);
+    const int parts = fine ? 2 : 1;
+    const size_t super_bytes = ck_block_bytes(type) * (size_t)(256 / ck_block_elements(type));
+    const uint8_t *rows[ROWS];
+    UNROLL for (int r = 0; r < ROWS; r++) { rows[r] = weights + row_bytes * (size_t)(r < count ? r : count - 1); }
+    for (int i = 0; i < n; i++) { acc[i] = _mm256_setzero_ps(); }
+    for (int64_t s = 0; s < supers; s++) {
+        __m256 scales[2][ROWS], biases[2][ROWS];
+        UNROLL for (int r = 0; r < ROWS; r++) {
+            __m256 zero = _mm256_setzero_ps(), scale[2] = {zero, zero}, add[2] = {zero, zero};
+            load_scales(type, rows[r], scale, add);
+            UNROLL for (int h = 0; h < 2; h++) {
+                scales[h][r] = scale[h];
+                biases[h][r] = add[h];
+            }
+        }
+        UNROLL for (int h = 0; h < parts; h++) {
+            transpose8(scales[h]);
+            if (bias) { transpose8(biases[h]); }
+        }
+        UNROLL for (int pair = 0; pair < 4; pair++) {
+            __m256i w[ROWS][2];
+            UNROLL for (int r = 0; r < ROWS; r++) { load_pair(type, rows[r], pair, w[r]); }
+            for (int i = 0; i < n; i++) {
+                const int8_t *inputs = x.levels + i * x.k + 256 * s + 64 * pair;
+                const int32_t *starts = x.starts + i * x.start_count + 8 * parts * s + 2 * parts * pair;
+                const ck_int8_block *block = x.blocks + 8 * s + 2 * pair;
+                UNROLL for (int b = 0; b < 2; b++) {
+                    __m256i levels = load32((const uint8_t *)inputs + 32 * b), p[ROWS], dots[2];
+                    UNROLL for (int r = 0; r < ROWS; r++) { p[r] = pair_sums(type, w[r][b], levels); }
+                    dot_products(type, fine, p, dots);
+                    UNROLL for (int h = 0; h < parts; h++) {
+                        const int part = parts * (2 * pair + b) + h, sums = fine ? h : 2;
+                        acc[i] = add_part(type, acc[i], dots[h], starts[parts * b + h], scales[part / 8][part % 8],
+                                          block[b].scale[i]);
+                        if (bias) {
+                            acc[i] = _mm256_fmadd_ps(biases[part / 8][part % 8], _mm256_set1_ps(block[b].sum[sums][i]),
+                                                     acc[i]);
+                        }
+                    }
+                }
+            }
+        }
+        UNROLL for (int r = 0; r < ROWS; r++) { rows[r] += super_bytes; }
+    }
+}
+
+// The levels of each of n rows in order of k, and where their dot products start.
+INLINE vector_input unpack_input(const ck_type type, int64_t k, int64_t n, const ck_int8_block *packed, void *scratch) {
+    const int64_t parts = ck_has_fine_scales(type) ? 2 : 1;
+    int8_t *levels = scratch;
+    int32_t *starts = (int32_t *)(levels + n * k);
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t b = 0; b < k / 32; b++) {
+            for (int step = 0; step < 8; step++) { memcpy(levels + i * k + 32 * b + 4 * step, packed[b].levels[step][i], 4); }
+            for (int64_t h = 0; h < parts; h++) {
+                starts[i * k / 32 * parts + parts * b + h] = packed[b].start[parts == 2 ? h : 2][i];
+            }
+        }
+    }
+    return (vector_input){.levels = levels, .starts = starts, .blocks = packed, .k = k, .start_count = k / 32 * parts};
+}
+
+INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                   int64_t k, const ck_int8_block *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
+    const vector_input x = unpack_input(type, k, n, packed, scratch);
+    for (int64_t m = m_begin; m < m_end; m += ROWS) {
+        const int64_t count = m_end - m < ROWS ? m_end - m : ROWS;
+        const uint8_t *rows = weights + row_bytes * (size_t)m;
+        __m256 acc[CK_INT8_ROWS];
+        if (n == 1) { eight_rows(type, rows, row_bytes, count, k / 256, x, 1, acc); }
+        else { eight_rows(type, rows, row_bytes, count, k / 256, x, (int)n, acc); }
+        for (int64_t i = 0; i < n; i++) {
+            float line[ROWS];
+            _mm256_storeu_ps(line, acc[i]);
+            memcpy(y + i * y_stride + m, line, (size_t)count * sizeof(float));
+        }
+    }
+}
+
+size_t ck_matvec_int8_scratch_avx2(int64_t k) { return (size_t)(CK_INT8_ROWS * (k + k / 16 * 4)); }
+
+#define CASE(type)                                                                                                  \
+    case type: matvec(type, weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride, scratch); return;
+
+void ck_matvec_int8_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                         int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
+    switch (type) {
+        CASE(CK_Q4_0)
+        CASE(CK_Q4_1)
+        CASE(CK_Q5_0)
+        CASE(CK_Q5_1)
+        CASE(CK_Q8_0)
+        CASE(CK_Q2_K)
+        CASE(CK_Q3_K)
+        CASE(CK_Q4_K)
+        CASE(CK_Q5_K)
+        CASE(CK_Q6_K)
+        CASE(CK_IQ4_NL)
+        CASE(CK_IQ4_XS)
+        default: return;
+    }
+}
+
+#pragma clang attribute pop
+#endif
