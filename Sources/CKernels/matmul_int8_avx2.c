@@ -87,18 +87,7 @@ INLINE void fill_super(const ck_type type, const uint8_t *const rows[LANES], int
         }
     }
     __m256 scales[2][LANES], biases[2][LANES];
-    UNROLL for (int r = 0; r < LANES; r++) {
-        __m256 zero = _mm256_setzero_ps(), scale[2] = {zero, zero}, bias[2] = {zero, zero};
-        load_scales(type, rows[r], scale, bias);
-        UNROLL for (int h = 0; h < 2; h++) {
-            scales[h][r] = scale[h];
-            biases[h][r] = bias[h];
-        }
-    }
-    UNROLL for (int h = 0; h < shape.parts; h++) {
-        transpose8(scales[h]);
-        if (shape.bias) { transpose8(biases[h]); }
-    }
+    load_row_scales(type, rows, scales, biases);
     UNROLL for (int i = 0; i < SUPER_BLOCKS; i++) {
         float *out = (float *)(strip + i * stride + 8 * step);
         UNROLL for (int h = 0; h < shape.parts; h++) {

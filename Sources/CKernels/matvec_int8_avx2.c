@@ -90,18 +90,7 @@ INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t row_by
     for (int i = 0; i < n; i++) { acc[i] = _mm256_setzero_ps(); }
     for (int64_t s = 0; s < supers; s++) {
         __m256 scales[2][ROWS], biases[2][ROWS];
-        UNROLL for (int r = 0; r < ROWS; r++) {
-            __m256 zero = _mm256_setzero_ps(), scale[2] = {zero, zero}, add[2] = {zero, zero};
-            load_scales(type, rows[r], scale, add);
-            UNROLL for (int h = 0; h < 2; h++) {
-                scales[h][r] = scale[h];
-                biases[h][r] = add[h];
-            }
-        }
-        UNROLL for (int h = 0; h < parts; h++) {
-            transpose8(scales[h]);
-            if (bias) { transpose8(biases[h]); }
-        }
+        load_row_scales(type, rows, scales, biases);
         UNROLL for (int pair = 0; pair < 4; pair++) {
             __m256i w[ROWS][2];
             UNROLL for (int r = 0; r < ROWS; r++) { load_pair(type, rows[r], pair, w[r]); }

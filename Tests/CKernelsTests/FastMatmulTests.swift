@@ -73,7 +73,7 @@ extension KernelTests {
             if elements == 32 { shapes += (1...8).map { ($0, 19, 32 * $0) } }
             for m in [1, 15, 16, 17, 31, 47, 48, 49] { shapes.append((2, m, 256)) }
             try KernelTests.withEachInstructionSet { isa in
-                let rounds = isa == CK_AVX512
+                let rounds = isa == CK_AVX2 || isa == CK_AVX512
                 var numbers = SeededNumbers(state: 32)
                 for (n, m, k) in shapes {
                     let weights = try Self.quantizedWeights(name, m: m, k: k, seed: UInt64(m + k))
@@ -89,6 +89,48 @@ extension KernelTests {
                         type, CK_EXACT, weights: weights, rowBytes: rowBytes, x: x, xStride: k, n: n, m: m, k: k)
                     let (difference, exactSize) = Self.compare(exact, weights: wide, x: x, n: n, m: m, k: k)
                     #expect(difference <= 2e-6 * exactSize + 1e-12, "exact, isa \(isa.rawValue) \(name) \(n) \(m) \(k)")
+                }
+            }
+        }
+
+        /// Where f16 scales are in a block: whatever else it holds is a weight matrix.
+        static let halves: [String: (bytes: Int, at: [Int])] = [
+            "Q4_0": (18, [0]), "Q4_1": (20, [0, 2]), "Q5_0": (22, [0]), "Q5_1": (24, [0, 2]), "Q8_0": (34, [0]),
+            "Q2_K": (84, [80, 82]), "Q3_K": (110, [108]), "Q4_K": (144, [0, 2]), "Q5_K": (176, [0, 2]),
+            "Q6_K": (210, [208]), "IQ4_NL": (18, [0]), "IQ4_XS": (136, [0]),
+        ]
+
+        /// Every instruction set that has an int8 product gives the bits of the plain one: any block of any type, levels
+        /// and activations at both ends of their range, few rows and many, whole and cut superblocks.
+        @Test(arguments: Dequantize.types) func equalsThePlainProduct(_ name: String, _ type: ck_type) throws {
+            let elements = ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"].contains(name) ? 256 : 32
+            let (blockBytes, places) = try #require(Self.halves[name])
+            var shapes = (1...9).map { ($0, 21, 512) } + [(1, 1, 256), (4, 7, 256), (66, 16, 256), (5, 113, 768)]
+            if elements == 32 { shapes += (1...9).map { ($0 % 3 + 1, 17, 32 * $0) } + [(6, 33, 1056)] }
+            var numbers = SeededNumbers(state: 34)
+            for (n, m, k) in shapes {
+                let rowBytes = k / elements * blockBytes
+                for extreme in [nil, 0x00, 0x80, 0xFF] as [UInt8?] where extreme == nil || (n < 6 && k == 512) {
+                    var weights = (0..<m * rowBytes).map { _ in extreme ?? UInt8(truncatingIfNeeded: numbers.next()) }
+                    for block in stride(from: 0, to: weights.count, by: blockBytes) {
+                        for place in places { weights[block + place + 1] = weights[block + place + 1] & 0x83 | 0x20 }
+                    }
+                    var x = numbers.floats(n * k)
+                    if extreme != nil { for i in x.indices where i % 64 < 48 { x[i] = i % 64 < 32 ? 1 : -1 } }
+                    for i in 0..<min(n, k / 32) { for j in 0..<32 { x[i * k + 32 * i + j] = 0 } }
+                    var plain = [Float](repeating: .nan, count: n * m)
+                    ck_matmul_int8_plain(
+                        type, weights, rowBytes, Int64(m), Int64(k), x, Int64(k), Int64(n), &plain, Int64(m))
+                    let size = plain.map(abs).max() ?? 0
+                    #expect(size.isFinite && (size > 0 || extreme != nil))
+                    KernelTests.withEachInstructionSet { isa in
+                        guard isa == CK_AVX2 || isa == CK_AVX512 else { return }
+                        let y = matmul(
+                            type, CK_FAST, weights: weights, rowBytes: rowBytes, x: x, xStride: k, n: n, m: m, k: k)
+                        #expect(
+                            y.map(\.bitPattern) == plain.map(\.bitPattern),
+                            "isa \(isa.rawValue) \(name) n \(n) m \(m) k \(k) bytes \(String(describing: extreme))")
+                    }
                 }
             }
         }
