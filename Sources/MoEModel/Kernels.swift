@@ -7,7 +7,8 @@ import Tensors
 public enum Precision: String, Sendable, CaseIterable, Codable {
     /// f32 activations and accumulation, weights dequantized to f32: the reference.
     case exact
-    /// bf16 or int8 activations on SIMD dot-product instructions.
+    /// Activations in int8 for quantized weights (AVX2, AVX-512), in bf16 for others (AVX-512); f32 where the processor
+    /// has no faster product than that.
     case fast
 }
 

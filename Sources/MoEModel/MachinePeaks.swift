@@ -10,7 +10,8 @@ public struct MachinePeaks: Sendable, Codable {
     public let f32: Double
     /// bf16 dot-product operations per second; 0 where the processor has none.
     public let bf16: Double
-    /// int8 dot-product operations per second; 0 where the processor has none.
+    /// int8 operations per second: dot products, or on AVX2 products of bytes added in 16 bits, as four-bit weights allow;
+    /// 0 where the processor has neither.
     public let int8: Double
 
     /// Takes about a second: the best of several short runs each.
