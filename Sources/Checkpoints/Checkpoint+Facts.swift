@@ -23,6 +23,9 @@ extension Checkpoint {
     /// Bytes of all weights in use.
     public var weightBytes: Int { tensors.distinct.reduce(0) { $0 + $1.bytes.count } }
 
+    /// Bytes of all tensors in the files, used or not.
+    public var storedBytes: Int { weightBytes + unusedBytes }
+
     /// The types weights are stored in, the one with most parameters first.
     public var dtypes: [DTypeShare] {
         var groups: [DType: [Tensor]] = [:]
@@ -38,11 +41,28 @@ extension Checkpoint {
     public var quantization: String { dtypes.first?.dtype.rawValue ?? "none" }
 }
 
+extension Checkpoint {
+    /// Whether most weights are stored in blocks.
+    public var isQuantized: Bool { (dtypes.first?.dtype.blockElements ?? 1) > 1 }
+
+    /// Bytes of weights that decoding one token reads: those it goes through, and one row of the embedding.
+    public var bytesReadPerToken: Int {
+        let experts = tensors.layers.reduce(0) { sum, layer in
+            sum + (layer.gate + layer.up + layer.down).reduce(0) { $0 + $1.bytes.count }
+        }
+        let embedding = tensors.isOutputTied ? 0 : tensors.embedding.bytes.count - tensors.embedding.rowBytes
+        return weightBytes - embedding - experts / config.expertCount * (config.expertCount - config.expertsPerToken)
+    }
+}
+
 extension ModelTensors {
+    /// Whether the output is the embedding itself.
+    public var isOutputTied: Bool { output.bytes.baseAddress == embedding.bytes.baseAddress }
+
     /// Every tensor once, outer parts first, then layer by layer.
     public var distinct: [Tensor] {
         var result = [embedding, finalNorm] + [finalNormBias, outputBias].compactMap { $0 }
-        if output.bytes.baseAddress != embedding.bytes.baseAddress { result.append(output) }
+        if !isOutputTied { result.append(output) }
         return result + layers.flatMap(\.all)
     }
 }

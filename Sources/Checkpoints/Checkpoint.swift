@@ -16,11 +16,12 @@ public final class Checkpoint: Sendable {
     public let tokenizerFile: URL?
     /// Tensors in the files that the model does not use.
     public let unusedTensors: [String]
+    let unusedBytes: Int
     private let cachedHash = Mutex<String?>(nil)
 
     init(
         url: URL, config: ModelConfig, tensors: ModelTensors, files: [URL], tokenizerFile: URL?,
-        unusedTensors: [String]
+        unusedTensors: [String], unusedBytes: Int
     ) {
         self.url = url
         self.config = config
@@ -28,6 +29,7 @@ public final class Checkpoint: Sendable {
         self.files = files
         self.tokenizerFile = tokenizerFile
         self.unusedTensors = unusedTensors
+        self.unusedBytes = unusedBytes
     }
 
     /// Opens a Hugging Face folder or a GGUF file (of a split one, any part). `ModelLocator` turns names such as `polyglot` into a path.
@@ -52,7 +54,13 @@ public final class Checkpoint: Sendable {
     }
 
     private static func openHuggingFace(_ folder: URL) throws(CheckpointError) -> Checkpoint {
-        let (config, family) = try ModelConfig.huggingFace(folder.appendingPathComponent("config.json"))
+        let file = folder.appendingPathComponent("config.json")
+        guard FileManager.default.fileExists(atPath: file.path) else {
+            throw CheckpointError(
+                .missing, file: file.path, problem: "no such file",
+                hint: "a Hugging Face folder holds config.json and model.safetensors")
+        }
+        let (config, family) = try ModelConfig.huggingFace(file)
         let weights = try HuggingFaceWeights(folder: folder)
         var table = TensorTable(file: weights.tableOfContents.path, tensors: weights.tensors)
         let tensors = try ModelTensors.huggingFace(&table, config: config, family: family)
@@ -60,7 +68,7 @@ public final class Checkpoint: Sendable {
             .first { FileManager.default.fileExists(atPath: $0.path) }
         return Checkpoint(
             url: folder, config: config, tensors: tensors, files: weights.files, tokenizerFile: tokenizer,
-            unusedTensors: table.unused)
+            unusedTensors: table.unused, unusedBytes: table.unusedBytes)
     }
 
     private static func openGGUF(_ file: URL) throws(CheckpointError) -> Checkpoint {
@@ -75,7 +83,36 @@ public final class Checkpoint: Sendable {
         let hasVocabulary = weights.metadata["tokenizer.ggml.tokens"] != nil
         return Checkpoint(
             url: file, config: config, tensors: tensors, files: weights.files,
-            tokenizerFile: hasVocabulary ? weights.files[0] : nil, unusedTensors: table.unused)
+            tokenizerFile: hasVocabulary ? weights.files[0] : nil, unusedTensors: table.unused,
+            unusedBytes: table.unusedBytes)
+    }
+
+    /// The config alone, of a `config.json`, or of a folder that holds one and needs no weights beside it.
+    ///
+    /// - Throws: as `open`, and `unsupported` where the sizes are beyond any model, so that sums over its tensors fit `Int`.
+    public static func config(_ path: URL) throws(CheckpointError) -> ModelConfig {
+        let file = path.lastPathComponent == "config.json" ? path : path.appendingPathComponent("config.json")
+        let config = try ModelConfig.huggingFace(file).config
+        let width = Double(config.hiddenSize) * Double(config.expertSize)
+        let heads = Double(config.headCount) * Double(config.headSize)
+        let parameters =
+            Double(config.layerCount)
+            * (Double(config.expertCount) * width + Double(config.sharedExpertSize ?? 0) * Double(config.hiddenSize)
+                + Double(config.hiddenSize) * heads)
+            + Double(config.vocabularySize) * Double(config.hiddenSize)
+        guard parameters < 1e15 else {
+            throw CheckpointError(
+                .unsupported, file: file.path, expected: "sizes of a model with fewer than 10¹⁵ parameters",
+                found: "about \(parameters)")
+        }
+        return config
+    }
+
+    /// Whether a folder holds weights that `open` reads.
+    public static func hasWeights(_ folder: URL) -> Bool {
+        ["model.safetensors", "model.safetensors.index.json"].contains {
+            FileManager.default.fileExists(atPath: folder.appendingPathComponent($0).path)
+        }
     }
 
     /// The folder's name, or the file's without its extension.

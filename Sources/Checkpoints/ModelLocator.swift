@@ -13,7 +13,15 @@ public enum ModelLocator {
     public static func resolve(
         _ model: String, environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws(CheckpointError) -> URL {
-        guard builtIn.contains(model) else { return URL(fileURLWithPath: model) }
+        guard builtIn.contains(model) else {
+            if ModelCard.named(model) != nil, !FileManager.default.fileExists(atPath: model) {
+                throw CheckpointError(
+                    .missing, file: model, problem: "this name stands for a card without weights",
+                    expected: "a Hugging Face folder or a .gguf file",
+                    hint: "inspect and memory take the name; everything else needs the weights")
+            }
+            return URL(fileURLWithPath: model)
+        }
         let candidates = folders(environment: environment).map { $0.appendingPathComponent(model) }
         for candidate in candidates
         where FileManager.default.fileExists(atPath: candidate.appendingPathComponent("config.json").path) {

@@ -15,6 +15,9 @@ struct TensorTable {
     /// Names nobody asked for.
     var unused: [String] { tensors.keys.filter { !taken.contains($0) }.sorted() }
 
+    /// Bytes of the tensors nobody asked for.
+    var unusedBytes: Int { tensors.reduce(0) { $0 + (taken.contains($1.key) ? 0 : $1.value.bytes.count) } }
+
     func has(_ name: String) -> Bool { tensors[name] != nil }
 
     /// The tensor of this name and exactly this shape, in a type that weights can have.

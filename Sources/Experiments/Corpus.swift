@@ -163,6 +163,8 @@ public struct Corpus: Sendable {
 
     private static func describe(_ error: any Error) -> String {
         switch error {
+        case DecodingError.typeMismatch(_, let context) where context.codingPath.isEmpty:
+            "expected a JSON object {\"id\", \"group\", \"text\"}, found another JSON value"
         case DecodingError.typeMismatch(let type, let context), DecodingError.valueNotFound(let type, let context):
             "field \"\(context.codingPath.map(\.stringValue).joined(separator: "."))\": expected \(type)"
         case DecodingError.dataCorrupted(let context):

@@ -111,6 +111,13 @@ public struct TraceRun {
         }
     }
 
+    /// Bytes that a wave of `waveTokens` takes with everything else.
+    public var plannedBytes: Int {
+        let recorded = TraceLayout(manifest).bytesPerToken
+        return model.residentWeightBytes + Model.processBytes
+            + model.waveBytes(rows: min(waveTokens, totalTokens), recordedBytesPerRow: recorded)
+    }
+
     public var totalTokens: Int { tokens.reduce(0) { $0 + $1.count } }
 
     /// Bytes the trace's shards will take, without attention patterns.

@@ -48,16 +48,13 @@ extension Routing {
 }
 
 extension ForwardPass {
-    /// Most f32 values of hidden activations to hold at once: experts are computed in groups that stay below it.
-    private static let hiddenLimit = 32 << 20
-
     /// Every expert on its own tokens: down(silu(gate(x)) ⊙ up(x)), [assignments, D] in the dispatch's order.
     func experts(_ dispatch: ExpertDispatch, _ weights: LayerTensors) -> Matrix {
         let outputs = workspace.matrix(.expertOutput, rows: dispatch.count, columns: config.hiddenSize)
         var first = 0
         for expert in 0..<config.expertCount {
             let rows = Int(dispatch.starts[expert + 1] - dispatch.starts[first])
-            if rows * config.expertSize > Self.hiddenLimit, expert > first {
+            if rows * config.expertSize > WorkingMemory.hiddenLimit, expert > first {
                 compute(first..<expert, dispatch, weights, into: outputs)
                 first = expert
             }

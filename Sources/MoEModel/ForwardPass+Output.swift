@@ -10,7 +10,7 @@ extension ForwardPass {
 
         let logits = try emitLogits()
         guard logprobs else { return [] }
-        return withExtendedLifetime(logits) { logProbabilities(logits?.matrix) }
+        return try withExtendedLifetime(logits) { try logProbabilities(logits?.matrix) }
     }
 
     /// Last norm and the logits, [V], after the last row.
@@ -25,7 +25,8 @@ extension ForwardPass {
                 normed.rows(x.rows - 1..<x.rows), model.weights.tensors.output, into: last, workspace.attentionInput)
             finishLogits(last.base, 0..<count)
         }
-        withExtendedLifetime(computed) {
+        try withExtendedLifetime(computed) {
+            try checkFinite(UnsafeBufferPointer(start: last.base, count: count), nil)
             if logits.count != count { logits = [Float](repeating: 0, count: count) }
             logits.withUnsafeMutableBufferPointer { $0.baseAddress?.update(from: last.base, count: count) }
         }
@@ -53,7 +54,7 @@ extension ForwardPass {
     }
 
     /// log p(token at row i | rows before it), from the logits of row i − 1 of the same document.
-    private func logProbabilities(_ logits: Matrix?) -> [Float] {
+    private func logProbabilities(_ logits: Matrix?) throws -> [Float] {
         var result = [Float](repeating: .nan, count: x.rows)
         let predicting = batch.documents.flatMap { $0.dropLast().map(Int32.init) }
         guard !predicting.isEmpty else { return result }
@@ -64,6 +65,7 @@ extension ForwardPass {
                 of: targets, rows: rows, features: normed, output: output, logits: logits, workspace,
                 finish: finishLogits)
         }
+        try scores.withUnsafeBufferPointer { try checkFinite($0, nil) }
         for (index, row) in predicting.enumerated() { result[Int(row) + 1] = scores[index] }
         return result
     }
@@ -71,7 +73,7 @@ extension ForwardPass {
 
 extension Kernels {
     /// Vocabulary entries per tile. Fixed, because the last bits of a sum depend on where tiles begin.
-    private static let vocabularyTile = 1024
+    static let vocabularyTile = 1024
 
     /// log softmax(features[rows[i]] · Outputᵀ)[targets[i]], by a running log-sum-exp over vocabulary tiles; from
     /// `logits` [T, V] where they exist already.

@@ -16,6 +16,7 @@ extension ForwardPass {
         let (context, config) = (context, config)
 
         kernels.routerLogits(normed, router.base, into: Matrix(routing.logits, rows: rows, columns: count))
+        try checkFinite(UnsafeBufferPointer(start: routing.logits, count: rows * count), layer)
         if !interventions.isEmpty {
             kernels.forRows(rows) {
                 Router.changeLogits(routing, layer: layer, interventions, context: context, rows: $0)

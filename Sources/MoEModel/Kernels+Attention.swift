@@ -139,6 +139,15 @@ extension Kernels {
             statistics_stride: Int64(shape.heads * batchRows), statistics_head_stride: Int64(batchRows))
     }
 
+    /// Bytes of scratch memory a thread needs for attention.
+    static func attentionScratchBytes(_ shape: AttentionShape) -> Int {
+        var call = ck_attention()
+        call.heads = Int64(shape.heads)
+        call.groups = Int64(shape.groups)
+        call.head_dim = Int64(shape.headSize)
+        return withUnsafePointer(to: call) { Int(ck_attention_scratch_bytes($0)) }
+    }
+
     private func attentionScratch(_ calls: [ck_attention]) -> UnsafePointer<UnsafeMutableRawPointer> {
         reserveScratch(calls.map { withUnsafePointer(to: $0) { Int(ck_attention_scratch_bytes($0)) } }.max() ?? 0)
         return scratchMemory

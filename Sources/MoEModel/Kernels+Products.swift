@@ -46,6 +46,23 @@ extension Kernels {
         }
     }
 
+    /// Bytes of rows packed for products with weights of a type, as `WorkingMemory` counts them.
+    static func packedBytes(_ dtype: DType, _ precision: Precision, rows: Int, columns: Int) -> Int {
+        ck_activation_bytes(type(dtype), precision == .exact ? CK_EXACT : CK_FAST, Int64(rows), Int64(columns))
+    }
+
+    /// Bytes of scratch memory each thread comes to use in passes over this many rows.
+    static func scratchBytes(
+        _ dtype: DType, _ precision: Precision, rows: Int, columns: Int, _ shape: AttentionShape
+    ) -> Int {
+        let chunk = min(rows, PackedRows.chunkRows)
+        let product = ck_matmul_scratch_bytes(
+            type(dtype), precision == .exact ? CK_EXACT : CK_FAST, Int64(chunk), Int64(columns))
+        // Beside the product's own: a tile of logits, or of one half of SwiGLU.
+        return max(
+            Int(product) + vocabularyTile * chunk * MemoryLayout<Float>.stride, attentionScratchBytes(shape))
+    }
+
     private func packedBytes(_ type: ck_type, rows: Int, columns: Int) -> (chunk: Int, total: Int) {
         let full = ck_activation_bytes(type, mode, Int64(min(rows, PackedRows.chunkRows)), Int64(columns))
         let chunk = (full + 63) / 64 * 64

@@ -13,6 +13,9 @@ public enum CacheType: String, Sendable, CaseIterable, Codable {
     /// `f32` where the forward pass is exact, otherwise `f16`.
     public init(for precision: Precision) { self = precision == .exact ? .f32 : .f16 }
 
+    /// Bytes one token takes in all layers.
+    public func bytesPerToken(_ config: ModelConfig) -> Int { KeyValueCache.bytesPerToken(config, type: self) }
+
     var dtype: DType {
         switch self {
         case .f32: .f32

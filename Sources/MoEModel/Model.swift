@@ -25,10 +25,14 @@ public final class Model: @unchecked Sendable {
     ///   - threads: threads to compute with; nil takes the processors this process may use.
     ///   - weightBudget: bytes of weights to keep in memory; a larger model is read from disk once per pass, layer
     ///     after layer. nil keeps what fits.
-    /// - Throws: `ModelError` where the engine has no kernel for one of the checkpoint's types.
+    /// - Throws: `ModelError` where the engine has no kernel for one of the checkpoint's types, or for more than
+    ///   `mostThreads` threads.
     public init(
         _ checkpoint: Checkpoint, precision: Precision = .fast, threads: Int? = nil, weightBudget: Int? = nil
     ) throws(ModelError) {
+        if let threads, threads > Self.mostThreads {
+            throw .unsupported("threads: expected 1 to \(Self.mostThreads), found \(threads)")
+        }
         self.checkpoint = checkpoint
         self.precision = precision
         config = checkpoint.config
@@ -46,6 +50,9 @@ public final class Model: @unchecked Sendable {
         rotary[isLong] = table
         return table
     }
+
+    /// More threads than any machine has processors only cost memory.
+    public static let mostThreads = 1024
 
     public var threadCount: Int { kernels.pool.threadCount }
 

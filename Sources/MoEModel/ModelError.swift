@@ -3,6 +3,8 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
     case tokenOutOfRange(token: Int32, row: Int, vocabularySize: Int)
     case contextExceeded(document: Int, tokens: Int, contextLength: Int)
     case unsupported(String)
+    /// Values that are no finite numbers came up; what made them so.
+    case notFinite(String)
 
     public var description: String {
         switch self {
@@ -11,7 +13,7 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
         case .contextExceeded(let document, let tokens, let length):
             "document \(document) has \(tokens) tokens; the model's context is \(length). "
                 + "Shorten it (--max-tokens) or split it"
-        case .unsupported(let what): what
+        case .unsupported(let what), .notFinite(let what): what
         }
     }
 }

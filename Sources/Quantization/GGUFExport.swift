@@ -50,7 +50,7 @@ public struct GGUFExport {
         let total = tensors.reduce(0) { $0 + $1.count }
         var done = 0
         for (tensor, type) in zip(tensors, types) {
-            let rows = ConvertedRows(tensor, to: type, config: checkpoint.config)
+            let rows = ConvertedRows(tensor, to: type, of: checkpoint)
             let before = writer.byteCount
             try rows.forEachBatch { bytes, weights throws(CheckpointError) in
                 try writer.write(bytes)
@@ -84,10 +84,14 @@ private struct ConvertedRows {
     let columns: Int
     /// Rows of one part (an expert).
     let rowsPerPart: Int
+    /// Named in errors.
+    let path: String
     /// Heads whose rows are reordered from the layout of halves to that of pairs; nil: rows stay.
     let permutedHeads: Int?
 
-    init(_ tensor: PlacedTensor, to dtype: DType, config: ModelConfig) {
+    init(_ tensor: PlacedTensor, to dtype: DType, of checkpoint: Checkpoint) {
+        let config = checkpoint.config
+        path = checkpoint.url.path
         self.tensor = tensor
         self.dtype = dtype
         let isVector = tensor.shape.count == 1
@@ -134,8 +138,8 @@ private struct ConvertedRows {
             }
             if failure.isSet {
                 throw CheckpointError(
-                    .malformed, file: tensor.parts[0].name, subject: "tensor \(tensor.name)",
-                    problem: "holds a value that is no finite number")
+                    .malformed, file: path, subject: "tensor \(tensor.parts[0].name)",
+                    problem: "holds a value that is no finite number", hint: "written as \(tensor.name)")
             }
             try body(UnsafeRawBufferPointer(rebasing: out.bytes[..<(count * rowBytes)]), count * columns)
             start += count
@@ -154,6 +158,13 @@ private struct ConvertedRows {
             let from = base + place % rowsPerPart * bytes
             let to = out + (row - rows.lowerBound) * rowBytes
             if part.dtype == dtype {
+                let row = place % rowsPerPart
+                // One row of a matrix, one element of a vector that is reordered.
+                let slice = Tensor(
+                    name: part.name, dtype: dtype, shape: [columns],
+                    bytes: UnsafeRawBufferPointer(rebasing: part.bytes[row * rowBytes..<(row + 1) * rowBytes]),
+                    owner: part.owner)
+                guard slice.firstNonFinite() == nil else { return false }
                 to.copyMemory(from: from, byteCount: rowBytes)
                 continue
             }

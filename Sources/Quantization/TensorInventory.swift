@@ -60,8 +60,19 @@ public struct TensorInventory: Sendable {
     /// Bytes of all weights in a mix of types.
     public func bytes(_ mix: QuantizationMix) -> Int { tensors.reduce(0) { $0 + bytes($1, mix) } }
 
-    /// Bytes of the weights one token goes through: what a decoded token reads.
-    public func activeBytes(_ mix: QuantizationMix) -> Int { tensors.reduce(0) { $0 + active(bytes($1, mix), $1) } }
+    /// Bytes of weights that decoding one token reads: those it goes through, and one row of the embedding.
+    public func bytesReadPerToken(_ mix: QuantizationMix) -> Int {
+        tensors.reduce(0) { sum, tensor in
+            let all = bytes(tensor, mix)
+            let isLookedUp = tensor.role == .embedding && !config.tiesOutputToEmbedding
+            return sum + (isLookedUp ? all / config.vocabularySize : active(all, tensor))
+        }
+    }
+
+    /// Bytes of embedding and output: what a model that is read layer by layer keeps in memory.
+    public func outerBytes(_ mix: QuantizationMix) -> Int {
+        tensors.filter { $0.layer == nil }.reduce(0) { $0 + bytes($1, mix) }
+    }
 
     /// The part of a tensor's amount that one token uses: K of E experts, or all.
     private func active(_ amount: Int, _ tensor: PlacedTensor) -> Int {

@@ -17,6 +17,7 @@ struct Moescope: AsyncParsableCommand {
             TraceCommand.self,
             GenerateCommand.self,
             InspectCommand.self,
+            MemoryCommand.self,
             QuantizeCommand.self,
             BenchCommand.self,
             ReportCommand.self,

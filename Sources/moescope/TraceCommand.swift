@@ -86,6 +86,7 @@ struct TraceCommand: ParsableCommand {
         )
 
         describeWaves(run, loaded.model)
+        warnOfMemory(run, loaded.model)
 
         let line = ProgressLine("tracing", unit: "tokens")
         let started = ContinuousClock.now
@@ -117,6 +118,14 @@ struct TraceCommand: ParsableCommand {
 }
 
 extension TraceCommand {
+    /// A budget below what the smallest wave takes cannot be kept.
+    private func warnOfMemory(_ run: TraceRun, _ model: Model) {
+        guard let memory, run.plannedBytes > memory.bytes else { return }
+        say(
+            "warning: --memory \(Inspection.bytes(memory.bytes)) is too little; waves of \(run.waveTokens) tokens take about "
+                + "\(Inspection.bytes(run.plannedBytes)) with this model")
+    }
+
     /// For models that are read from disk again and again: what a wave costs, before it starts.
     private func describeWaves(_ run: TraceRun, _ model: Model) {
         guard model.streamsWeights else { return }
@@ -150,6 +159,10 @@ func parseIntegers(_ text: String, option: String) throws -> [Int] {
         case 2:
             guard let first = ends[0], let last = ends[1], first <= last else {
                 throw ValidationError("\(option): expected a range such as 2-4, found \"\(part)\"")
+            }
+            // No model has as many layers.
+            guard last - first < 100_000 else {
+                throw ValidationError("\(option): expected fewer than 100,000 numbers, found \"\(part)\"")
             }
             numbers.append(contentsOf: first...last)
         default: throw ValidationError("\(option): expected numbers, found \"\(part)\"")

@@ -60,7 +60,13 @@ struct HuggingFaceWeights {
             if let open = shards[fileName] {
                 shard = open
             } else {
-                shard = try SafetensorsFile(folder.appendingPathComponent(fileName))
+                let file = folder.appendingPathComponent(fileName)
+                guard FileManager.default.fileExists(atPath: file.path) else {
+                    throw CheckpointError(
+                        .missing, file: file.path, problem: "no such file",
+                        hint: "\(index.lastPathComponent) names it for tensor \(name): download it")
+                }
+                shard = try SafetensorsFile(file)
                 shards[fileName] = shard
             }
             guard let tensor = shard[name] else {

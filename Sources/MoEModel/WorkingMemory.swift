@@ -1,0 +1,104 @@
+import Checkpoints
+import Tensors
+
+/// The memory that a pass takes besides weights, key/value cache and what is recorded, from the config alone: what waves
+/// are planned with, and what `moescope memory` shows.
+///
+/// It counts what `Workspace`, `Kernels` and the routing bookkeeping allocate. One thing depends on the text: how many rows
+/// the busiest expert gets, see `busiest`.
+public struct WorkingMemory: Sendable {
+    public let config: ModelConfig
+    public let precision: Precision
+    public let threads: Int
+    /// Whether the large matrices are stored in blocks; it decides how activations are packed.
+    public let isQuantized: Bool
+    /// Rows of the busiest expert as a multiple of its fair share, K/E of the rows. Matters only to waves whose hidden
+    /// activations do not fit `hiddenLimit`, because experts are then computed in groups.
+    public var busiest = 1.0
+
+    /// Most f32 values of hidden activations to hold at once: experts are computed in groups that stay below it.
+    static let hiddenLimit = 32 << 20
+
+    public init(_ config: ModelConfig, precision: Precision, threads: Int, isQuantized: Bool) {
+        self.config = config
+        self.precision = precision
+        self.threads = threads
+        self.isQuantized = isQuantized
+    }
+
+    /// Bytes of a pass over a wave of documents, layer by layer, with log-probabilities.
+    /// - Parameter longest: tokens of the longest document; nil: the wave is one document, or as long as the model reads.
+    public func wave(rows: Int, longest: Int? = nil) -> Int {
+        let tiles = (config.vocabularySize + Kernels.vocabularyTile - 1) / Kernels.vocabularyTile
+        // A running maximum and sum per vocabulary tile, and the target's logit.
+        return pass(rows) + Self.float * rows * (2 * tiles + 3)
+            + rotary(positions: longest ?? min(rows, config.contextLength))
+    }
+
+    /// Bytes of reading `rows` tokens at once into a session that holds `context` tokens in the end; the cache not counted.
+    public func session(rows: Int, context: Int) -> Int {
+        pass(rows) + 2 * Self.float * config.vocabularySize + rotary(positions: context)
+    }
+
+    private static let float = MemoryLayout<Float>.stride
+
+    /// What waves and sessions have in common.
+    private func pass(_ rows: Int) -> Int {
+        let (hidden, choices) = (config.hiddenSize, config.expertsPerToken)
+        let queries = config.headCount * config.headSize
+        let keyValues = 2 * config.keyValueHeadCount * config.headSize
+        // Residual, normed, branch; queries and head outputs; keys and values of the layer at hand.
+        var floats = 3 * hidden + 2 * queries + keyValues
+        // Router logits and probabilities; choices, their weights and outputs.
+        floats += 2 * config.expertCount + 2 * choices + choices * hidden
+        // Positions, documents and tokens; where each choice is computed and found again.
+        floats += 3 + 2 * choices
+        if config.sharedExpertSize != nil { floats += hidden + 1 }
+        return Self.float * rows * floats + packed(rows, hidden) + packed(rows, queries) + experts(rows)
+            + vectors + threads * scratch(rows)
+    }
+
+    /// Hidden activations of one group of experts, and the packed inputs of both of their products.
+    private func experts(_ rows: Int) -> Int {
+        let assignments = rows * config.expertsPerToken
+        let fair = Double(assignments) / Double(config.expertCount)
+        let busiestRows = min(rows, Int((busiest * fair).rounded(.up)))
+        let limit = Self.hiddenLimit / config.expertSize
+        // A group ends before the expert that would pass the limit, so it is one expert at least.
+        let whole = max(1, Int(Double(limit) / max(1, fair)))
+        let group =
+            assignments <= limit
+            ? assignments : min(assignments, max(busiestRows, busiest > 1 ? limit : Int(Double(whole) * fair)))
+        var bytes = Self.float * group * config.expertSize + packed(group, config.expertSize)
+        var input = packed(group, config.hiddenSize)
+        if let shared = config.sharedExpertSize {
+            bytes = max(bytes, Self.float * rows * shared + packed(rows, shared))
+            input = max(input, packed(rows, config.hiddenSize))
+        }
+        return bytes + input
+    }
+
+    /// Norms and routers, which are kept in f32 beside the file's own.
+    private var vectors: Int {
+        let perLayer = (config.expertCount + 2) * config.hiddenSize
+        return Self.float * (config.layerCount * perLayer + config.hiddenSize)
+    }
+
+    /// The rotary table is made for twice what was asked for.
+    private func rotary(positions: Int) -> Int {
+        Self.float * config.headSize * min(config.contextLength, max(2 * positions, 512))
+    }
+
+    /// Rows packed as a product's input.
+    private func packed(_ rows: Int, _ columns: Int) -> Int {
+        Kernels.packedBytes(isQuantized ? .q8_0 : .bf16, precision, rows: rows, columns: columns)
+    }
+
+    private func scratch(_ rows: Int) -> Int {
+        Kernels.scratchBytes(
+            isQuantized ? .q8_0 : .bf16, precision, rows: rows, columns: max(config.hiddenSize, config.expertSize),
+            AttentionShape(
+                heads: config.headCount, groups: config.keyValueHeadCount, headSize: config.headSize,
+                slidingWindow: nil, scale: 1))
+    }
+}

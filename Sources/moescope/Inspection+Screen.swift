@@ -1,0 +1,157 @@
+import Foundation
+
+extension Inspection {
+    /// The same, for people.
+    var screen: String {
+        var rows: [(label: String, text: String)] = [
+            (
+                "Architecture",
+                "\(config.architecture), \(config.layerCount) layers, hidden size \(Self.grouped(config.hiddenSize))"
+            ),
+            ("Parameters", "\(Self.count(parametersTotal)) in all, \(Self.count(parametersActive)) active per token"),
+            ("Experts", "\(config.expertCount) per layer, \(Self.grouped(config.expertSize)) wide; \(routing)"),
+            ("Attention", attention),
+            ("Context", context),
+            (
+                "Vocabulary",
+                Self.grouped(config.vocabularySize) + " tokens, output "
+                    + (config.tiesOutputToEmbedding ? "tied to the embedding" : "a matrix of its own")
+            ),
+        ]
+        for (index, line) in quantizationLines.enumerated() { rows.append((index == 0 ? "Stored as" : "", line)) }
+        for (index, file) in files.prefix(4).enumerated() {
+            rows.append((index == 0 ? "Files" : "", "\(file.name)  \(Self.bytes(file.bytes))"))
+        }
+        if files.count > 4 {
+            let rest = files.dropFirst(4)
+            rows.append(("", "and \(rest.count) more  \(Self.bytes(rest.reduce(0) { $0 + $1.bytes }))"))
+        }
+        rows.append(("Tokenizer", tokenizerLine))
+        rows.append(("Chat template", templateLine))
+        rows.append(("License", license ?? "not said"))
+        if let source { rows.append(("Source", source)) }
+        for (index, remark) in remarks.enumerated() { rows.append((index == 0 ? "Looks wrong" : "", remark)) }
+        let lines = rows.map { row in
+            "  \(row.label)\(String(repeating: " ", count: max(0, 15 - row.label.count)))\(row.text)"
+        }
+        let place = hasWeights ? path : "a card: no weights here; they are at \(path)"
+        return "\(name)  (\(place))\n\n" + lines.joined(separator: "\n")
+    }
+
+    private var routing: String {
+        let choice =
+            switch config.routerScoring {
+            case .softmaxThenTopK: "top \(config.expertsPerToken) of softmax"
+            case .topKThenSoftmax: "softmax over the top \(config.expertsPerToken)"
+            case .sparseMixer: "top \(config.expertsPerToken) by SparseMixer"
+            }
+        let shared = config.sharedExpertSize.map { ", and a shared one \(Self.grouped($0)) wide" } ?? ""
+        let renormalized =
+            config.routerScoring == .softmaxThenTopK
+            ? (config.renormalizesExpertWeights ? ", renormalized" : ", not renormalized") : ""
+        return choice + renormalized + shared
+    }
+
+    private var attention: String {
+        let heads = "\(config.headCount) query heads, \(config.keyValueHeadCount) key/value heads of \(config.headSize)"
+        switch config.queryKeyNorm {
+        case .perHead: return heads + ", normalized per head"
+        case .wholeProjection: return heads + ", normalized"
+        case nil: return heads
+        }
+    }
+
+    private var context: String {
+        var text = "\(Self.grouped(config.contextLength)) tokens; rotary base \(Self.number(config.ropeTheta))"
+        if let scaling = config.ropeScaling {
+            text += ", \(scaling.kind.rawValue) scaling × \(scaling.factor) of \(Self.grouped(scaling.originalContext))"
+        } else {
+            text += ", no scaling"
+        }
+        if let window = config.slidingWindow { text += "; window of \(Self.grouped(window))" }
+        return text
+    }
+
+    /// The mix in a line, then a line for each type.
+    private var quantizationLines: [String] {
+        guard let quantization else {
+            return ["BF16 as published, \(Self.bytes(weightBytes)); `moescope memory \(name)` for other types"]
+        }
+        let bits = String(format: "%.2f bits a weight", quantization.bitsPerWeight)
+        let mix: String
+        if types.count == 1 {
+            mix = "\(types[0].dtype) throughout"
+        } else if let known = quantization.mix {
+            mix = "\(known), llama.cpp's mix of types"
+        } else {
+            mix = "a mix of types" + (quantization.announced.map { " that calls itself \($0)" } ?? "")
+        }
+        let lines = types.map { type in
+            func padded(_ text: String, _ width: Int) -> String {
+                String(repeating: " ", count: max(0, width - text.count)) + text
+            }
+            let roles = type.roles.prefix(5).joined(separator: " ") + (type.roles.count > 5 ? " …" : "")
+            return type.dtype + String(repeating: " ", count: max(1, 6 - type.dtype.count))
+                + padded(Self.grouped(type.tensors), 6) + (type.tensors == 1 ? " tensor " : " tensors")
+                + padded(Self.percent(type.parameters, of: parametersTotal), 8)
+                + padded(Self.bytes(type.bytes), 11)
+                + padded(String(format: "%.2f", type.bitsPerWeight), 7) + " bits  " + roles
+        }
+        return ["\(mix), \(bits), \(Self.bytes(weightBytes))"] + (types.count == 1 ? [] : lines)
+    }
+
+    private var templateLine: String {
+        guard let chatTemplate else { return "none: a base model, or one whose prompts must be written by hand" }
+        let kind = chatTemplate.kind ?? "of a kind not known here"
+        if !hasWeights { return kind }
+        return "\(kind), \(Self.grouped(chatTemplate.characters)) characters of Jinja in \(chatTemplate.source)"
+    }
+
+    private var tokenizerLine: String {
+        guard let tokenizer else { return cardTokenizer ?? "none" }
+        func token(_ name: String, _ id: Int32?, _ piece: String?) -> String {
+            id.map { ", \(name) \($0) \(piece ?? "")" } ?? ""
+        }
+        return "\(tokenizer.file), \(tokenizer.kind), \(Self.grouped(tokenizer.vocabularySize)) pieces"
+            + token("BOS", tokenizer.bos, tokenizer.bosPiece) + token("EOS", tokenizer.eos, tokenizer.eosPiece)
+    }
+
+    /// 1,000,000, or 1e+20 where digits would say nothing.
+    static func number(_ value: Float) -> String {
+        value < 1e12 && value == value.rounded() ? grouped(Int(value)) : "\(value)"
+    }
+
+    /// 46.7 B, 17.2 M, 950.
+    static func count(_ value: Int) -> String {
+        switch value {
+        case 1_000_000_000...: String(format: "%.1f B", Double(value) / 1e9)
+        case 1_000_000...: String(format: "%.1f M", Double(value) / 1e6)
+        default: grouped(value)
+        }
+    }
+
+    /// Binary units, as memory is sold.
+    static func bytes(_ value: Int) -> String {
+        switch value {
+        case (1 << 30)...: String(format: "%.2f GiB", Double(value) / Double(1 << 30))
+        case (1 << 20)...: String(format: "%.1f MiB", Double(value) / Double(1 << 20))
+        case (1 << 10)...: String(format: "%.1f KiB", Double(value) / Double(1 << 10))
+        default: "\(value) B"
+        }
+    }
+
+    static func percent(_ part: Int, of whole: Int) -> String {
+        String(format: "%.1f %%", 100 * Double(part) / Double(max(1, whole)))
+    }
+
+    /// Thousands separated by commas.
+    static func grouped(_ value: Int) -> String {
+        var digits = Array(String(value))
+        var index = digits.count - 3
+        while index > 0, digits[index - 1] != "-" {
+            digits.insert(",", at: index)
+            index -= 3
+        }
+        return String(digits)
+    }
+}
