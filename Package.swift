@@ -40,7 +40,7 @@ let package = Package(
             exclude: ["SentencePiece/sentencepiece_model.proto"],
             swiftSettings: strict),
         .target(
-            name: "Quantization", dependencies: ["CKernels", "Checkpoints", "GGUFFormat", "Tensors"],
+            name: "Quantization", dependencies: ["CKernels", "Checkpoints", "GGUFFormat", "Tensors", "Tokenizers"],
             swiftSettings: strict),
         .target(name: "Hooks", dependencies: ["Tensors"], swiftSettings: strict),
         .target(
@@ -68,8 +68,8 @@ let package = Package(
         .target(
             name: "PythonModule",
             dependencies: [
-                "CPython", "Experiments", "MoEModel", "ReportGenerator", "RoutingMetrics", "Traces", "Tokenizers",
-                "Checkpoints", "Hooks", "Tensors",
+                "CPython", "Experiments", "MoEModel", "Quantization", "ReportGenerator", "RoutingMetrics", "Traces",
+                "Tokenizers", "Checkpoints", "Hooks", "Tensors",
             ],
             swiftSettings: strict),
         .executableTarget(

@@ -29,6 +29,7 @@ from moescope.interventions import (
     top_k,
 )
 from moescope.model import Hook, Model, Run, Step, hooks, load
+from moescope.quantization import quantize
 from moescope.report import report
 from moescope.tables import Table, table
 from moescope.traces import Trace, open_trace, trace
@@ -52,6 +53,7 @@ __all__ = [
     "load",
     "metrics",
     "open_trace",
+    "quantize",
     "random_routing",
     "replace_with",
     "report",

@@ -17,6 +17,7 @@ from moescope.tables import Table
 from moescope.traces import Trace
 
 Grouping = Literal["group", "length"]
+Positions = Literal["prompt", "generated", "all"]
 
 
 class Settings(TypedDict, total=False):
@@ -24,6 +25,8 @@ class Settings(TypedDict, total=False):
 
     #: What makes a group of documents: "group" (as the corpus says) or "length" (quarters by tokens).
     by: Grouping
+    #: Which tokens: "prompt" (all that were read; the default), "generated" (by the model), "all".
+    positions: Positions
     #: Only these layers.
     layers: Iterable[int]
     #: Rows left out at the start of each document: 1 leaves out BOS.

@@ -54,7 +54,7 @@ extension ForwardPass {
     }
 
     /// log p(token at row i | rows before it), from the logits of row i − 1 of the same document.
-    private func logProbabilities(_ logits: Matrix?) throws -> [Float] {
+    func logProbabilities(_ logits: Matrix?) throws -> [Float] {
         var result = [Float](repeating: .nan, count: x.rows)
         let predicting = batch.documents.flatMap { $0.dropLast().map(Int32.init) }
         guard !predicting.isEmpty else { return result }

@@ -42,10 +42,11 @@ extension Model {
     }
 
     /// Runs one document's next rows through all layers, reading and extending its cache; `logits` become the last row's.
+    /// - Returns: where asked for, every row's log-probability, NaN in the first; otherwise nothing.
     func extend(
         _ cache: KeyValueCache, with context: RowContext, plan: HookPlan, observer: (any HookObserver)?,
-        editor: (any HookEditor)?, into logits: inout [Float]
-    ) throws {
+        editor: (any HookEditor)?, into logits: inout [Float], logprobs: Bool = false
+    ) throws -> [Float] {
         let hooks =
             plan.isEmpty
             ? noHooks
@@ -53,15 +54,17 @@ extension Model {
                 layerCount: config.layerCount, headCount: config.headCount, expertCount: config.expertCount)
         let batch = context.batch
         try check(batch)
-        try turn.take {
+        return try turn.take {
             cache.reserve(batch.rowCount)
             var pass = ForwardPass(
                 model: self, batch: batch, hooks: HookDispatch(hooks, observer: observer, editor: editor), cache: cache,
                 context: context)
             try pass.run { _ in }
             try pass.lastLogits(into: &logits)
+            let logprob = logprobs ? try pass.logProbabilities(nil) : []
             try pass.hooks.checkReached(plan)
             cache.commit(batch.rowCount)
+            return logprob
         }
     }
 

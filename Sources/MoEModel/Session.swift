@@ -33,15 +33,30 @@ public final class Session {
     public func append(
         _ new: [Int32], plan: HookPlan = .none, observer: (any HookObserver)? = nil, editor: (any HookEditor)? = nil
     ) throws -> [Float] {
+        try extend(new, plan: plan, observer: observer, editor: editor, logprobs: false).logits
+    }
+
+    /// As `append`, with the log-probability of each new token given those before it: [new], natural logs, the first NaN
+    /// because it follows from the logits that the last call gave.
+    /// - Cost: a product with the whole vocabulary for every new token.
+    public func appendScored(
+        _ new: [Int32], plan: HookPlan = .none, observer: (any HookObserver)? = nil
+    ) throws -> (logits: [Float], logprob: [Float]) {
+        try extend(new, plan: plan, observer: observer, editor: nil, logprobs: true)
+    }
+
+    private func extend(
+        _ new: [Int32], plan: HookPlan, observer: (any HookObserver)?, editor: (any HookEditor)?, logprobs: Bool
+    ) throws -> (logits: [Float], logprob: [Float]) {
         guard !new.isEmpty else { throw ModelError.unsupported("a session needs at least one token to read") }
         try checkRoom(for: new.count)
         var logits: [Float] = []
-        try model.extend(
+        let logprob = try model.extend(
             cache, with: RowContext(TokenBatch([new]), startPosition: tokens.count), plan: plan, observer: observer,
-            editor: editor, into: &logits)
+            editor: editor, into: &logits, logprobs: logprobs)
         tokens += new
         tokens.reserveCapacity(cache.capacity)
-        return logits
+        return (logits, logprob)
     }
 
     /// Reads one more token; `logits`, which should come from `append`, become those that follow it. Allocates nothing
@@ -54,7 +69,7 @@ public final class Session {
         if step == nil { step = RowContext(TokenBatch([[token]]), startPosition: tokens.count) }
         step?.replace(with: token, at: tokens.count)
         guard let step else { return }
-        try model.extend(
+        _ = try model.extend(
             cache, with: step, plan: plan, observer: observer, editor: editor, into: &logits)
         if tokens.capacity < cache.capacity { tokens.reserveCapacity(cache.capacity) }
         tokens.append(token)

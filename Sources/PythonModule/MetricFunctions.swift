@@ -8,6 +8,7 @@ enum MetricFunctions {
     /// Settings as Python names them; what is left out has the default of `MetricSettings`.
     private struct Settings: Decodable {
         var by: MetricSettings.Grouping?
+        var positions: MetricSettings.Positions?
         var layers: [Int]?
         var skip: Int?
         var bootstrap: Int?
@@ -28,6 +29,7 @@ enum MetricFunctions {
             if let threads, threads < 1 { throw .value("threads: expected at least 1, found \(threads)") }
             var settings = MetricSettings()
             if let by { settings.grouping = by }
+            if let positions { settings.positions = positions }
             settings.layers = layers
             if let skip { settings.skippedPositions = skip }
             if let bootstrap { settings.bootstrap = bootstrap }

@@ -30,6 +30,9 @@ enum ModuleFunctions {
         MethodEntry("report", "report(trace, html or None, csv or None, title or None)") { _, arguments, count in
             answering { () throws(PythonError) in try ReportFunction.run(arguments, count) }
         },
+        MethodEntry("quantize", "quantize(path, type, output) -> bytes written") { _, arguments, count in
+            answering { () throws(PythonError) in try QuantizeFunction.run(arguments, count) }
+        },
         MethodEntry("hook_points", "hook_points(name, layers) -> the names that a name stands for.") {
             _, arguments, count in
             answering { () throws(PythonError) in

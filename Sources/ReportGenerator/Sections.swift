@@ -216,7 +216,7 @@ struct Sections {
             : "without the first \(Prose.plural(settings.skippedPositions, "position")) of each document"
         return
             "\(definition.title): \(definition.formula). Source: \(definition.source). \(Prose.plural(sample.documents, "document")), "
-            + "\(Prose.plural(sample.tokens, "token")), \(skipped); \(Prose.count(settings.bootstrap)) bootstrap replicates, "
+            + "\(Prose.plural(sample.tokens, "\(settings.positions == .generated ? "generated " : "")token")), \(skipped); \(Prose.count(settings.bootstrap)) bootstrap replicates, "
             + "\(Prose.count(settings.permutations)) permutations, seed \(settings.seed)."
     }
 }

@@ -130,10 +130,9 @@ struct TracePairing {
     func likelihoods() throws(MetricError) -> [Double] {
         var values = [Double](repeating: 0, count: 3 * input.trace.documents.count)
         try forEachPair { first, second, document, other in
-            for offset in max(
-                1, input.settings.skippedPositions)..<max(1, input.settings.skippedPositions, document.tokens)
-            {
-                let (x, y) = (first.logprob[document.firstRow + offset], second.logprob[other.firstRow + offset])
+            // A document's first row has no likelihood.
+            for row in input.rows(document) where row > document.firstRow {
+                let (x, y) = (first.logprob[row], second.logprob[other.firstRow + row - document.firstRow])
                 guard !x.isNaN, !y.isNaN else { continue }
                 values[3 * document.index] -= Double(x)
                 values[3 * document.index + 1] -= Double(y)
@@ -155,7 +154,8 @@ struct TracePairing {
         var cache = PairedArrays()
         try forEachPair { first, second, document, match in
             cache.load(first, second, layer.layerIndex, other, hasLogits: hasLogits)
-            for (row, row2) in zip(input.rows(document), match.rows.dropFirst(input.settings.skippedPositions)) {
+            for row in input.rows(document) {
+                let row2 = match.firstRow + row - document.firstRow
                 let a = cache.firstIndices[row * K..<(row + 1) * K]
                 let b = cache.secondIndices[row2 * K2..<(row2 + 1) * K2]
                 let shared = a.reduce(0) { $0 + (Int($1) < E && b.contains($1) ? 1 : 0) }

@@ -59,7 +59,7 @@ public struct ExpertCacheMetric: MetricResult, Equatable {
         // Every so many documents; position and K experts are one request each.
         let stride = max(1, (input.sample.tokens * K + requestBudget - 1) / requestBudget)
         let taken = input.trace.documents.filter {
-            $0.index % stride == 0 && $0.tokens > input.settings.skippedPositions
+            $0.index % stride == 0 && !input.rows($0).isEmpty
         }
         // Per document and policy: hits by stack distance 1…E, then requests.
         let columns = policies.count * E + 1

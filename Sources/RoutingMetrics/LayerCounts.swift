@@ -59,13 +59,16 @@ final class LayerCounts: @unchecked Sendable {
 
     /// Adds a shard's rows.
     /// - Parameters:
+    ///   - rowsOf: the counted rows of a document.
     ///   - groupOf: of every document of the trace.
     ///   - sampleStride: of each group, one set in so many is kept.
-    func add(_ shard: MappedShard, skipping skipped: Int, groupOf: [Int], sampleStride: [Int]) {
+    func add(
+        _ shard: MappedShard, rows rowsOf: (TraceDocument) -> Range<Int>, groupOf: [Int], sampleStride: [Int]
+    ) {
         var indices: [UInt16] = []
         shard.readExpertIndices(layerIndex: layerIndex, into: &indices)
         for document in shard.documents {
-            let rows = document.rows.dropFirst(skipped)
+            let rows = rowsOf(document)
             guard !rows.isEmpty else { continue }
             let group = groupOf[document.index]
             indices.withUnsafeBufferPointer { chosen in
@@ -78,7 +81,7 @@ final class LayerCounts: @unchecked Sendable {
         shard.readRouterLogits(layerIndex: layerIndex, into: &logits)
         for document in shard.documents {
             logits.withUnsafeBufferPointer {
-                addProbabilities($0, rows: document.rows.dropFirst(skipped), document: document.index)
+                addProbabilities($0, rows: rowsOf(document), document: document.index)
             }
         }
     }

@@ -12,7 +12,7 @@ extension MetricInput {
     }
 
     /// The counted rows of a document in its shard.
-    func rows(_ document: TraceDocument) -> Range<Int> { document.rows.dropFirst(settings.skippedPositions) }
+    func rows(_ document: TraceDocument) -> Range<Int> { settings.rows(document) }
 
     /// Runs a piece of work per layer on all threads, and gives the results in order.
     func perLayer<Result>(_ body: @Sendable (LayerCounts) -> Result) -> [Result] {

@@ -42,8 +42,7 @@ public struct MetricInput: Sendable {
         let groups = Set(names).sorted()
         let placeOf = Dictionary(uniqueKeysWithValues: groups.enumerated().map { ($1, $0) })
         let groupOf = names.map { placeOf[$0] ?? 0 }
-        let skipped = settings.skippedPositions
-        let tokens = trace.documents.map { max(0, $0.tokens - skipped) }
+        let tokens = trace.documents.map { settings.rows($0).count }
         var groupTokens = [Int](repeating: 0, count: groups.count)
         var groupDocuments = groupTokens
         for (document, group) in groupOf.enumerated() where tokens[document] > 0 {
@@ -61,11 +60,16 @@ public struct MetricInput: Sendable {
             for index in 0..<trace.shardCount {
                 let shard = try trace.shard(index)
                 Parallel.forEach(layers.count, threads: settings.threads) { layer in
-                    layers[layer].add(shard, skipping: skipped, groupOf: groupOf, sampleStride: sampleStride)
+                    layers[layer].add(shard, rows: settings.rows, groupOf: groupOf, sampleStride: sampleStride)
                 }
             }
         } catch {
             throw MetricError("metrics", error.description)
+        }
+        guard settings.positions != .generated || tokens.contains(where: { $0 > 0 }) else {
+            throw MetricError(
+                "metrics", "\(trace.url.path): no document has generated tokens",
+                hint: "`moescope generate --trace` writes traces that have; --positions prompt counts the others")
         }
         self.layers = layers
         self.groups = groups

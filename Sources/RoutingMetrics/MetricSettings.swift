@@ -1,3 +1,5 @@
+import Traces
+
 /// What shapes every number besides the trace; part of every output.
 public struct MetricSettings: Codable, Sendable, Equatable {
     /// What makes a group of documents.
@@ -8,7 +10,15 @@ public struct MetricSettings: Codable, Sendable, Equatable {
         case length
     }
 
+    /// Which rows of a document are counted: what was read and what the model generated are never mixed silently.
+    public enum Positions: String, Codable, Sendable, CaseIterable {
+        case prompt
+        case generated
+        case all
+    }
+
     public var grouping: Grouping
+    public var positions: Positions
     /// Model layers to look at; nil: every captured layer.
     public var layers: [Int]?
     /// Rows left out at the start of each document: 1 leaves out BOS, whose routing is the same everywhere.
@@ -32,11 +42,13 @@ public struct MetricSettings: Codable, Sendable, Equatable {
     public var threads: Int?
 
     public init(
-        grouping: Grouping = .group, layers: [Int]? = nil, skippedPositions: Int = 1, bootstrap: Int = 1000,
+        grouping: Grouping = .group, positions: Positions = .prompt, layers: [Int]? = nil, skippedPositions: Int = 1,
+        bootstrap: Int = 1000,
         permutations: Int = 1999, level: Double = 0.95, minimumDocuments: Int = 5, seed: UInt64 = 20_250_101,
         reference: String? = nil, threshold: Double = 0.1, minimumCount: Int = 20, threads: Int? = nil
     ) {
         self.grouping = grouping
+        self.positions = positions
         self.layers = layers
         self.skippedPositions = skippedPositions
         self.bootstrap = bootstrap
@@ -51,10 +63,22 @@ public struct MetricSettings: Codable, Sendable, Equatable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case grouping, layers, bootstrap, permutations, level, seed, reference, threshold
+        case grouping, positions, layers, bootstrap, permutations, level, seed, reference, threshold
         case minimumCount = "minimum_count"
         case skippedPositions = "skipped_positions"
         case minimumDocuments = "minimum_documents"
+    }
+
+    /// The counted rows of a document in its shard.
+    func rows(_ document: TraceDocument) -> Range<Int> {
+        let rows =
+            switch positions {
+            case .prompt: document.promptRows
+            case .generated: document.generatedRows
+            case .all: document.rows
+            }
+        let first = min(rows.upperBound, max(rows.lowerBound, document.firstRow + skippedPositions))
+        return first..<rows.upperBound
     }
 }
 

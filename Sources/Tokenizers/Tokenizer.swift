@@ -13,6 +13,11 @@ public protocol Tokenizer: Sendable {
 
     /// Token ids of a text given as bytes (normally UTF-8; other bytes are encoded as the reference does), without BOS or EOS.
     func encode(bytes: some Collection<UInt8>) -> [Int32]
+    /// Token ids of what a chat template wrote: control tokens spelled out in it become control tokens.
+    /// - Parameter mark: bytes that are taken out of the text between control tokens (see `GuardedText`).
+    func encode(markup text: String, without mark: [UInt8]) -> [Int32]
+    /// What spells a control token in `encode(markup:without:)`.
+    var controlTokens: [(piece: String, id: Int32)] { get }
     /// Bytes of a token sequence; decoding what `encode` gave returns the text as the reference library does.
     func decodeBytes(_ ids: some Collection<Int32>) -> [UInt8]
     /// The token as one would print it (SentencePiece's U+2581 kept, byte tokens as `<0x0A>`), or nil for an id out of range.
@@ -23,5 +28,23 @@ public protocol Tokenizer: Sendable {
 
 extension Tokenizer {
     public func encode(_ text: String) -> [Int32] { encode(bytes: Array(text.utf8)) }
+    public func encode(markup text: String) -> [Int32] { encode(markup: text, without: []) }
     public func decode(_ ids: some Collection<Int32>) -> String { String(decoding: decodeBytes(ids), as: UTF8.self) }
+}
+
+/// The text without every occurrence of the mark.
+func removing(_ mark: [UInt8], from text: [UInt8]) -> [UInt8] {
+    guard !mark.isEmpty else { return text }
+    var result: [UInt8] = []
+    result.reserveCapacity(text.count)
+    var place = 0
+    while place < text.count {
+        if text[place] == mark[0], text[place...].starts(with: mark) {
+            place += mark.count
+        } else {
+            result.append(text[place])
+            place += 1
+        }
+    }
+    return result
 }

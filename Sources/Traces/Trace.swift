@@ -144,6 +144,11 @@ public struct Trace: Sendable {
                     expected: "1 to \(manifest.shards[shard].tokens - row), the rows left in shard \(shard)",
                     found: "\(document.tokens)")
             }
+            if let prompt = document.promptTokens, !(0...document.tokens ~= prompt) {
+                throw TraceError(
+                    .mismatch, file: path, field: "\(place), field prompt_tokens",
+                    expected: "0 to \(document.tokens)", found: "\(prompt)")
+            }
             row += document.tokens
             inShard += 1
             documents.append(document)

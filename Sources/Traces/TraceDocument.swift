@@ -16,10 +16,12 @@ public struct TraceDocument: Codable, Sendable, Equatable {
     public var firstRow: Int
     /// The same text in another group has the same value.
     public var parallelID: String?
+    /// Rows read as a prompt; those after them the model generated. nil: all were read.
+    public var promptTokens: Int?
 
     public init(
         id: String, group: String, textSHA256: String, tokens: Int, truncated: Bool = false, parallelID: String? = nil,
-        index: Int = 0, shard: Int = 0, firstRow: Int = 0
+        promptTokens: Int? = nil, index: Int = 0, shard: Int = 0, firstRow: Int = 0
     ) {
         self.index = index
         self.id = id
@@ -30,16 +32,23 @@ public struct TraceDocument: Codable, Sendable, Equatable {
         self.shard = shard
         self.firstRow = firstRow
         self.parallelID = parallelID
+        self.promptTokens = promptTokens
     }
 
     /// The document's rows in its shard.
     public var rows: Range<Int> { firstRow..<firstRow + tokens }
+
+    /// The rows that were read, of `rows`.
+    public var promptRows: Range<Int> { firstRow..<firstRow + (promptTokens ?? tokens) }
+    /// The rows that the model generated, of `rows`.
+    public var generatedRows: Range<Int> { promptRows.upperBound..<rows.upperBound }
 
     enum CodingKeys: String, CodingKey {
         case index, id, group, tokens, truncated, shard
         case textSHA256 = "text_sha256"
         case firstRow = "first_row"
         case parallelID = "parallel_id"
+        case promptTokens = "prompt_tokens"
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -52,7 +61,8 @@ public struct TraceDocument: Codable, Sendable, Equatable {
         try values.encode(truncated, forKey: .truncated)
         try values.encode(shard, forKey: .shard)
         try values.encode(firstRow, forKey: .firstRow)
-        // null is written, not left out: every line has every key.
+        // null is written, not left out: every line has every key; `prompt_tokens` only where tokens were generated.
         try values.encode(parallelID, forKey: .parallelID)
+        try values.encodeIfPresent(promptTokens, forKey: .promptTokens)
     }
 }

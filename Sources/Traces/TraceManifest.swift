@@ -11,6 +11,8 @@ public struct TraceManifest: Codable, Sendable, Equatable {
     public var interventions: [TraceIntervention]
     public var compute: Compute
     public var corpus: Corpus
+    /// How tokens were chosen, where the model generated some.
+    public var generation: Generation?
     /// Complete shards, in order.
     public var shards: [Shard] = []
     /// RFC 3339, UTC.
@@ -172,6 +174,39 @@ public struct TraceManifest: Codable, Sendable, Equatable {
             self.documents = documents
             self.tokens = tokens
             self.groups = groups
+        }
+    }
+
+    public struct Generation: Codable, Sendable, Equatable {
+        /// 0: the most probable token each time.
+        public var temperature: Float
+        public var topK: Int
+        public var topP: Float
+        public var minP: Float
+        public var repetitionPenalty: Float
+        public var seed: UInt64
+        /// How the cache kept keys and values: "f32", "f16", "q8_0".
+        public var cache: String
+
+        public init(
+            temperature: Float, topK: Int, topP: Float, minP: Float, repetitionPenalty: Float, seed: UInt64,
+            cache: String
+        ) {
+            self.temperature = temperature
+            self.topK = topK
+            self.topP = topP
+            self.minP = minP
+            self.repetitionPenalty = repetitionPenalty
+            self.seed = seed
+            self.cache = cache
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case temperature, seed, cache
+            case topK = "top_k"
+            case topP = "top_p"
+            case minP = "min_p"
+            case repetitionPenalty = "repetition_penalty"
         }
     }
 

@@ -22,6 +22,9 @@ struct CompareCommand: ParsableCommand {
     @Argument(help: "The second trace's folder.")
     var second: String
 
+    @Option(help: "Which tokens: prompt (all that were read), generated (by the model; see generate --trace), all.")
+    var positions: MetricSettings.Positions = .prompt
+
     @Option(help: ArgumentHelp("Only these layers, e.g. 0,3,5.", valueName: "list"))
     var layers: String?
 
@@ -48,7 +51,8 @@ struct CompareCommand: ParsableCommand {
     }
 
     func run() throws {
-        var settings = MetricSettings(bootstrap: bootstrap, permutations: permutations, seed: seed)
+        var settings = MetricSettings(
+            positions: positions, bootstrap: bootstrap, permutations: permutations, seed: seed)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
         let agreement = try AgreementMetric.compare(
             try Trace(folder: URL(filePath: first)), try Trace(folder: URL(filePath: second)), settings: settings)

@@ -28,6 +28,11 @@ enum EmbeddedPython {
         return Py_BytesMain(Int32(arguments.count + 1), &copies)
     }
 
+    /// The folder with the Python package; nil where there is none.
+    static var package: URL? {
+        packageFolder(environment: ProcessInfo.processInfo.environment).map { URL(filePath: $0) }
+    }
+
     /// Whether the first argument asks for our help, not the script's.
     static func asksForHelp(_ arguments: [String]) -> Bool { ["-h", "--help"].contains(arguments.first) }
 

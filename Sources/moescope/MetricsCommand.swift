@@ -4,6 +4,7 @@ import RoutingMetrics
 import Traces
 
 extension MetricSettings.Grouping: ExpressibleByArgument {}
+extension MetricSettings.Positions: ExpressibleByArgument {}
 
 struct MetricsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -30,6 +31,9 @@ struct MetricsCommand: ParsableCommand {
 
     @Option(help: "What makes a group: group (as the corpus says) or length (quarters by tokens).")
     var by: MetricSettings.Grouping = .group
+
+    @Option(help: "Which tokens: prompt (all that were read), generated (by the model; see generate --trace), all.")
+    var positions: MetricSettings.Positions = .prompt
 
     @Option(help: ArgumentHelp("Only these layers, e.g. 0,3,5.", valueName: "list"))
     var layers: String?
@@ -90,7 +94,8 @@ struct MetricsCommand: ParsableCommand {
         if list { return printList(types.map { $0.definition }) }
         guard let trace else { return }
         var settings = MetricSettings(
-            grouping: by, skippedPositions: skip, bootstrap: bootstrap, permutations: permutations,
+            grouping: by, positions: positions, skippedPositions: skip, bootstrap: bootstrap,
+            permutations: permutations,
             minimumDocuments: minimumDocuments, seed: seed, reference: reference, threshold: threshold,
             minimumCount: minimumCount, threads: threads)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
@@ -121,7 +126,7 @@ struct MetricsCommand: ParsableCommand {
         let settings = sample.settings
         print(
             """
-            \(sample.model): \(sample.tokens) tokens of \(sample.documents) documents (\(groups)), \
+            \(sample.model): \(sample.tokens) \(settings.positions == .all ? "" : settings.positions.rawValue + " ")tokens of \(sample.documents) documents (\(groups)), \
             the first \(settings.skippedPositions) of each left out; \(Int((settings.level * 100).rounded())) % intervals from \
             \(settings.bootstrap) bootstraps over documents, p-values from \(settings.permutations) permutations, \
             seed \(settings.seed)

@@ -1,16 +1,19 @@
 import ArgumentParser
 import Checkpoints
 import Foundation
-import GGUFFormat
 import Quantization
-import Tokenizers
 
 struct QuantizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quantize",
         abstract: "Write a model as a GGUF file of another type.",
         discussion: """
-            Tensor by tensor, in a few megabytes of memory. The file opens in llama.cpp as well.
+            Tensor by tensor, in a few megabytes of memory, on all processors. The file opens in llama.cpp as well; \
+            types ending in _M keep more bits where they matter, as llama.cpp chooses.
+
+            Examples:
+              moescope quantize ~/Mixtral-8x7B-v0.1 --type Q4_K_M --output mixtral-Q4_K_M.gguf
+              moescope quantize polyglot --type Q8_0 --output polyglot-Q8_0.gguf
             """)
 
     @Argument(help: "A Hugging Face folder, a .gguf file, or polyglot, the built-in model.")
@@ -24,19 +27,11 @@ struct QuantizeCommand: ParsableCommand {
 
     func run() throws {
         let checkpoint = try Checkpoint.open(try ModelLocator.resolve(model))
-        var tokenizer: [(key: String, value: GGUFValue)] = []
-        if let file = checkpoint.tokenizerFile, file.pathExtension != "gguf" {
-            guard let metadata = try TokenizerFile.ggufMetadata(file, vocabularySize: checkpoint.config.vocabularySize)
-            else {
-                throw ValidationError("\(file.path): GGUF has no way to hold this kind of tokenizer")
-            }
-            tokenizer = metadata
-        }
         let url = URL(fileURLWithPath: output)
         guard !checkpoint.files.contains(where: { $0.standardizedFileURL.path == url.standardizedFileURL.path }) else {
             throw ValidationError("\(output) is the model itself: name another file")
         }
-        let export = try GGUFExport(checkpoint, mix: type, tokenizer: tokenizer)
+        let export = try GGUFExport(whole: checkpoint, mix: type)
         let progress = ProgressLine("quantizing", unit: "weights")
         let size = try export.write(to: url) { done, total in progress.update(done, of: total) }
         progress.finish()

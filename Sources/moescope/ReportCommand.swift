@@ -32,6 +32,9 @@ struct ReportCommand: ParsableCommand {
     @Option(help: "The page's title.")
     var title: String?
 
+    @Option(help: "Which tokens: prompt (all that were read), generated (by the model; see generate --trace), all.")
+    var positions: MetricSettings.Positions = .prompt
+
     @Option(help: ArgumentHelp("Look at these layers only, e.g. 0,3 or 0-5 (default: all).", valueName: "list"))
     var layers: String?
 
@@ -55,7 +58,7 @@ struct ReportCommand: ParsableCommand {
     func run() throws {
         let opened = try Trace(folder: URL(filePath: trace))
         let other = try compare.map { try Trace(folder: URL(filePath: $0)) }
-        var settings = MetricSettings()
+        var settings = MetricSettings(positions: positions)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
         var report = Report(
             trace: opened, metrics: try ReportMetrics(opened, comparedWith: other, settings: settings), title: title)

@@ -15,8 +15,17 @@ enum Moescope {
     private static let executable = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
         .deletingLastPathComponent().appending(path: "moescope")
 
-    static func run(_ arguments: String..., input: String = "") throws -> Result {
+    static func run(
+        _ arguments: String..., input: String = "", environment: [String: String] = [:]
+    ) throws -> Result {
+        try run(arguments: arguments, input: input, environment: environment)
+    }
+
+    static func run(
+        arguments: [String], input: String = "", environment: [String: String] = [:]
+    ) throws -> Result {
         let process = Process()
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.executableURL = executable
         process.arguments = arguments
         process.currentDirectoryURL = FileManager.default.temporaryDirectory

@@ -13,6 +13,41 @@ extension SentencePieceTokenizer {
         }
         return ids
     }
+
+    /// Every stretch between control pieces is encoded as a text of its own.
+    public func encode(markup text: String, without mark: [UInt8]) -> [Int32] {
+        let bytes = Array(text.utf8)
+        let controls = PrefixMatcher(controlTokens.map { Array($0.piece.utf8) })
+        var ids: [Int32] = []
+        var start = 0
+        var place = 0
+        func encodeText(to end: Int) {
+            if end > start { ids += encode(bytes: removing(mark, from: Array(bytes[start..<end]))) }
+        }
+        bytes.withUnsafeBufferPointer { buffer in
+            guard let base = buffer.baseAddress else { return }
+            while place < bytes.count {
+                guard let length = controls.match(base + place, bytes.count - place),
+                    let id = vocabulary.reserved.find(Array(bytes[place..<place + length]))
+                else {
+                    place += 1
+                    continue
+                }
+                encodeText(to: place)
+                ids.append(id)
+                place += length
+                start = place
+            }
+            encodeText(to: bytes.count)
+        }
+        return ids
+    }
+
+    public var controlTokens: [(piece: String, id: Int32)] {
+        vocabulary.kinds.indices.filter { vocabulary.kinds[$0] == .control }.map { id in
+            (String(decoding: vocabulary.pieces[Int32(id)], as: UTF8.self), Int32(id))
+        }
+    }
 }
 
 /// One run of byte-pair merging: symbols in a linked list, each a stretch of the text; the best candidate is merged until

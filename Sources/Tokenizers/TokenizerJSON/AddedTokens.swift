@@ -1,5 +1,5 @@
 /// Tokens that were added to a vocabulary. Those that are not special are found in text before anything else; special ones
-/// (BOS, end of turn, …) never are.
+/// (BOS, end of turn, …) only in what a chat template wrote.
 struct AddedTokens: Sendable {
     struct Token: Sendable {
         let id: Int32
@@ -23,11 +23,12 @@ struct AddedTokens: Sendable {
     private let normalized: PrefixMatcher
     private let byContent: [[UInt8]: Token]
 
-    init(_ tokens: [Token]) {
+    /// - Parameter findsSpecial: whether special tokens are found as well, before the text is normalized.
+    init(_ tokens: [Token], findsSpecial: Bool = false) {
         self.tokens = tokens
-        let findable = tokens.filter { !$0.isSpecial && !$0.content.isEmpty }
-        original = PrefixMatcher(findable.filter { !$0.isNormalized }.map(\.content))
-        normalized = PrefixMatcher(findable.filter(\.isNormalized).map(\.content))
+        let findable = tokens.filter { (findsSpecial || !$0.isSpecial) && !$0.content.isEmpty }
+        original = PrefixMatcher(findable.filter { !$0.isNormalized || $0.isSpecial }.map(\.content))
+        normalized = PrefixMatcher(findable.filter { $0.isNormalized && !$0.isSpecial }.map(\.content))
         byContent = Dictionary(findable.map { ($0.content, $0) }, uniquingKeysWith: { first, _ in first })
     }
 

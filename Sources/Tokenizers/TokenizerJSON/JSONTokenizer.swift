@@ -20,14 +20,26 @@ public struct JSONTokenizer: Tokenizer {
     public var vocabularySize: Int { model.pieces.count }
 
     public func encode(bytes: some Collection<UInt8>) -> [Int32] {
-        let text = Array(String(decoding: bytes, as: UTF8.self).utf8)
+        encode(Array(String(decoding: bytes, as: UTF8.self).utf8), splitBy: added, without: [])
+    }
+
+    /// As the `tokenizers` library with `encode_special_tokens` off.
+    public func encode(markup text: String, without mark: [UInt8]) -> [Int32] {
+        encode(Array(text.utf8), splitBy: AddedTokens(added.tokens, findsSpecial: true), without: mark)
+    }
+
+    public var controlTokens: [(piece: String, id: Int32)] {
+        added.tokens.filter(\.isSpecial).map { (String(decoding: $0.content, as: UTF8.self), $0.id) }
+    }
+
+    private func encode(_ text: [UInt8], splitBy tokens: AddedTokens, without mark: [UInt8]) -> [Int32] {
         var ids: [Int32] = []
         var isStart = true
-        for part in added.split(text, isNormalized: false) {
+        for part in tokens.split(text, isNormalized: false) {
             switch part {
             case .token(let id): ids.append(id)
             case .text(let raw):
-                let normalized = normalization.reduce(raw) { $1.apply($0) }
+                let normalized = normalization.reduce(removing(mark, from: raw)) { $1.apply($0) }
                 for part in added.split(normalized, isNormalized: true) {
                     switch part {
                     case .token(let id): ids.append(id)

@@ -1,0 +1,75 @@
+import Foundation
+import MoEModel
+import Tokenizers
+
+/// How a model wants a conversation written.
+enum ChatFormat {
+    case mistral(MistralInstruct)
+    case template(ChatTemplate)
+
+    /// Mixtral's own format where the model is of its kind; otherwise the template it brings.
+    init(_ loaded: LoadedModel, tokenizer: any Tokenizer) throws {
+        let checkpoint = loaded.model.checkpoint
+        let template = try checkpoint.chatTemplate()
+        let isMistral = ["mixtral", "llama"].contains(checkpoint.config.architecture)
+        if isMistral, template?.contains("[INST]") ?? true, let format = MistralInstruct(tokenizer) {
+            self = .mistral(format)
+        } else if let template {
+            self = .template(ChatTemplate(template: template, tokenizer: tokenizer))
+        } else {
+            throw ModelError.unsupported(
+                "\(checkpoint.name) brings no chat template, so it was hardly trained to converse; leave out --chat")
+        }
+    }
+
+    func tokens(_ messages: [ChatMessage]) throws -> [Int32] {
+        switch self {
+        case .mistral(let format): format.tokens(messages)
+        case .template(let template): try template.tokens(messages)
+        }
+    }
+}
+
+/// A conversation over one session: each turn reads only what the session has not read yet.
+struct Chat {
+    let format: ChatFormat
+    var generation: Generation
+    private(set) var messages: [ChatMessage]
+    private let system: [ChatMessage]
+
+    init(_ format: ChatFormat, _ generation: Generation, system: String?) {
+        self.format = format
+        self.generation = generation
+        self.system = system.map { [ChatMessage(.system, $0)] } ?? []
+        messages = self.system
+    }
+
+    /// What a turn took.
+    struct Turn {
+        var answer: Generation.Answer
+        /// Tokens of the whole conversation up to the answer, and how many of them the session had read already.
+        var prompt: [Int32]
+        var reused: Int
+    }
+
+    /// Forgets everything that was said.
+    mutating func restart() { messages = system }
+
+    /// Says something and generates the answer. Where that throws, the conversation is what it was.
+    mutating func say(_ text: String, show: (String, Int?) -> Void) throws -> Turn {
+        let asked = messages + [ChatMessage(.user, text)]
+        let prompt = try format.tokens(asked)
+        let session = generation.session
+        // The last token is read again where all are known: its logits are what comes next.
+        let known = zip(prompt, session.tokens).prefix { $0 == $1 }.count
+        let reused = min(known, prompt.count - 1)
+        let limit = session.model.config.contextLength
+        guard prompt.count <= limit else {
+            throw ModelError.contextExceeded(document: 0, tokens: prompt.count, contextLength: limit)
+        }
+        session.truncate(to: reused)
+        let answer = try generation.answer(reading: Array(prompt[reused...]), joining: [], show: show)
+        messages = asked + [ChatMessage(.assistant, answer.text, tokens: answer.tokens)]
+        return Turn(answer: answer, prompt: prompt, reused: reused)
+    }
+}

@@ -1,0 +1,61 @@
+import Checkpoints
+import Foundation
+import Tokenizers
+
+/// A model's own Jinja template, rendered by the built-in Python in a process of its own: the template is code from a stranger,
+/// and it runs in jinja2's sandbox, where it can neither reach this process nor stop it.
+struct ChatTemplate {
+    let template: String
+    let tokenizer: any Tokenizer
+
+    /// Why a conversation cannot be put into the model's format.
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    /// Ids of a conversation, up to where the model is to answer.
+    func tokens(_ messages: [ChatMessage]) throws -> [Int32] {
+        let guarded = GuardedText(tokenizer, messages: messages.map(\.content))
+        let text = try render(
+            messages.map { ChatMessage($0.role, guarded.guarded($0.content)) })
+        return guarded.encode(text, tokenizer)
+    }
+
+    private struct Request: Encodable {
+        let template: String
+        let messages: [ChatMessage]
+        let bos_token: String
+        let eos_token: String
+    }
+
+    private func render(_ messages: [ChatMessage]) throws -> String {
+        let request = Request(
+            template: template, messages: messages, bos_token: tokenizer.bos.flatMap(tokenizer.piece) ?? "",
+            eos_token: tokenizer.eos.flatMap(tokenizer.piece) ?? "")
+        guard let script = EmbeddedPython.package?.appending(path: "moescope/chat.py") else {
+            throw Failure(
+                description:
+                    "the model's chat template needs Python/moescope/chat.py of this program's folder, which was not found"
+            )
+        }
+        let process = Process()
+        process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+        process.arguments = ["python", "-P", script.path]
+        let (input, output, errors) = (Pipe(), Pipe(), Pipe())
+        process.standardInput = input
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        // The script reads everything before it writes.
+        try input.fileHandleForWriting.write(contentsOf: try JSONEncoder().encode(request))
+        try input.fileHandleForWriting.close()
+        let text = output.fileHandleForReading.readDataToEndOfFile()
+        let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        guard process.terminationReason == .exit, process.terminationStatus == 0 else {
+            let lines = complaint.split(separator: "\n")
+            throw Failure(description: lines.last.map(String.init) ?? "the chat template could not be rendered")
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+}
