@@ -13,6 +13,7 @@ extension ForwardPass {
         let z = workspace.matrix(.headOutputs, rows: rows, columns: heads * headSize)
 
         let tensors = weights.tensors
+        statistics?.add(.attention(layer: layer), normed)
         kernels.project(
             normed, (tensors.query, q), (tensors.key, k), (tensors.value, v), workspace.attentionInput)
         finishProjection(q, bias: weights.queryBias, norm: weights.queryNorm)
@@ -45,6 +46,7 @@ extension ForwardPass {
         try materialize(layer, q, k, v, z, shape)
         try hooks.emit(.headOutputs, layer, z.base, [rows, heads, headSize])
 
+        statistics?.add(.attentionOutput(layer: layer), z)
         kernels.project(z, tensors.attentionOutput, into: branch, workspace.attentionOutput)
         if let bias = weights.attentionOutputBias { kernels.addBias(bias, to: branch) }
     }

@@ -49,22 +49,22 @@ extension Routing {
 
 extension ForwardPass {
     /// Every expert on its own tokens: down(silu(gate(x)) ⊙ up(x)), [assignments, D] in the dispatch's order.
-    func experts(_ dispatch: ExpertDispatch, _ weights: LayerTensors) -> Matrix {
+    func experts(_ layer: Int, _ dispatch: ExpertDispatch, _ weights: LayerTensors) -> Matrix {
         let outputs = workspace.matrix(.expertOutput, rows: dispatch.count, columns: config.hiddenSize)
         var first = 0
         for expert in 0..<config.expertCount {
             let rows = Int(dispatch.starts[expert + 1] - dispatch.starts[first])
             if rows * config.expertSize > WorkingMemory.hiddenLimit, expert > first {
-                compute(first..<expert, dispatch, weights, into: outputs)
+                compute(layer, first..<expert, dispatch, weights, into: outputs)
                 first = expert
             }
         }
-        compute(first..<config.expertCount, dispatch, weights, into: outputs)
+        compute(layer, first..<config.expertCount, dispatch, weights, into: outputs)
         return outputs
     }
 
     private func compute(
-        _ group: Range<Int>, _ dispatch: ExpertDispatch, _ weights: LayerTensors, into outputs: Matrix
+        _ layer: Int, _ group: Range<Int>, _ dispatch: ExpertDispatch, _ weights: LayerTensors, into outputs: Matrix
     ) {
         let start = Int(dispatch.starts[group.lowerBound])
         let hidden = workspace.matrix(
@@ -88,6 +88,15 @@ extension ForwardPass {
                 Kernels.Product(x: inputs.groups[index], weights: weights.gate[first + index], y: hiddenOf(index)),
                 weights.up[first + index]
             )
+        }
+        if let statistics {
+            for index in 0..<group.count {
+                let range = rangeOf(index)
+                let own = UnsafeBufferPointer(
+                    start: UnsafePointer(dispatch.rows) + range.lowerBound, count: range.count)
+                statistics.add(.expert(layer: layer, first + index), normed, rows: own)
+                statistics.add(.expertDown(layer: layer, first + index), hiddenOf(index))
+            }
         }
         kernels.packGroups(
             group.count, columns: config.expertSize, for: weights.down[first].dtype, into: packedHidden,
@@ -120,12 +129,14 @@ extension ForwardPass {
     }
 
     /// branch += σ(x · router) · the expert that every token goes through.
-    func addSharedExpert(_ expert: SharedExpertTensors, _ router: FloatVector?) {
+    func addSharedExpert(_ layer: Int, _ expert: SharedExpertTensors, _ router: FloatVector?) {
         let rows = x.rows
         let hidden = workspace.matrix(.expertHidden, rows: rows, columns: expert.gate.shape[0])
         let output = workspace.matrix(.sharedOutput, rows: rows, columns: config.hiddenSize)
         let packed = kernels.pack(normed, for: expert.gate.dtype, into: workspace.expertInput)
         kernels.multiplyGated(1) { _ in (Kernels.Product(x: packed, weights: expert.gate, y: hidden), expert.up) }
+        statistics?.add(.sharedExpert(layer: layer), normed)
+        statistics?.add(.sharedExpertDown(layer: layer), hidden)
         kernels.project(hidden, expert.down, into: output, workspace.expertHidden)
         let branch = branch
         let gates = workspace.matrix(.sharedGate, rows: rows, columns: 1)

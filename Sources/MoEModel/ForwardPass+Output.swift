@@ -7,6 +7,7 @@ extension ForwardPass {
     mutating func finish(logprobs: Bool) throws -> [Float] {
         kernels.norm(x, model.weights.finalNorm, config, into: normed)
         try hooks.emit(.finalNorm, nil, normed.base, [x.rows, x.columns])
+        statistics?.add(.output, normed)
 
         let logits = try emitLogits()
         guard logprobs else { return [] }

@@ -68,6 +68,21 @@ extension Model {
         }
     }
 
+    /// A pass that is run for its activations alone.
+    func run(
+        _ batch: TokenBatch, statistics: ActivationStatistics, betweenLayers: (Int) throws -> Void
+    ) throws {
+        let hooks = try HookPlan.none.resolved(
+            layerCount: config.layerCount, headCount: config.headCount, expertCount: config.expertCount)
+        try check(batch)
+        try turn.take {
+            var pass = ForwardPass(model: self, batch: batch, hooks: HookDispatch(hooks, observer: nil, editor: nil))
+            pass.statistics = statistics
+            try pass.run(betweenLayers: betweenLayers)
+            _ = try pass.finish(logprobs: false)
+        }
+    }
+
     private func check(_ batch: TokenBatch) throws(ModelError) {
         for (row, token) in batch.tokens.enumerated() where token < 0 || Int(token) >= config.vocabularySize {
             throw .tokenOutOfRange(token: token, row: row, vocabularySize: config.vocabularySize)
@@ -90,6 +105,8 @@ struct ForwardPass {
     let batch: TokenBatch
     let context: RowContext
     var hooks: HookDispatch
+    /// Where inputs of products are summed, if they are.
+    var statistics: ActivationStatistics?
     /// Keys and values of the rows before this batch, where it continues a text.
     let cache: KeyValueCache?
     /// Position of each document's first row.
@@ -146,10 +163,10 @@ struct ForwardPass {
             kernels.norm(x, weights.expertNorm, config, into: normed)
             let routing = try route(layer, weights.router)
             let dispatch = ExpertDispatch(routing, workspace)
-            let outputs = experts(dispatch, weights.tensors)
+            let outputs = experts(layer, dispatch, weights.tensors)
             try emitExpertOutputs(layer, outputs, dispatch)
             combine(outputs, dispatch)
-            if let shared = weights.tensors.sharedExpert { addSharedExpert(shared, weights.sharedRouter) }
+            if let shared = weights.tensors.sharedExpert { addSharedExpert(layer, shared, weights.sharedRouter) }
             try hooks.emit(.moeOut, layer, branch.base, [rows, hidden])
             kernels.add(branch, times: config.residualMultiplier, to: x)
             try hooks.emit(.residPost, layer, x.base, [rows, hidden])

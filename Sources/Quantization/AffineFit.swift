@@ -18,11 +18,11 @@ struct AffineFit {
         }
     }
 
-    /// The fit of least squared error that a search over scales finds: each candidate scale gives levels, and the levels
+    /// The fit of least squared error, weighted, that a search over scales finds: each candidate scale gives levels, and the levels
     /// give the best scale and base by least squares.
     /// - Parameter allowsPositiveBase: false for K-quants, whose base is stored as an unsigned minimum below zero.
     static func search(_ x: SubBlock, top: Float, allowsPositiveBase: Bool) -> AffineFit {
-        let count = Float(x.count)
+        let mass = x.mass
         var (low, high) = x.range
         if !allowsPositiveBase, low > 0 { low = 0 }
         guard high > low else { return AffineFit(scale: 0, base: low) }
@@ -36,14 +36,14 @@ struct AffineFit {
             let trial =
                 step < 21 ? AffineFit(scale: (high - low) / (top - 1 + 0.1 * Float(step)), base: low) : best
             let (q1, q2, qx) = x.moments { trial.level($0, top: top) }
-            let determinant = count * q2 - q1 * q1
+            let determinant = mass * q2 - q1 * q1
             guard determinant > 0 else { continue }
             var fit = AffineFit(
-                scale: (count * qx - sum * q1) / determinant, base: (q2 * sum - q1 * qx) / determinant)
+                scale: (mass * qx - sum * q1) / determinant, base: (q2 * sum - q1 * qx) / determinant)
             if fit.base > 0, !allowsPositiveBase { fit = AffineFit(scale: qx / q2, base: 0) }
             guard fit.scale > 0 else { continue }
             let cross = fit.scale * qx + fit.base * sum
-            let power = fit.scale * fit.scale * q2 + 2 * fit.scale * fit.base * q1 + count * fit.base * fit.base
+            let power = fit.scale * fit.scale * q2 + 2 * fit.scale * fit.base * q1 + mass * fit.base * fit.base
             let error = squares - 2 * cross + power
             if error < bestError {
                 bestError = error

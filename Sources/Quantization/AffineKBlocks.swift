@@ -12,8 +12,10 @@ enum AffineKBlocks {
     }
 
     /// 16 sub-blocks of 16, 2 bits; 4-bit scales and minimums.
-    static func q2_k(_ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<UInt8>) {
-        let packed = fit(x, size: 16, top: 3, limit: 15)
+    static func q2_k(
+        _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<UInt8>
+    ) {
+        let packed = fit(x, w, size: 16, top: 3, limit: 15)
         for index in 0..<16 { out[index] = UInt8(packed.scales[index]) | UInt8(packed.minimums[index]) << 4 }
         for index in 0..<64 {
             let first = index / 32 * 128 + index % 32
@@ -26,8 +28,10 @@ enum AffineKBlocks {
     }
 
     /// 8 sub-blocks of 32, 4 bits; 6-bit scales and minimums.
-    static func q4_k(_ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<UInt8>) {
-        let packed = fit(x, size: 32, top: 15, limit: 63)
+    static func q4_k(
+        _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<UInt8>
+    ) {
+        let packed = fit(x, w, size: 32, top: 15, limit: 63)
         storeHead(packed, out)
         for index in 0..<128 {
             let first = index / 32 * 64 + index % 32
@@ -36,8 +40,10 @@ enum AffineKBlocks {
     }
 
     /// As `q4_k`, with a fifth bit of each element in 32 bytes of their own.
-    static func q5_k(_ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<UInt8>) {
-        let packed = fit(x, size: 32, top: 31, limit: 63)
+    static func q5_k(
+        _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<UInt8>
+    ) {
+        let packed = fit(x, w, size: 32, top: 31, limit: 63)
         storeHead(packed, out)
         for index in 0..<32 {
             var bits: UInt8 = 0
@@ -65,8 +71,10 @@ enum AffineKBlocks {
     }
 
     /// Fits every sub-block, rounds scales and minimums to whole multiples of d and dmin, then improves both in turn.
-    private static func fit(_ x: UnsafePointer<Float>, size: Int, top: Float, limit: Float) -> Packed {
-        let blocks = (0..<256 / size).map { SubBlock(x + $0 * size, size) }
+    private static func fit(
+        _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, size: Int, top: Float, limit: Float
+    ) -> Packed {
+        let blocks = (0..<256 / size).map { index in SubBlock(x + index * size, size, w.map { $0 + index * size }) }
         let fits = blocks.map { AffineFit.search($0, top: top, allowsPositiveBase: false) }
         var packed = Packed(
             scales: Array(repeating: 0, count: blocks.count), minimums: Array(repeating: 0, count: blocks.count),
@@ -125,7 +133,7 @@ enum AffineKBlocks {
             let (q1, q2, qx) = block.moments { fit.level($0, top: top) }
             uu += scale * scale * q2
             uv -= scale * minimum * q1
-            vv += minimum * minimum * Float(block.count)
+            vv += minimum * minimum * block.mass
             ux += scale * qx
             vx -= minimum * block.sum { $0 }
         }

@@ -5,7 +5,7 @@ import Tokenizers
 extension GGUFExport {
     /// An export with everything the checkpoint brings: its tokenizer, chat template and ids that end a text.
     /// - Throws: `CheckpointError` or `TokenizerError`; `unsupported` for a tokenizer that GGUF has no way to hold.
-    public init(whole checkpoint: Checkpoint, mix: QuantizationMix) throws {
+    public init(whole checkpoint: Checkpoint, mix: QuantizationMix, importance: ImportanceMatrix? = nil) throws {
         var tokenizer: [(key: String, value: GGUFValue)] = []
         if let file = checkpoint.tokenizerFile, file.pathExtension != "gguf" {
             guard let metadata = try TokenizerFile.ggufMetadata(file, vocabularySize: checkpoint.config.vocabularySize)
@@ -21,6 +21,6 @@ extension GGUFExport {
             // What llama.cpp calls a model that is given ids only.
             tokenizer = [("tokenizer.ggml.model", .string(Array("no_vocab".utf8)))]
         }
-        try self.init(checkpoint, mix: mix, tokenizer: tokenizer)
+        try self.init(checkpoint, mix: mix, tokenizer: tokenizer, importance: importance)
     }
 }

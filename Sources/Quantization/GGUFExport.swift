@@ -11,15 +11,22 @@ public struct GGUFExport {
     public let mix: QuantizationMix
     let metadata: [(key: String, value: GGUFValue)]
     let tensors: [PlacedTensor]
+    let importance: ImportanceMatrix?
 
-    /// - Parameter tokenizer: the tokenizer's GGUF metadata (`tokenizer.ggml.…`); a GGUF checkpoint's own is kept.
+    /// - Parameters:
+    ///   - tokenizer: the tokenizer's GGUF metadata (`tokenizer.ggml.…`); a GGUF checkpoint's own is kept.
+    ///   - importance: how much each column of a matrix matters; nil: all the same.
+    /// - Throws: what GGUF cannot hold; `mismatch` where the importance is of another model.
     public init(
-        _ checkpoint: Checkpoint, mix: QuantizationMix, tokenizer: [(key: String, value: GGUFValue)]
+        _ checkpoint: Checkpoint, mix: QuantizationMix, tokenizer: [(key: String, value: GGUFValue)],
+        importance: ImportanceMatrix? = nil
     ) throws(CheckpointError) {
         self.checkpoint = checkpoint
         self.mix = mix
+        self.importance = importance
         metadata = try Self.metadata(checkpoint, mix: mix, tokenizer: tokenizer)
         tensors = checkpoint.tensors.placed()
+        try importance?.check(tensors)
     }
 
     /// The type a tensor gets.
@@ -50,7 +57,7 @@ public struct GGUFExport {
         let total = tensors.reduce(0) { $0 + $1.count }
         var done = 0
         for (tensor, type) in zip(tensors, types) {
-            let rows = ConvertedRows(tensor, to: type, of: checkpoint)
+            let rows = ConvertedRows(tensor, to: type, of: checkpoint, importance: importance?.weights(of: tensor))
             let before = writer.byteCount
             try rows.forEachBatch { bytes, weights throws(CheckpointError) in
                 try writer.write(bytes)
@@ -88,11 +95,14 @@ private struct ConvertedRows {
     let path: String
     /// Heads whose rows are reordered from the layout of halves to that of pairs; nil: rows stay.
     let permutedHeads: Int?
+    /// How much each column matters, part after part; nil: all the same.
+    let importance: [Float]?
 
-    init(_ tensor: PlacedTensor, to dtype: DType, of checkpoint: Checkpoint) {
+    init(_ tensor: PlacedTensor, to dtype: DType, of checkpoint: Checkpoint, importance: [Float]?) {
         let config = checkpoint.config
         path = checkpoint.url.path
         self.tensor = tensor
+        self.importance = importance
         self.dtype = dtype
         let isVector = tensor.shape.count == 1
         // A bias of q or k is reordered with the rows it belongs to: one element a row.
@@ -171,7 +181,14 @@ private struct ConvertedRows {
             guard let type = part.dtype.ggufType else { return false }
             ck_dequantize(ck_type(rawValue: type), from, Int64(columns), values)
             for index in 0..<columns where !values[index].isFinite { return false }
-            Quantizer.quantize(values, count: columns, to: dtype, into: to)
+            guard let importance else {
+                Quantizer.quantize(values, count: columns, to: dtype, into: to)
+                continue
+            }
+            importance.withUnsafeBufferPointer { weights in
+                let part = weights.baseAddress.map { $0 + place / rowsPerPart * columns }
+                Quantizer.quantize(values, count: columns, to: dtype, into: to, importance: part)
+            }
         }
         return true
     }

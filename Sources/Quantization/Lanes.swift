@@ -34,35 +34,49 @@ extension SIMD8 where Scalar == Float {
     }
 }
 
-/// Some consecutive elements, a multiple of 8, that are quantized together.
+/// Some consecutive elements, a multiple of 8, that are quantized together, each with a weight: how much its error matters.
 struct SubBlock {
     let start: UnsafePointer<Float>
     let count: Int
+    /// nil: every element counts the same.
+    let weights: UnsafePointer<Float>?
 
     @inline(__always)
-    init(_ start: UnsafePointer<Float>, _ count: Int) {
+    init(_ start: UnsafePointer<Float>, _ count: Int, _ weights: UnsafePointer<Float>?) {
         self.start = start
         self.count = count
+        self.weights = weights
     }
 
-    /// Σ f over groups of eight.
+    /// Σw
+    @inline(__always)
+    var mass: Float { weights == nil ? Float(count) : sum { _ in Lanes(repeating: 1) } }
+
+    /// Σ w · f over groups of eight.
     @inline(__always)
     func sum(_ term: (Lanes) -> Lanes) -> Float {
         var total = Lanes(repeating: 0)
-        for index in stride(from: 0, to: count, by: 8) { total += term(Lanes(start + index)) }
+        if let weights {
+            for index in stride(from: 0, to: count, by: 8) {
+                total += term(Lanes(start + index)) * Lanes(weights + index)
+            }
+        } else {
+            for index in stride(from: 0, to: count, by: 8) { total += term(Lanes(start + index)) }
+        }
         return total.total
     }
 
-    /// Σq, Σq² and Σqx for q = `level` of each element.
+    /// Σwq, Σwq² and Σwqx for q = `level` of each element.
     @inline(__always)
     func moments(_ level: (Lanes) -> Lanes) -> (q: Float, qq: Float, qx: Float) {
         var (first, second, third) = (Lanes(repeating: 0), Lanes(repeating: 0), Lanes(repeating: 0))
         for index in stride(from: 0, to: count, by: 8) {
             let x = Lanes(start + index)
             let q = level(x)
-            first += q
-            second += q * q
-            third += q * x
+            let weighted = if let weights { q * Lanes(weights + index) } else { q }
+            first += weighted
+            second += weighted * q
+            third += weighted * x
         }
         return (first.total, second.total, third.total)
     }

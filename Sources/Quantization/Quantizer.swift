@@ -11,9 +11,12 @@ public enum Quantizer {
     ]
 
     /// Writes `count` elements (whole blocks) of `values` as `dtype`.
+    /// - Parameter importance: how much each element's squared error matters, none below 0; nil: all the same. Types without a
+    ///   choice to make (floats, Q8_0) do not look at it.
     /// - Precondition: `dtype` is in `types`; values are finite; `out` has room for them.
     public static func quantize(
-        _ values: UnsafePointer<Float>, count: Int, to dtype: DType, into out: UnsafeMutableRawPointer
+        _ values: UnsafePointer<Float>, count: Int, to dtype: DType, into out: UnsafeMutableRawPointer,
+        importance: UnsafePointer<Float>? = nil
     ) {
         precondition(count % dtype.blockElements == 0, "\(count) elements are no whole blocks of \(dtype.rawValue)")
         switch dtype {
@@ -26,28 +29,30 @@ public enum Quantizer {
             for index in 0..<count {
                 out.storeBytes(of: bfloat(values[index]), toByteOffset: 2 * index, as: UInt16.self)
             }
-        case .q8_0: blocks(values, count, dtype, out, SimpleBlocks.q8_0)
-        case .q4_0: blocks(values, count, dtype, out, SimpleBlocks.q4_0)
-        case .q4_1: blocks(values, count, dtype, out, SimpleBlocks.q4_1)
-        case .q5_0: blocks(values, count, dtype, out, SimpleBlocks.q5_0)
-        case .q5_1: blocks(values, count, dtype, out, SimpleBlocks.q5_1)
-        case .iq4_nl: blocks(values, count, dtype, out, SimpleBlocks.iq4_nl)
-        case .q2_k: blocks(values, count, dtype, out, AffineKBlocks.q2_k)
-        case .q4_k: blocks(values, count, dtype, out, AffineKBlocks.q4_k)
-        case .q5_k: blocks(values, count, dtype, out, AffineKBlocks.q5_k)
-        case .q3_k: blocks(values, count, dtype, out, SymmetricKBlocks.q3_k)
-        case .q6_k: blocks(values, count, dtype, out, SymmetricKBlocks.q6_k)
+        case .q8_0: blocks(values, count, dtype, out, importance, SimpleBlocks.q8_0)
+        case .q4_0: blocks(values, count, dtype, out, importance, SimpleBlocks.q4_0)
+        case .q4_1: blocks(values, count, dtype, out, importance, SimpleBlocks.q4_1)
+        case .q5_0: blocks(values, count, dtype, out, importance, SimpleBlocks.q5_0)
+        case .q5_1: blocks(values, count, dtype, out, importance, SimpleBlocks.q5_1)
+        case .iq4_nl: blocks(values, count, dtype, out, importance, SimpleBlocks.iq4_nl)
+        case .q2_k: blocks(values, count, dtype, out, importance, AffineKBlocks.q2_k)
+        case .q4_k: blocks(values, count, dtype, out, importance, AffineKBlocks.q4_k)
+        case .q5_k: blocks(values, count, dtype, out, importance, AffineKBlocks.q5_k)
+        case .q3_k: blocks(values, count, dtype, out, importance, SymmetricKBlocks.q3_k)
+        case .q6_k: blocks(values, count, dtype, out, importance, SymmetricKBlocks.q6_k)
         default: preconditionFailure("\(dtype.rawValue) cannot be written")
         }
     }
 
     private static func blocks(
         _ values: UnsafePointer<Float>, _ count: Int, _ dtype: DType, _ out: UnsafeMutableRawPointer,
-        _ write: (UnsafePointer<Float>, UnsafeMutablePointer<UInt8>) -> Void
+        _ importance: UnsafePointer<Float>?,
+        _ write: (UnsafePointer<Float>, UnsafePointer<Float>?, UnsafeMutablePointer<UInt8>) -> Void
     ) {
         let bytes = out.assumingMemoryBound(to: UInt8.self)
         for block in 0..<count / dtype.blockElements {
-            write(values + block * dtype.blockElements, bytes + block * dtype.blockBytes)
+            let first = block * dtype.blockElements
+            write(values + first, importance.map { $0 + first }, bytes + block * dtype.blockBytes)
         }
     }
 

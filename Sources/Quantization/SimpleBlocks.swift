@@ -1,8 +1,10 @@
 /// Types whose blocks of 32 have a scale (and a base) of their own.
 enum SimpleBlocks {
     /// 2 bytes scale, 32 signed bytes. The scale is that of the largest element: with 255 levels nothing else helps.
-    static func q8_0(_ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<UInt8>) {
-        let scale = SubBlock(x, 32).largestMagnitude / 127
+    static func q8_0(
+        _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<UInt8>
+    ) {
+        let scale = SubBlock(x, 32, w).largestMagnitude / 127
         store(scale, out)
         let inverse = scale > 0 ? 1 / scale : 0
         // As the reference rounds: ties away from zero.
@@ -11,26 +13,34 @@ enum SimpleBlocks {
         }
     }
 
-    static func q4_0(_ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<UInt8>) {
-        let values = SubBlock(x, 32)
+    static func q4_0(
+        _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<UInt8>
+    ) {
+        let values = SubBlock(x, 32, w)
         let fit = storedFit(values, levels: 8, out)
         storeNibbles(values, out + 2) { fit.level($0).plus(8) }
     }
 
-    static func q4_1(_ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<UInt8>) {
-        let values = SubBlock(x, 32)
+    static func q4_1(
+        _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<UInt8>
+    ) {
+        let values = SubBlock(x, 32, w)
         let fit = storedFit(values, top: 15, out)
         storeNibbles(values, out + 4) { fit.level($0, top: 15) }
     }
 
-    static func q5_0(_ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<UInt8>) {
-        let values = SubBlock(x, 32)
+    static func q5_0(
+        _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<UInt8>
+    ) {
+        let values = SubBlock(x, 32, w)
         let fit = storedFit(values, levels: 16, out)
         storeFifthBits(values, out + 2) { fit.level($0).plus(16) }
     }
 
-    static func q5_1(_ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<UInt8>) {
-        let values = SubBlock(x, 32)
+    static func q5_1(
+        _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<UInt8>
+    ) {
+        let values = SubBlock(x, 32, w)
         let fit = storedFit(values, top: 31, out)
         storeFifthBits(values, out + 4) { fit.level($0, top: 31) }
     }
@@ -40,8 +50,10 @@ enum SimpleBlocks {
         -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113,
     ]
 
-    static func iq4_nl(_ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<UInt8>) {
-        let largest = SubBlock(x, 32).largestMagnitude
+    static func iq4_nl(
+        _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<UInt8>
+    ) {
+        let largest = SubBlock(x, 32, w).largestMagnitude
         var best: Float = 0
         var bestGain: Float = 0
         var codes = [UInt8](repeating: 8, count: 32)
@@ -49,8 +61,9 @@ enum SimpleBlocks {
             var (q2, qx): (Float, Float) = (0, 0)
             for index in 0..<32 {
                 let level = codebook[Int(nearestCode(x[index] * inverse))]
-                q2 += level * level
-                qx += level * x[index]
+                let weighted = w.map { level * $0[index] } ?? level
+                q2 += weighted * level
+                qx += weighted * x[index]
             }
             guard q2 > 0, qx * qx > bestGain * q2 else { return }
             bestGain = qx * qx / q2

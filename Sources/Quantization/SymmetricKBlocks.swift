@@ -7,8 +7,10 @@ enum SymmetricKBlocks {
     }
 
     /// 3 bits in two places, 6-bit scales.
-    static func q3_k(_ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<UInt8>) {
-        let packed = fit(x, levels: 4, limit: 32)
+    static func q3_k(
+        _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<UInt8>
+    ) {
+        let packed = fit(x, w, levels: 4, limit: 32)
         let levels = packed.levels.map { UInt8($0 + 4) }
         for index in 0..<32 {
             var bits: UInt8 = 0
@@ -31,8 +33,10 @@ enum SymmetricKBlocks {
     }
 
     /// 6 bits in two places, 8-bit scales.
-    static func q6_k(_ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<UInt8>) {
-        let packed = fit(x, levels: 32, limit: 128)
+    static func q6_k(
+        _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, _ out: UnsafeMutablePointer<UInt8>
+    ) {
+        let packed = fit(x, w, levels: 32, limit: 128)
         let levels = packed.levels.map { UInt8($0 + 32) }
         for half in 0..<2 {
             for index in 0..<32 {
@@ -47,8 +51,10 @@ enum SymmetricKBlocks {
         store(packed.d, out + 208)
     }
 
-    private static func fit(_ x: UnsafePointer<Float>, levels: Float, limit: Float) -> Packed {
-        let blocks = (0..<16).map { SubBlock(x + $0 * 16, 16) }
+    private static func fit(
+        _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>?, levels: Float, limit: Float
+    ) -> Packed {
+        let blocks = (0..<16).map { index in SubBlock(x + index * 16, 16, w.map { $0 + index * 16 }) }
         let targets = blocks.map { SymmetricFit.search($0, levels: levels).scale }
         // The scale of largest magnitude takes -limit, the end that reaches one further.
         let largest = targets.max { abs($0) < abs($1) } ?? 0

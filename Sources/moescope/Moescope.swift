@@ -19,6 +19,7 @@ struct Moescope: AsyncParsableCommand {
             InspectCommand.self,
             MemoryCommand.self,
             QuantizeCommand.self,
+            ImportanceCommand.self,
             BenchCommand.self,
             ReportCommand.self,
             HooksCommand.self,

@@ -25,13 +25,20 @@ struct QuantizeCommand: ParsableCommand {
     @Option(name: .shortAndLong, help: "The file to write; its name should end in .gguf.")
     var output: String
 
+    @Option(
+        help: ArgumentHelp(
+            "Weigh errors by what the model computes with: a file of `moescope importance` or llama-imatrix.",
+            valueName: "file"))
+    var importance: String?
+
     func run() throws {
         let checkpoint = try Checkpoint.open(try ModelLocator.resolve(model))
         let url = URL(fileURLWithPath: output)
         guard !checkpoint.files.contains(where: { $0.standardizedFileURL.path == url.standardizedFileURL.path }) else {
             throw ValidationError("\(output) is the model itself: name another file")
         }
-        let export = try GGUFExport(whole: checkpoint, mix: type)
+        let export = try GGUFExport(
+            whole: checkpoint, mix: type, importance: try importance.map { try ImportanceMatrix(URL(filePath: $0)) })
         let progress = ProgressLine("quantizing", unit: "weights")
         let size = try export.write(to: url) { done, total in progress.update(done, of: total) }
         progress.finish()

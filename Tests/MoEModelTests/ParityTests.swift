@@ -35,12 +35,12 @@ struct ParityTests {
         var smallestMarginOfOther = Float.infinity
     }
 
-    /// Mixtral's shapes, and the other families (Tests/Fixtures/families).
-    static let folder =
-        ProcessInfo.processInfo.environment["MOESCOPE_PARITY"].map { URL(filePath: $0) }
-        ?? Fixtures.folder.appending(path: "parity")
+    /// Mixtral's shapes, and the other families; under `make parity` both made again, and larger ones.
+    static let folders =
+        ProcessInfo.processInfo.environment["MOESCOPE_PARITY"].map { [URL(filePath: $0)] }
+        ?? ["parity", "families"].map { Fixtures.folder.appending(path: $0) }
 
-    static let cases: [URL] = [folder, Fixtures.folder.appending(path: "families")].flatMap { folder in
+    static let cases: [URL] = folders.flatMap { folder in
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
         return names.sorted().map { folder.appending(path: $0) }.filter {
             FileManager.default.fileExists(atPath: $0.appending(path: "expected.safetensors").path)

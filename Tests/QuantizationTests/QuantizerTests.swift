@@ -1,4 +1,5 @@
 import CKernels
+import Checkpoints
 import Foundation
 import Quantization
 import Tensors
@@ -43,12 +44,33 @@ import Testing
         DType.q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q2_k, .q3_k, .q4_k, .q5_k, .q6_k, .iq4_nl,
     ])
     func noWorseThanLlamaCpp(_ dtype: DType) throws {
-        let text = try Data(contentsOf: Fixtures.folder.appending(path: "quantization/llamacpp.json"))
-        struct Reference: Decodable { let random: [String: Double] }
-        let reference = try #require(try JSONDecoder().decode(Reference.self, from: text).random[dtype.rawValue])
+        let reference = try #require(try Self.reference().random[dtype.rawValue])
         let ours = error(Self.nearNormal, try roundTrip(Self.nearNormal, dtype))
         #expect(ours <= reference * 1.000001)
         #expect(ours > reference * 0.8)
+    }
+
+    struct Reference: Decodable {
+        let random: [String: Double]
+        let polyglot: [String: [String: Double]]
+    }
+
+    static func reference() throws -> Reference {
+        let text = try Data(contentsOf: Fixtures.folder.appending(path: "quantization/llamacpp.json"))
+        return try JSONDecoder().decode(Reference.self, from: text)
+    }
+
+    /// Real weights: polyglot's embedding, and matrices of its attention and experts.
+    @Test func noWorseOnPolyglot() throws {
+        let file = try SafetensorsFile(Fixtures.polyglot.appending(path: "model.safetensors"))
+        for (name, errors) in try Self.reference().polyglot {
+            let tensor = try #require(file[name])
+            let values = tensor.bytes.bindMemory(to: UInt16.self).map { Float(bitPattern: UInt32($0) << 16) }
+            for (type, reference) in errors {
+                let ours = error(values, try roundTrip(values, try #require(DType(rawValue: type))))
+                #expect(ours <= reference * 1.000001, "\(name) \(type)")
+            }
+        }
     }
 
     @Test(arguments: Quantizer.types)

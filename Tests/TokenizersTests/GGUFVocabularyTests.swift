@@ -17,6 +17,16 @@ import Tokenizers
         }
     }
 
+    @Test func randomStrings() throws {
+        let tokenizer = try TokenizerFile.open(Fixtures.folder.appending(path: "gguf/merged.gguf"))
+        var generator = SplitMix64(state: 20)
+        for (block, expected) in try SentencePieceReference("identity").random.enumerated() {
+            var ids: [Int32] = []
+            for _ in 0..<1000 { ids += tokenizer.encode(RandomText.next(&generator)) + [-1] }
+            #expect(digest(ids) == expected, "block \(block)")
+        }
+    }
+
     /// The hash is of the vocabulary, whatever file it is in.
     @Test func hashOfTheVocabulary() throws {
         let merged = try TokenizerFile.open(Fixtures.folder.appending(path: "gguf/merged.gguf"))

@@ -74,7 +74,7 @@ struct JSONTokenizerReference: Decodable {
         #expect(tokenizer.eos.flatMap(tokenizer.piece) == "<|endoftext|>")
         let json = try JSONTokenizerReference.tokenizer("granite")
         var generator = SplitMix64(state: 99)
-        for _ in 0..<500 {
+        for _ in 0..<10_000 {
             let text = RandomText.next(&generator)
             #expect(tokenizer.encode(text) == json.encode(text))
         }

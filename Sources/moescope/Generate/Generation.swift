@@ -96,7 +96,11 @@ struct Generation {
                 break
             }
             answer.tokens.append(token)
-            logits = try read([token], after: logits, &answer)
+            if watcher == nil {
+                try session.decode(token, into: &logits)
+            } else {
+                logits = try read([token], after: logits, &answer)
+            }
             let (fresh, isStopped) = stop.feed(stream.append(token))
             give(fresh, watcher?.expert)
             if isStopped { answer.ending = .stop }

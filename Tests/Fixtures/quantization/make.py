@@ -2,7 +2,7 @@
 
     python Tests/Fixtures/quantization/make.py PATH-OF-A-LIBRARY-THAT-EXPORTS-ggml_quantize_chunk
 
-Made with the shared library of PyPI's xllamacpp 2026.10.11549 and gguf 0.19.0. `random`: 256 rows of 512 near-normal
+Made with libggml-base.so of PyPI's llama-cpp-python 0.3.36 (in `make parity`'s environment) and gguf 0.19.0. `random`: 256 rows of 512 near-normal
 numbers (SplitMix64, seed 42, sum of four 16-bit numbers; the Swift test makes the same). `polyglot`: the built-in model's
 embedding and two of its matrices, where Models/polyglot/model.safetensors is there; columns to a multiple of 256.
 Root mean squares of (quantized - original), without importance weights.

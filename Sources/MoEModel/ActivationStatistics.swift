@@ -1,0 +1,56 @@
+import Hooks
+
+/// Sums of squares of what a model's matrices are multiplied with, by input column, while it reads texts.
+///
+/// Not for use from two threads at once.
+public final class ActivationStatistics {
+    /// Where a product takes its input from.
+    public enum Input: Hashable, Sendable {
+        /// Of query, key and value.
+        case attention(layer: Int)
+        case attentionOutput(layer: Int)
+        /// Of an expert's gate and up, over the rows routed to it.
+        case expert(layer: Int, Int)
+        /// Of an expert's down.
+        case expertDown(layer: Int, Int)
+        case sharedExpert(layer: Int)
+        case sharedExpertDown(layer: Int)
+        /// Of the output projection.
+        case output
+    }
+
+    public struct Sums: Sendable {
+        /// [columns]
+        public internal(set) var squares: [Double]
+        /// Rows summed.
+        public internal(set) var rows = 0
+    }
+
+    public private(set) var sums: [Input: Sums] = [:]
+
+    public init() {}
+
+    /// Adds rows of `matrix`: those numbered, or all.
+    func add(_ input: Input, _ matrix: Matrix, rows: UnsafeBufferPointer<Int32>? = nil) {
+        var entry = sums.removeValue(forKey: input) ?? Sums(squares: Array(repeating: 0, count: matrix.columns))
+        let count = rows?.count ?? matrix.rows
+        entry.squares.withUnsafeMutableBufferPointer { squares in
+            for index in 0..<count {
+                let row = matrix.row(rows.map { Int($0[index]) } ?? index)
+                for column in 0..<matrix.columns { squares[column] += Double(row[column]) * Double(row[column]) }
+            }
+        }
+        entry.rows += count
+        sums[input] = entry
+    }
+}
+
+extension Model {
+    /// Reads documents and adds what the matrices were multiplied with.
+    /// - Throws: as `forward`.
+    public func measure(
+        _ batch: TokenBatch, into statistics: ActivationStatistics, betweenLayers: (Int) throws -> Void = { _ in }
+    ) throws {
+        try run(batch, statistics: statistics, betweenLayers: betweenLayers)
+    }
+}

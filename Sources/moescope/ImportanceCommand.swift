@@ -1,0 +1,111 @@
+import ArgumentParser
+import Checkpoints
+import Experiments
+import Foundation
+import MoEModel
+import Quantization
+
+struct ImportanceCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "importance",
+        abstract: "Measure what a model's matrices are multiplied with, to quantize with it.",
+        discussion: """
+            Mean squares of every input column over a corpus, of each expert over the tokens routed to it, in the format \
+            of llama.cpp's llama-imatrix: either program's file serves the other.
+
+            Example:
+              moescope importance polyglot --corpus Models/polyglot/heldout.jsonl --output imatrix.gguf
+              moescope quantize polyglot --type Q2_K --importance imatrix.gguf --output polyglot-Q2_K.gguf
+            """)
+
+    @Argument(help: "A Hugging Face folder, a .gguf file, or a built-in model (polyglot).")
+    var model: String
+
+    @Option(
+        help: ArgumentHelp(
+            "JSON Lines {\"id\",\"group\",\"text\"}, a folder of .txt files, or - for standard input.",
+            valueName: "path"))
+    var corpus: String
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"))
+    var output: String
+
+    @Option(help: "exact: f32 throughout; fast: bf16 or int8 products.")
+    var precision: Precision = .fast
+
+    @Option(help: ArgumentHelp("Cut documents to this many tokens.", valueName: "n"))
+    var maxTokens = 512
+
+    @Option(help: ArgumentHelp("Threads to compute with (default: all processors).", valueName: "n"))
+    var threads: Int?
+
+    func validate() throws {
+        if maxTokens < 1 { throw ValidationError("--max-tokens: expected at least 1, found \(maxTokens)") }
+        if let threads, threads < 1 { throw ValidationError("--threads: expected at least 1, found \(threads)") }
+    }
+
+    func run() throws {
+        let loaded = try LoadedModel(model, precision: precision, threads: threads)
+        var options = TraceOptions()
+        options.maximumTokens = maxTokens
+        let run = try TraceRun(
+            model: loaded.model, tokenizer: loaded.tokenizer, corpus: try Corpus.read(corpus), options: options,
+            version: Moescope.version)
+        let statistics = ActivationStatistics()
+        let progress = ProgressLine("measuring", unit: "tokens")
+        var wave: [[Int32]] = []
+        var done = 0
+        for (index, document) in run.tokens.enumerated() {
+            wave.append(document)
+            let rows = wave.reduce(0) { $0 + $1.count }
+            let isLast = index == run.tokens.count - 1
+            guard isLast || rows + run.tokens[index + 1].count > min(run.waveTokens, 4096) else { continue }
+            try loaded.model.measure(TokenBatch(wave), into: statistics)
+            done += rows
+            wave = []
+            progress.update(done, of: run.totalTokens)
+        }
+        progress.finish()
+        let matrix = ImportanceMatrix(
+            statistics, of: loaded.model.checkpoint, datasets: [run.corpus.source], chunkCount: run.tokens.count,
+            chunkSize: maxTokens)
+        try matrix.write(to: URL(filePath: output))
+        print("\(output): \(matrix.entries.count) tensors, \(ProgressLine.grouped(run.totalTokens)) tokens")
+        let experts = loaded.model.config.expertCount * loaded.model.config.layerCount
+        let reached = statistics.sums.keys.count { if case .expert = $0 { true } else { false } }
+        if reached < experts {
+            say("\(experts - reached) of \(experts) experts saw no token; they are weighted evenly")
+        }
+    }
+}
+
+extension ImportanceMatrix {
+    /// What the forward pass summed, under the names of GGUF tensors.
+    init(
+        _ statistics: ActivationStatistics, of checkpoint: Checkpoint, datasets: [String], chunkCount: Int,
+        chunkSize: Int
+    ) {
+        var entries: [String: Entry] = [:]
+        func entry(_ inputs: [ActivationStatistics.Input], columns: Int) -> Entry {
+            let sums = inputs.map { statistics.sums[$0] }
+            return Entry(
+                sums: sums.flatMap { $0?.squares.map(Float.init) ?? Array(repeating: 0, count: columns) },
+                counts: sums.map { Float($0?.rows ?? 0) })
+        }
+        func add(_ roles: [TensorRole], _ layer: Int?, _ inputs: [ActivationStatistics.Input]) {
+            guard let columns = inputs.compactMap({ statistics.sums[$0]?.squares.count }).first else { return }
+            for role in roles { entries[role.name(layer: layer)] = entry(inputs, columns: columns) }
+        }
+        let experts = 0..<checkpoint.config.expertCount
+        for layer in 0..<checkpoint.config.layerCount {
+            add([.query, .key, .value], layer, [.attention(layer: layer)])
+            add([.attentionOutput], layer, [.attentionOutput(layer: layer)])
+            add([.gate, .up], layer, experts.map { .expert(layer: layer, $0) })
+            add([.down], layer, experts.map { .expertDown(layer: layer, $0) })
+            add([.sharedGate, .sharedUp], layer, [.sharedExpert(layer: layer)])
+            add([.sharedDown], layer, [.sharedExpertDown(layer: layer)])
+        }
+        add([.output], nil, [.output])
+        self.init(entries: entries, datasets: datasets, chunkCount: chunkCount, chunkSize: chunkSize)
+    }
+}
