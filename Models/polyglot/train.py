@@ -62,7 +62,8 @@ CONFIG = dict(
 V, D, FF, L = CONFIG["vocab_size"], CONFIG["hidden_size"], CONFIG["intermediate_size"], CONFIG["num_hidden_layers"]
 H, G, HS = CONFIG["num_attention_heads"], CONFIG["num_key_value_heads"], CONFIG["head_dim"]
 E, K, EPS, THETA = CONFIG["num_local_experts"], CONFIG["num_experts_per_tok"], CONFIG["rms_norm_eps"], CONFIG["rope_theta"]
-BF16 = torch.bfloat16
+# Of matrix products and activations; --compute changes it.
+COMPUTE = torch.bfloat16
 
 # ---------------------------------------------------------------- parameters
 
@@ -107,9 +108,9 @@ class Experts(torch.autograd.Function):
         ends = torch.bincount(flat, minlength=E).cumsum(0).tolist()
         token = order // K
         xs = x[token]
-        h13 = torch.empty(n * K, 2 * FF, dtype=BF16)
-        act = torch.empty(n * K, FF, dtype=BF16)
-        ys = torch.empty(n * K, D, dtype=BF16)
+        h13 = torch.empty(n * K, 2 * FF, dtype=COMPUTE)
+        act = torch.empty(n * K, FF, dtype=COMPUTE)
+        ys = torch.empty(n * K, D, dtype=COMPUTE)
         start = 0
         for e in range(E):
             s = slice(start, ends[e])
@@ -120,16 +121,16 @@ class Experts(torch.autograd.Function):
         y = ys[inverse].view(n, K, D)
         ctx.save_for_backward(gates, w13, w2, xs, h13, act, y, order, inverse)
         ctx.ends = ends
-        return torch.bmm(gates.to(BF16).unsqueeze(1), y).squeeze(1)
+        return torch.bmm(gates.to(COMPUTE).unsqueeze(1), y).squeeze(1)
 
     @staticmethod
     def backward(ctx, dout):
         gates, w13, w2, xs, h13, act, y, order, inverse = ctx.saved_tensors
         n = gates.shape[0]
         dgates = torch.bmm(y, dout.unsqueeze(2)).squeeze(2).float()
-        dys = dout[order // K] * gates.reshape(-1)[order].to(BF16).unsqueeze(1)
+        dys = dout[order // K] * gates.reshape(-1)[order].to(COMPUTE).unsqueeze(1)
         dw13, dw2 = torch.empty_like(w13), torch.empty_like(w2)
-        dxs = torch.empty(n * K, D, dtype=BF16)
+        dxs = torch.empty(n * K, D, dtype=COMPUTE)
         start = 0
         for e in range(E):
             s = slice(start, ctx.ends[e])
@@ -137,7 +138,7 @@ class Experts(torch.autograd.Function):
             da = dys[s] @ w2[e]
             torch.mm(dys[s].t(), act[s], out=dw2[e])
             h1, h3 = h13[s, :FF], h13[s, FF:]
-            dh = torch.empty(da.shape[0], 2 * FF, dtype=BF16)
+            dh = torch.empty(da.shape[0], 2 * FF, dtype=COMPUTE)
             torch.mul(da, F.silu(h1), out=dh[:, FF:])
             dh[:, :FF] = torch.ops.aten.silu_backward(da.mul_(h3), h1)
             torch.mm(dh.t(), xs[s], out=dw13[e])
@@ -159,7 +160,7 @@ class CrossEntropy(torch.autograd.Function):
             row = torch.arange(t.numel())
             right = p[row, t].float()
             nll[s : s + chunk] = -right.clamp_min(1e-30).log()
-            p[row, t] = (right - 1).to(BF16)
+            p[row, t] = (right - 1).to(COMPUTE)
             dx[s : s + chunk] = p @ head
             dhead += (p.t() @ xs).float()
         ctx.save_for_backward(dx, dhead)
@@ -168,7 +169,7 @@ class CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g):
         dx, dhead = ctx.saved_tensors
-        return dx * g.to(BF16), (dhead * g).to(BF16), None, None
+        return dx * g.to(COMPUTE), (dhead * g).to(COMPUTE), None, None
 
 
 class RMSNorm(torch.autograd.Function):
@@ -179,7 +180,7 @@ class RMSNorm(torch.autograd.Function):
         r = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(EPS).rsqrt_()
         unit = x * r
         ctx.save_for_backward(unit, r, w)
-        return (unit * w).to(BF16)
+        return (unit * w).to(COMPUTE)
 
     @staticmethod
     def backward(ctx, dy):
@@ -220,7 +221,7 @@ class Rotate(torch.autograd.Function):
 def rope_tables(length):
     frequency = THETA ** (-torch.arange(0, HS, 2, dtype=torch.float32) / HS)
     angle = torch.outer(torch.arange(length, dtype=torch.float32), frequency)
-    return torch.cat([angle.cos(), angle.cos()], -1).to(BF16), torch.cat([angle.sin(), angle.sin()], -1).to(BF16)
+    return torch.cat([angle.cos(), angle.cos()], -1).to(COMPUTE), torch.cat([angle.sin(), angle.sin()], -1).to(COMPUTE)
 
 
 def attention_inputs(x, norm1, wqkv, cos, sin):
@@ -241,7 +242,7 @@ def attention(q, k, v, block=128):
         end = min(start + block, t)
         n = end - start
         scores = torch.matmul(q[:, :, :, start:end].reshape(b, G, -1, HS), k[:, :, :end].mT).view(b, G, H // G, n, end)
-        scores[..., start:] += torch.full((n, n), -math.inf, dtype=BF16).triu_(1)
+        scores[..., start:] += torch.full((n, n), -math.inf, dtype=COMPUTE).triu_(1)
         p = F.softmax(scores, -1).view(b, G, -1, end)
         outputs.append(torch.matmul(p, v[:, :, :end]).view(b, H, n, HS))
     return torch.cat(outputs, 2).transpose(1, 2).reshape(b, t, H * HS)
@@ -277,13 +278,13 @@ BF16_NAMES = ("q", "k", "v", "o", "w1", "w3", "w2", "head")
 
 
 def working_copy(master):
-    """bf16 leaves for the matrices, f32 leaves for the rest; fused as the forward pass wants them."""
+    """Leaves for the matrices in the type of computation, f32 leaves for the rest; fused as the forward pass wants them."""
     w = dict(
-        qkv=torch.cat([master["q"], master["k"], master["v"]], 1).to(BF16),
-        o=master["o"].to(BF16),
-        w13=torch.cat([master["w1"], master["w3"]], 2).to(BF16),
-        w2=master["w2"].to(BF16),
-        head=master["head"].to(BF16),
+        qkv=torch.cat([master["q"], master["k"], master["v"]], 1).to(COMPUTE, copy=True),
+        o=master["o"].to(COMPUTE, copy=True),
+        w13=torch.cat([master["w1"], master["w3"]], 2).to(COMPUTE, copy=True),
+        w2=master["w2"].to(COMPUTE, copy=True),
+        head=master["head"].to(COMPUTE, copy=True),
         **{n: master[n].clone() for n in ("embed", "norm", "norm1", "norm2", "router")},
     )
     leaves = {}
@@ -322,8 +323,8 @@ POLAR = [
 
 def orthogonalize(g):
     """g [n,r,c], r <= c: the nearest (semi-)orthogonal matrices, about."""
-    x = g.to(BF16)
-    x = x / (x.float().norm(dim=(1, 2), keepdim=True) * 1.01 + 1e-7).to(BF16)
+    x = g.to(COMPUTE)
+    x = x / (x.float().norm(dim=(1, 2), keepdim=True) * 1.01 + 1e-7).to(COMPUTE)
     for a, b, c in POLAR:
         xx = torch.bmm(x, x.transpose(1, 2))
         x = torch.baddbmm(x, torch.baddbmm(xx, xx, xx, beta=b, alpha=c), x, beta=a, alpha=1)
@@ -488,7 +489,7 @@ def export(master, folder):
         for e in range(E):
             for n in ("w1", "w2", "w3"):
                 out[p + f"block_sparse_moe.experts.{e}.{n}.weight"] = master[n][l, e]
-    out = {n: t.detach().to(BF16).contiguous().clone() for n, t in out.items()}
+    out = {n: t.detach().to(torch.bfloat16).contiguous().clone() for n, t in out.items()}
     temporary = folder / "model.safetensors.tmp"
     save_file(out, str(temporary), metadata={"format": "pt"})
     temporary.chmod(0o644)
@@ -592,12 +593,17 @@ def main():
     parser.add_argument("--warmup", type=int, default=40, help="steps")
     parser.add_argument("--decay", type=float, default=0.5, help="share of the schedule spent in decay")
     parser.add_argument("--balance", type=float, default=CONFIG["router_aux_loss_coef"])
+    parser.add_argument("--compute", choices=["bfloat16", "float32"], default="bfloat16",
+                        help="of products and activations; bfloat16 crawls on a processor without AVX-512 or AMX")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--validate-every", type=float, default=420, help="seconds")
+    parser.add_argument("--keep", default="0.1e6,0.4e6,1.6e6,5e6,15e6", help="tokens after which a checkpoint is kept")
     parser.add_argument("--max-steps", type=int, default=0, help="stop early, for timing")
     parser.add_argument("--export-only", action="store_true")
     options = parser.parse_args()
     options.windows = [(float(p), int(w)) for p, w in (x.split(":") for x in options.windows.split(","))]
+    global COMPUTE
+    COMPUTE = getattr(torch, options.compute)
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
     options.work.mkdir(parents=True, exist_ok=True)
@@ -630,7 +636,7 @@ def main():
             windows.queue = []
         windows.rng.bit_generator.state = s["rng"]
         log(f"resumed at step {step}, {tokens / 1e6:.2f} M tokens")
-    keep_at = [0.1e6, 0.4e6, 1.6e6, 5e6, 15e6]
+    keep_at = sorted(float(t) for t in options.keep.split(","))
 
     def save():
         temporary = state_path.with_suffix(".tmp")
