@@ -2,6 +2,7 @@
 
     ms.metrics.information(trace, by="group")            # a table: one row per layer, with interval and p-value
     ms.metrics.repetition.tables(trace)                  # every table of a metric that has several
+    ms.metrics.compare(exact, fast)["agreement"]         # two traces of the same tokens; more: saturation
     print(ms.metrics.information.__doc__)                # formula and source
     ms.metrics.names()                                   # what there is
 """
@@ -40,7 +41,19 @@ class Settings(TypedDict, total=False):
     #: Documents a group needs to be shown.
     minimum_documents: int
     seed: int
+    #: Group that task_experts compares with: all other groups, where left out.
+    reference: str
+    #: Difference beyond which task_experts counts an expert in.
+    threshold: float
+    #: Occurrences a token id needs to be shown.
+    minimum_count: int
+    #: For coactivation: only pairs of neighbouring ranks, as OLMoE's script counts them.
+    adjacent_ranks: bool
     threads: int
+
+
+#: Metrics of several traces, for `compare`.
+_COMPARISONS = ("agreement", "saturation")
 
 
 class Metric:
@@ -59,23 +72,37 @@ class Metric:
 
     def tables(self, trace: Trace, **settings: Unpack[Settings]) -> dict[str, Table]:
         """Every table of the metric, by name; the first is the main one."""
-        values: dict[str, Any] = dict(settings)
-        unknown = set(values) - set(Settings.__annotations__)
-        if unknown:
-            known = ", ".join(Settings.__annotations__)
-            raise TypeError(f"{self.name}: unknown setting {sorted(unknown)[0]!r}; there are {known}")
-        if "layers" in values:
-            values["layers"] = [int(layer) for layer in values["layers"]]
-        tables = _moescope.metric(trace._native, self.name, json.dumps(values))
+        tables = _moescope.metric(trace._native, self.name, _json(self.name, settings))
         return {table.name: Table(table) for table in tables}
 
     def __repr__(self) -> str:
         return f"<metric {self.name}: {self.title}>"
 
 
+def compare(first: Trace, second: Trace, *more: Trace, **settings: Unpack[Settings]) -> dict[str, Table]:
+    """How far traces of the same tokens agree, as `moescope compare` says it.
+
+    Of two: "agreement", "agreement-margins", "agreement-nll", the first being the reference. Of more, in the order of
+    training: "saturation" and "saturation-nll", each trace against the last.
+    """
+    natives = [trace._native for trace in (first, second, *more)]
+    return {table.name: Table(table) for table in _moescope.compare(natives, _json("compare", settings))}
+
+
 def names() -> list[str]:
-    """Names of all metrics, in the report's order."""
-    return list(_all())
+    """Names of all metrics of one trace, in the report's order."""
+    return [name for name in _all() if name not in _COMPARISONS]
+
+
+def _json(name: str, settings: Settings) -> str:
+    values: dict[str, Any] = dict(settings)
+    unknown = set(values) - set(Settings.__annotations__)
+    if unknown:
+        known = ", ".join(Settings.__annotations__)
+        raise TypeError(f"{name}: unknown setting {sorted(unknown)[0]!r}; there are {known}")
+    if "layers" in values:
+        values["layers"] = [int(layer) for layer in values["layers"]]
+    return json.dumps(values)
 
 
 def _all() -> dict[str, Metric]:

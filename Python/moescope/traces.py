@@ -160,8 +160,9 @@ def trace(
     corpus: a `.jsonl` file or a folder of `.txt` files, as for `moescope trace`; or texts, or mappings with "text" or
         "tokens" and optionally "id", "group", "parallel_id".
     output: the trace's folder, made here.
-    capture: "router_logits" or "router_logits_f16", "attention_summary", "attention_pattern:LAYER.HEAD" (`*` for every
-        layer or head). Chosen experts, their weights and log-probabilities are always recorded.
+    capture: "router_logits" or "router_logits_f16", "attention_summary", "predicted" (the most probable next token of
+        every row), "speculative" (experts guessed 1, 2 and 10 layers ahead), "attention_pattern:LAYER.HEAD" (`*` for
+        every layer or head). Chosen experts, their weights and log-probabilities are always recorded.
     layers: record only these.
     max_tokens: cut documents to this many tokens.
     wave_tokens: tokens computed together.
@@ -191,6 +192,7 @@ def trace(
 
 def _capture(names: Sequence[str], model: Model) -> dict[str, Any]:
     wanted: dict[str, Any] = {"router_logits": None, "attention_summary": False, "attention_pattern": []}
+    wanted |= {"predicted": False, "speculative": False}
     if isinstance(names, str):
         raise TypeError("capture: expected a list of names, found one str")
     for name in names:
@@ -198,12 +200,14 @@ def _capture(names: Sequence[str], model: Model) -> dict[str, Any]:
             wanted["router_logits"] = "f16" if name.endswith("f16") else "f32"
         elif name in ("attention_summary", "attn.summary"):
             wanted["attention_summary"] = True
+        elif name in ("predicted", "speculative"):
+            wanted[name] = True
         elif name.startswith("attention_pattern:"):
             wanted["attention_pattern"] += _patterns(name, model)
         elif name not in ("expert_indices", "expert_weights", "logprob"):
             raise ValueError(
-                f"capture: a trace cannot hold {name!r}; it takes router_logits, router_logits_f16, attention_summary, "
-                "attention_pattern:LAYER.HEAD (model.run captures any hook point)"
+                f"capture: a trace cannot hold {name!r}; it takes router_logits, router_logits_f16, attention_summary, predicted, "
+                "speculative, attention_pattern:LAYER.HEAD (model.run captures any hook point)"
             )
     return wanted
 

@@ -21,6 +21,7 @@ public struct BenchRecording {
             TraceDocument(id: "\(index)", group: "", textSHA256: "", tokens: rows.count)
         }
         observer = ShardRecorder(
-            TraceShard(layout: TraceLayout(manifest), documents: documents), layers: manifest.capture.layers)
+            TraceShard(layout: TraceLayout(manifest), documents: documents), layers: manifest.capture.layers,
+            model: model)
     }
 }

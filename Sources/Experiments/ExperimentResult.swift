@@ -27,10 +27,25 @@ public struct ExperimentResult: Codable, Sendable {
         public var qValue: Double?
     }
 
+    /// What one expert is worth to one group: a cell of the expert × group matrix.
+    public struct Cell: Codable, Sendable, Equatable {
+        public var layer: Int
+        public var expert: Int
+        public var group: String
+        public var documents: Int
+        /// nats per token: what its ablation costs; nil where the group has too few documents.
+        public var difference: Estimate?
+        public var pValue: Double?
+        /// As in `effects`.
+        public var qValue: Double?
+    }
+
     public var kind: String
     public var settings: MetricSettings
     public var effects: [Effect]
     public var contrasts: [Contrast]
+    /// By layer, expert, group ("all" first); empty where no arm ablates a single expert.
+    public var matrix: [Cell]
 
     /// - Parameter groupOf: group of every document.
     public init(
@@ -83,6 +98,17 @@ public struct ExperimentResult: Codable, Sendable {
         }
         self.effects = found
         self.contrasts = contrasts
+        matrix = plan.arms.flatMap { arm -> [Cell] in
+            guard arm.role == .single, arm.changes.count == 1, arm.changes[0].kind == "ablate",
+                let layers = arm.changes[0].layers, layers.count == 1, let experts = arm.changes[0].experts,
+                experts.count == 1
+            else { return [] }
+            return found.filter { $0.arm == arm.name }.map {
+                Cell(
+                    layer: layers[0], expert: experts[0], group: $0.effect.group, documents: $0.effect.documents,
+                    difference: $0.effect.difference, pValue: $0.effect.pValue, qValue: $0.qValue)
+            }
+        }
     }
 
     public var tables: [MetricTable] {
@@ -100,6 +126,8 @@ public struct ExperimentResult: Codable, Sendable {
             [estimate?.value, estimate?.lower, estimate?.upper].map { $0.map(MetricCell.real) ?? .missing }
         }
         func cell(_ value: Double?) -> MetricCell { value.map(MetricCell.real) ?? .missing }
+        let note = MetricColumn("note", .text, "why a value is missing")
+        func remark(_ estimate: Estimate?) -> MetricCell { estimate == nil ? .text("too few documents") : .missing }
         var tables = [
             MetricTable(
                 name: "effects", title: "Effect of every change on every group",
@@ -109,13 +137,15 @@ public struct ExperimentResult: Codable, Sendable {
                     MetricColumn("target", .text, "the group whose experts are meant"), group, documents,
                     MetricColumn("tokens", .integer, "tokens predicted"),
                     MetricColumn("untouched", .real, unit: "nats", "NLL per token of the untouched model"),
-                ] + bounds + [p, q],
+                ] + bounds + [p, q, note],
                 rows: effects.map {
                     [
                         .text($0.arm), .text($0.role.rawValue), $0.target.map(MetricCell.text) ?? .missing,
                         .text($0.effect.group), .integer($0.effect.documents), .integer($0.effect.tokens),
                         .real($0.effect.first),
-                    ] + cells($0.effect.difference) + [cell($0.effect.pValue), cell($0.qValue)]
+                    ] + cells($0.effect.difference) + [
+                        cell($0.effect.pValue), cell($0.qValue), remark($0.effect.difference),
+                    ]
                 })
         ]
         if !contrasts.isEmpty {
@@ -126,10 +156,23 @@ public struct ExperimentResult: Codable, Sendable {
                         MetricColumn("target", .text, "the group"),
                         MetricColumn("control", .text, "what it is compared with"),
                         MetricColumn("arms", .integer, "control arms averaged over"), documents,
-                    ] + bounds + [p, q],
+                    ] + bounds + [p, q, note],
                     rows: contrasts.map {
                         [.text($0.target), .text($0.control), .integer($0.arms), .integer($0.documents)]
-                            + cells($0.difference) + [cell($0.pValue), cell($0.qValue)]
+                            + cells($0.difference) + [cell($0.pValue), cell($0.qValue), remark($0.difference)]
+                    }))
+        }
+        if !matrix.isEmpty {
+            tables.append(
+                MetricTable(
+                    name: "matrix", title: "What each expert is worth to each group",
+                    columns: [
+                        MetricColumn("layer", .integer, "layer of the model, from 0"),
+                        MetricColumn("expert", .integer, "the expert taken away"), group, documents,
+                    ] + bounds + [p, MetricColumn("q_value", .real, "as in the table of effects"), note],
+                    rows: matrix.map {
+                        [.integer($0.layer), .integer($0.expert), .text($0.group), .integer($0.documents)]
+                            + cells($0.difference) + [cell($0.pValue), cell($0.qValue), remark($0.difference)]
                     }))
         }
         return tables

@@ -32,7 +32,9 @@ extension TraceRun {
             capture: TraceManifest.Capture(
                 routerLogits: options.routerLogits, attentionSummary: options.attentionSummary,
                 attentionPattern: options.patterns.map { [$0.layer, $0.head] }, layers: layers,
-                expertsPerToken: width == config.expertsPerToken ? nil : width),
+                expertsPerToken: width == config.expertsPerToken ? nil : width,
+                predicted: options.predicted ? true : nil,
+                speculative: options.speculative.isEmpty ? nil : options.speculative),
             interventions: options.interventions.map(TraceIntervention.init),
             compute: TraceManifest.Compute(
                 precision: model.precision.rawValue, isa: Model.instructionSet, threads: model.threadCount,
@@ -50,6 +52,12 @@ extension TraceRun {
             plan.observed.insert(HookPoint(.expertIndices, layer: layer))
             plan.observed.insert(HookPoint(.expertWeights, layer: layer))
             if options.attentionSummary { plan.observed.insert(HookPoint(.attentionSummary, layer: layer)) }
+        }
+        if options.predicted { plan.observed.insert(HookPoint(.logits)) }
+        for ahead in options.speculative {
+            for layer in manifest.capture.layers where layer >= ahead {
+                plan.observed.insert(HookPoint(.residMid, layer: layer - ahead))
+            }
         }
         for (layer, head) in options.patterns {
             guard (0..<model.config.layerCount).contains(layer) else {

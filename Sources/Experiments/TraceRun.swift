@@ -11,6 +11,10 @@ public struct TraceOptions: Sendable {
     /// How router logits are stored; nil leaves them out.
     public var routerLogits: TraceManifest.Capture.LogitFormat? = .f32
     public var attentionSummary = false
+    /// Whether the most probable next token of every row is kept.
+    public var predicted = false
+    /// How many layers ahead experts are guessed from the residual stream; empty: not at all.
+    public var speculative: [Int] = []
     /// (layer, head) pairs whose whole patterns are kept.
     public var patterns: [(layer: Int, head: Int)] = []
     /// Layers to record; nil: all.
@@ -23,6 +27,9 @@ public struct TraceOptions: Sendable {
     /// Bytes the run may take for weights, working memory and records; nil: three quarters of what is free.
     public var memory: Int?
     public var interventions: [Intervention] = []
+
+    /// Of `--capture speculative`: those of arXiv 2312.17238.
+    public static let speculativeDistances = [1, 2, 10]
 
     public init() {}
 }
@@ -82,7 +89,9 @@ public struct TraceRun {
             model: model, tokenizer: tokenizer, corpus: corpus, tokens: tokens, options: options, version: version)
         _ = try Self.plan(options, manifest: manifest, model: model)
         let memory = options.memory ?? MachineMemory.available / 4 * 3
-        let fitting = model.waveRows(memory: memory, recordedBytesPerRow: TraceLayout(manifest).bytesPerToken)
+        // Predictions need all logits of a row at once.
+        let logits = options.predicted ? 4 * model.config.vocabularySize : 0
+        let fitting = model.waveRows(memory: memory, recordedBytesPerRow: TraceLayout(manifest).bytesPerToken + logits)
         waveTokens = options.waveTokens ?? min(fitting, Self.usefulWaveTokens)
     }
 
@@ -156,7 +165,7 @@ public struct TraceRun {
             let shard = TraceShard(layout: layout, documents: wave.map(record))
             let batch = TokenBatch(
                 wave.map { tokens[$0] }, groups: wave.map { corpus.documents[$0].group }, firstDocument: next)
-            let recorder = ShardRecorder(shard, layers: manifest.capture.layers)
+            let recorder = ShardRecorder(shard, layers: manifest.capture.layers, model: model)
             let result = try model.forward(batch, plan: plan, observer: recorder) { _ in
                 if isCancelled() { throw CancellationError() }
             }

@@ -3,7 +3,7 @@ import Foundation
 import RoutingMetrics
 import Traces
 
-/// `_moescope.metric` and `_moescope.metric_definitions`.
+/// `_moescope.metric`, `_moescope.compare` and `_moescope.metric_definitions`.
 enum MetricFunctions {
     /// Settings as Python names them; what is left out has the default of `MetricSettings`.
     private struct Settings: Decodable {
@@ -16,12 +16,16 @@ enum MetricFunctions {
         var level: Double?
         var minimum_documents: Int?
         var seed: UInt64?
+        var reference: String?
+        var threshold: Double?
+        var minimum_count: Int?
+        var adjacent_ranks: Bool?
         var threads: Int?
 
         func settings() throws(PythonError) -> MetricSettings {
             for (name, value) in [
                 ("skip", skip), ("bootstrap", bootstrap), ("permutations", permutations),
-                ("minimum_documents", minimum_documents),
+                ("minimum_documents", minimum_documents), ("minimum_count", minimum_count),
             ] {
                 if let value, value < 0 { throw .value("\(name): expected 0 or more, found \(value)") }
             }
@@ -37,6 +41,10 @@ enum MetricFunctions {
             if let level { settings.level = level }
             if let minimum_documents { settings.minimumDocuments = minimum_documents }
             if let seed { settings.seed = seed }
+            settings.reference = reference
+            if let threshold { settings.threshold = threshold }
+            if let minimum_count { settings.minimumCount = minimum_count }
+            if let adjacent_ranks { settings.adjacentRanks = adjacent_ranks }
             settings.threads = threads
             return settings
         }
@@ -49,9 +57,29 @@ enum MetricFunctions {
         let name = try FromPython.string(try arguments[1], "name")
         let settings = try FromPython.json(Settings.self, try arguments[2], "settings").settings()
         let metric = try translating { try MetricCatalog.named(name) }
+        return try tables { try metric.compute(try open.input(settings)) }
+    }
+
+    /// `compare(traces, settings as JSON) -> list of Table`: agreement of two, saturation of more.
+    static func compare(_ arguments: UnsafePointer<PythonObject?>?, _ count: Int) throws(PythonError) -> PythonObject {
+        let arguments = try Arguments(arguments, count, expected: 2...2)
+        let series = try FromPython.list(try arguments[0], "traces") { (object) throws(PythonError) in
+            try types.trace.payload(of: object).trace
+        }
+        guard series.count > 1 else { throw .value("compare: expected two traces or more, found \(series.count)") }
+        let settings = try FromPython.json(Settings.self, try arguments[1], "settings").settings()
+        return try tables {
+            if series.count == 2 {
+                return try AgreementMetric.compare(series[0], series[1], settings: settings)
+            }
+            return try SaturationMetric.compare(series, settings: settings)
+        }
+    }
+
+    private static func tables(_ compute: () throws -> any MetricValues) throws(PythonError) -> PythonObject {
         let tables = try ReleasedInterpreter.run { _ in
-            let result = try metric.compute(try open.input(settings))
-            let notes = try notes(metric.definition, result.sample)
+            let result = try compute()
+            let notes = try notes(type(of: result).definition, result.sample)
             return result.tables.map { TableStorage($0, notes: notes) }
         }
         return try ToPython.list(count: tables.count) { (index) throws(PythonError) in
@@ -70,7 +98,7 @@ enum MetricFunctions {
 
     /// `metric_definitions() -> JSON`
     static func definitions() throws(PythonError) -> PythonObject {
-        try ToPython.string(try json(MetricCatalog.all.map { $0.definition })).release()
+        try ToPython.string(try json(MetricCatalog.definitions)).release()
     }
 }
 

@@ -24,6 +24,9 @@ enum ModuleFunctions {
         MethodEntry("metric", "metric(trace, name, settings) -> list of Table") { _, arguments, count in
             answering { () throws(PythonError) in try MetricFunctions.metric(arguments, count) }
         },
+        MethodEntry("compare", "compare(traces, settings) -> list of Table") { _, arguments, count in
+            answering { () throws(PythonError) in try MetricFunctions.compare(arguments, count) }
+        },
         MethodEntry("metric_definitions", "metric_definitions() -> names, formulas and sources, as JSON.") { _, _, _ in
             answering { () throws(PythonError) in try MetricFunctions.definitions() }
         },

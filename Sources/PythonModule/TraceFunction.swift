@@ -11,6 +11,8 @@ enum TraceFunction {
     private struct Request: Decodable {
         var router_logits: TraceManifest.Capture.LogitFormat?
         var attention_summary: Bool
+        var predicted: Bool
+        var speculative: Bool
         var attention_pattern: [[Int]]
         var layers: [Int]?
         var max_tokens: Int?
@@ -22,6 +24,8 @@ enum TraceFunction {
             var options = TraceOptions()
             options.routerLogits = router_logits
             options.attentionSummary = attention_summary
+            options.predicted = predicted
+            options.speculative = speculative ? TraceOptions.speculativeDistances : []
             for pair in attention_pattern {
                 guard pair.count == 2 else { throw .value("attention_pattern: expected [layer, head], found \(pair)") }
                 options.patterns.append((layer: pair[0], head: pair[1]))

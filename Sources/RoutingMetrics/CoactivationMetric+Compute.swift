@@ -41,8 +41,10 @@ extension CoactivationMetric {
                 }
             }
         }
+        let K = Double(input.sample.expertsPerToken)
+        let partners = input.settings.adjacentRanks ? 2 * (K - 1) / max(1, K) : K - 1
         return CoactivationMetric(
-            sample: input.sample, uniform: E > 1 ? Double(input.sample.expertsPerToken - 1) / Double(E - 1) : 0,
+            sample: input.sample, uniform: E > 1 ? partners / Double(E - 1) : 0,
             pairs: result,
             note: hasIntervals ? nil : "no interval: too many pairs of experts to keep for every document")
     }

@@ -2,7 +2,9 @@
 public struct CoactivationMetric: MetricResult, Equatable {
     public static let definition = MetricDefinition(
         name: "coactivation", title: "Co-activation of experts",
-        formula: "N_ij / N_i over all pairs in S; uniform is (K−1)/(E−1)",
+        formula:
+            "N_ij / N_i over all pairs in S; uniform is (K−1)/(E−1); with --adjacent-ranks N_ij counts only choices of "
+            + "neighbouring ranks, and uniform is 2(K−1)/(K(E−1))",
         source: "OLMoE (arXiv 2409.02060), section 5.2")
 
     public struct Pair: Codable, Sendable, Equatable {
@@ -18,7 +20,7 @@ public struct CoactivationMetric: MetricResult, Equatable {
     }
 
     public var sample: MetricSample
-    /// (K−1)/(E−1)
+    /// (K−1)/(E−1); of neighbouring ranks 2(K−1)/(K(E−1)).
     public var uniform: Double
     /// By layer, expert, other; without the diagonal.
     public var pairs: [Pair]

@@ -50,24 +50,48 @@ package struct DocumentTable: Sendable {
 
     /// Adds every document to the row of its label: [G, C].
     func add(labels: [Int], into sums: UnsafeMutableBufferPointer<Double>) {
+        guard let sums = sums.baseAddress else { return }
         values.withUnsafeBufferPointer { values in
+            guard let values = values.baseAddress else { return }
             for document in 0..<labels.count {
-                let row = labels[document] * columns
-                let source = document * columns
-                for column in 0..<columns { sums[row + column] += values[source + column] }
+                Self.add(values + document * columns, times: 1, to: sums + labels[document] * columns, columns)
             }
         }
     }
 
     /// Adds every document, as often as it was drawn, to the row of its group: [G, C].
     func add(drawn: [Int32], into sums: UnsafeMutableBufferPointer<Double>) {
+        guard let sums = sums.baseAddress else { return }
         values.withUnsafeBufferPointer { values in
+            guard let values = values.baseAddress else { return }
             for document in 0..<drawn.count where drawn[document] > 0 {
-                let weight = Double(drawn[document])
-                let row = group[document] * columns
-                let source = document * columns
-                for column in 0..<columns { sums[row + column] += weight * values[source + column] }
+                Self.add(
+                    values + document * columns, times: Double(drawn[document]), to: sums + group[document] * columns,
+                    columns)
             }
+        }
+    }
+
+    /// target += times · source, four columns at once: rows are short, and a loop's start would cost more than its work.
+    @inline(__always)
+    private static func add(
+        _ source: UnsafePointer<Double>, times: Double, to target: UnsafeMutablePointer<Double>, _ columns: Int
+    ) {
+        var column = 0
+        while column + 4 <= columns {
+            let raw = UnsafeMutableRawPointer(target + column)
+            let sum = raw.loadUnaligned(as: SIMD4<Double>.self)
+            let row = UnsafeRawPointer(source + column).loadUnaligned(as: SIMD4<Double>.self)
+            let result = sum + times * row
+            target[column] = result[0]
+            target[column + 1] = result[1]
+            target[column + 2] = result[2]
+            target[column + 3] = result[3]
+            column += 4
+        }
+        while column < columns {
+            target[column] += times * source[column]
+            column += 1
         }
     }
 }
@@ -77,3 +101,18 @@ package typealias TableStatistic =
     @Sendable (
         _ sums: UnsafeBufferPointer<Double>, _ results: UnsafeMutableBufferPointer<Double>
     ) -> Void
+
+/// Sums per document of several layers, zero at first; each layer's table is filled by one thread at a time.
+final class DocumentSums: @unchecked Sendable {
+    let values: [UnsafeMutableBufferPointer<Double>]
+
+    init(layers: Int, size: Int) {
+        values = (0..<layers).map { _ in
+            let table = UnsafeMutableBufferPointer<Double>.allocate(capacity: size)
+            table.initialize(repeating: 0)
+            return table
+        }
+    }
+
+    deinit { values.forEach { $0.deallocate() } }
+}

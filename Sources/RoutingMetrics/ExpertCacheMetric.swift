@@ -58,15 +58,14 @@ public struct ExpertCacheMetric: MetricResult, Equatable {
         let policies = Policy.allCases
         // Every so many documents; position and K experts are one request each.
         let stride = max(1, (input.sample.tokens * K + requestBudget - 1) / requestBudget)
-        let taken = input.trace.documents.filter {
-            $0.index % stride == 0 && !input.rows($0).isEmpty
-        }
+        let isTaken = input.everySoMany(stride)
+        let taken = input.trace.documents.filter { isTaken[$0.index] && !input.rows($0).isEmpty }
         // Per document and policy: hits by stack distance 1…E, then requests.
         let columns = policies.count * E + 1
         var number = [Int](repeating: -1, count: input.trace.documents.count)
         for (place, document) in taken.enumerated() { number[document.index] = place }
         let numberOf = number
-        let tables = CacheTables(layers: input.layers.count, size: taken.count * columns)
+        let tables = DocumentSums(layers: input.layers.count, size: taken.count * columns)
         try input.forEachShard(definition.name) { shard in
             Parallel.forEach(input.layers.count, threads: input.settings.threads) { place in
                 var chosen: [UInt16] = []
@@ -117,21 +116,6 @@ public struct ExpertCacheMetric: MetricResult, Equatable {
         }
         return ExpertCacheMetric(sample: input.sample, rows: rows)
     }
-}
-
-/// One table per layer, each filled by one thread.
-private final class CacheTables: @unchecked Sendable {
-    let values: [UnsafeMutableBufferPointer<Double>]
-
-    init(layers: Int, size: Int) {
-        values = (0..<layers).map { _ in
-            let table = UnsafeMutableBufferPointer<Double>.allocate(capacity: size)
-            table.initialize(repeating: 0)
-            return table
-        }
-    }
-
-    deinit { values.forEach { $0.deallocate() } }
 }
 
 /// Mattson's stack: after each request, the first c entries are what a cache of c slots holds, for every c at once.

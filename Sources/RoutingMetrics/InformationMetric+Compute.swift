@@ -15,15 +15,17 @@ package struct TableInformation {
             var total = 0.0
             var joint = 0.0
             var filled = 0
-            for r in 0..<rows {
-                for c in 0..<columns {
-                    let count = counts[r * columns + c]
-                    guard count > 0 else { continue }
-                    margins[r] += count
-                    margins[rows + c] += count
-                    total += count
-                    joint += count * log(count)
-                    filled += 1
+            CountLogarithm.with { xlogx in
+                for r in 0..<rows {
+                    for c in 0..<columns {
+                        let count = counts[r * columns + c]
+                        guard count > 0 else { continue }
+                        margins[r] += count
+                        margins[rows + c] += count
+                        total += count
+                        joint += xlogx(count)
+                        filled += 1
+                    }
                 }
             }
             guard total > 0 else { return }

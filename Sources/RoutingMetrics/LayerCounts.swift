@@ -27,6 +27,8 @@ final class LayerCounts: @unchecked Sendable {
     private(set) var pairs: [Double]
     /// Whether `pairs` is per document.
     let hasPairsPerDocument: Bool
+    /// Whether only experts of neighbouring ranks make a pair.
+    let pairsAdjacentRanks: Bool
     /// [G]: a sample of chosen sets, K experts each, evenly spread; for chance levels at K > 2.
     private(set) var setSample: [[UInt16]]
 
@@ -35,13 +37,15 @@ final class LayerCounts: @unchecked Sendable {
     static let sampledSets = 2000
 
     init(
-        layer: Int, layerIndex: Int, layout: TraceLayout, documents: Int, groups: Int, pairsPerDocument: Bool
+        layer: Int, layerIndex: Int, layout: TraceLayout, documents: Int, groups: Int, pairsPerDocument: Bool,
+        pairsAdjacentRanks: Bool = false
     ) {
         self.layer = layer
         self.layerIndex = layerIndex
         experts = layout.experts
         slots = layout.expertsPerToken
         hasPairsPerDocument = pairsPerDocument
+        self.pairsAdjacentRanks = pairsAdjacentRanks
         let table = documents * layout.experts
         assignments = Array(repeating: 0, count: table)
         firsts = Array(repeating: 0, count: table)
@@ -103,7 +107,8 @@ final class LayerCounts: @unchecked Sendable {
                             let expert = Int(chosen[start + slot])
                             guard expert < E else { continue }
                             assignments[table + expert] += 1
-                            for later in slot + 1..<max(slot + 1, K) {
+                            let last = pairsAdjacentRanks ? min(K, slot + 2) : K
+                            for later in slot + 1..<max(slot + 1, last) {
                                 let other = Int(chosen[start + later])
                                 guard other < E, other != expert else { continue }
                                 pairs[pairTable + pairIndex(min(expert, other), max(expert, other))] += 1

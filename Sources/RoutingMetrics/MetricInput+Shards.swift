@@ -14,6 +14,17 @@ extension MetricInput {
     /// The counted rows of a document in its shard.
     func rows(_ document: TraceDocument) -> Range<Int> { settings.rows(document) }
 
+    /// Of every document, whether it is among every so many counted ones of its group: a large trace's documents, evenly
+    /// spread, with the groups in proportion.
+    func everySoMany(_ stride: Int) -> [Bool] {
+        var seen = [Int](repeating: 0, count: groups.count)
+        return groupOf.indices.map { document in
+            guard tokens[document] > 0 else { return false }
+            seen[groupOf[document]] += 1
+            return (seen[groupOf[document]] - 1) % stride == 0
+        }
+    }
+
     /// Runs a piece of work per layer on all threads, and gives the results in order.
     func perLayer<Result>(_ body: @Sendable (LayerCounts) -> Result) -> [Result] {
         var results = [Result?](repeating: nil, count: layers.count)

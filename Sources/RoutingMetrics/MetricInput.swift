@@ -53,7 +53,8 @@ public struct MetricInput: Sendable {
         let layers = places.map {
             LayerCounts(
                 layer: layout.layers[$0], layerIndex: $0, layout: layout, documents: trace.documents.count,
-                groups: groups.count, pairsPerDocument: pairCells <= Self.pairBudget)
+                groups: groups.count, pairsPerDocument: pairCells <= Self.pairBudget,
+                pairsAdjacentRanks: settings.adjacentRanks)
         }
         let sampleStride = groupTokens.map { max(1, $0 / LayerCounts.sampledSets) }
         do throws(TraceError) {

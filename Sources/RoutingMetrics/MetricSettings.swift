@@ -38,6 +38,9 @@ public struct MetricSettings: Codable, Sendable, Equatable {
     public var threshold: Double
     /// Occurrences a token id needs to be shown.
     public var minimumCount: Int
+    /// Whether "coactivation" counts only pairs of neighbouring ranks (first with second choice, second with third, …), as
+    /// OLMoE's published script does; with two experts a token it is the same.
+    public var adjacentRanks: Bool
     /// Worker threads; nil: as many as the machine has cores. Does not change any number.
     public var threads: Int?
 
@@ -45,7 +48,8 @@ public struct MetricSettings: Codable, Sendable, Equatable {
         grouping: Grouping = .group, positions: Positions = .prompt, layers: [Int]? = nil, skippedPositions: Int = 1,
         bootstrap: Int = 1000,
         permutations: Int = 1999, level: Double = 0.95, minimumDocuments: Int = 5, seed: UInt64 = 20_250_101,
-        reference: String? = nil, threshold: Double = 0.1, minimumCount: Int = 20, threads: Int? = nil
+        reference: String? = nil, threshold: Double = 0.1, minimumCount: Int = 20, adjacentRanks: Bool = false,
+        threads: Int? = nil
     ) {
         self.grouping = grouping
         self.positions = positions
@@ -59,12 +63,14 @@ public struct MetricSettings: Codable, Sendable, Equatable {
         self.reference = reference
         self.threshold = threshold
         self.minimumCount = minimumCount
+        self.adjacentRanks = adjacentRanks
         self.threads = threads
     }
 
     enum CodingKeys: String, CodingKey {
         case grouping, positions, layers, bootstrap, permutations, level, seed, reference, threshold
         case minimumCount = "minimum_count"
+        case adjacentRanks = "adjacent_ranks"
         case skippedPositions = "skipped_positions"
         case minimumDocuments = "minimum_documents"
     }

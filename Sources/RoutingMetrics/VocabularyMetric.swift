@@ -5,13 +5,16 @@ import Traces
 public struct VocabularyMetric: MetricResult, Equatable {
     public static let definition = MetricDefinition(
         name: "vocabulary", title: "Vocabulary specialization",
-        formula: "n(x,e)/n(x) for input token x, and for the next token (the one the row predicts); "
+        formula:
+            "n(x,e)/n(x) for the input token x, for the next token, and for the predicted one (the most probable next token, "
+            + "where the trace has it: --capture predicted); "
             + "specialization = Σ_x n(x) max_e n(x,e)/n(x) / Σ_x n(x) over tokens with the minimum count, uniform is at least K/E",
-        source: "OLMoE (arXiv 2409.02060), section 5.4; the predicted token is not in a trace, so input and next only")
+        source: "OLMoE (arXiv 2409.02060), section 5.4")
 
     public enum Side: String, Codable, Sendable, CaseIterable {
         case input
         case next
+        case predicted
     }
 
     public struct Token: Codable, Sendable, Equatable {
@@ -54,7 +57,7 @@ public struct VocabularyMetric: MetricResult, Equatable {
             MetricTable(
                 name: Self.definition.name, title: "The most exclusive tokens of each expert",
                 columns: [
-                    .layer, MetricColumn("side", .text, "the row's own token, or the next"), .expert,
+                    .layer, MetricColumn("side", .text, "the row's own token, the next, or the predicted one"), .expert,
                     MetricColumn("rank", .integer, "1 is the most exclusive"),
                     MetricColumn("token", .integer, "token id"),
                     MetricColumn("piece", .text, "the token's text"),
@@ -71,7 +74,7 @@ public struct VocabularyMetric: MetricResult, Equatable {
             MetricTable(
                 name: "vocabulary-layers", title: "Vocabulary specialization by layer",
                 columns: [
-                    .layer, MetricColumn("side", .text, "the row's own token, or the next"),
+                    .layer, MetricColumn("side", .text, "the row's own token, the next, or the predicted one"),
                     MetricColumn("token_ids", .integer, "token ids with the minimum count"),
                     MetricColumn("occurrences", .integer, "their occurrences"),
                     MetricColumn("specialization", .real, "mean share of a token's favourite expert"),
@@ -93,7 +96,7 @@ public struct VocabularyMetric: MetricResult, Equatable {
         var tokens: [Token] = []
         // One layer at a time: its table is vocabulary × experts.
         for layer in input.layers {
-            for side in Side.allCases {
+            for side in Side.allCases where side != .predicted || input.trace.layout.predicted {
                 let table = try TokenTable(input, layer, side: side)
                 let (summary, top) = table.summary(minimumCount: input.settings.minimumCount)
                 layers.append(summary)
@@ -126,12 +129,19 @@ private struct TokenTable {
         var counts = [Int32](repeating: 0, count: V * E)
         var totals = [Int32](repeating: 0, count: V)
         var chosen: [UInt16] = []
+        var predicted: [Int32] = []
         try input.forEachShard("vocabulary") { shard in
             shard.readExpertIndices(layerIndex: layer.layerIndex, into: &chosen)
+            if side == .predicted { shard.readPredicted(into: &predicted) }
             for document in shard.documents {
                 let rows = input.rows(document)
                 for row in side == .input ? rows : rows.dropLast() {
-                    let token = Int(shard.token[side == .input ? row : row + 1])
+                    let token =
+                        switch side {
+                        case .input: Int(shard.token[row])
+                        case .next: Int(shard.token[row + 1])
+                        case .predicted: Int(predicted[row])
+                        }
                     guard totals.indices.contains(token) else { continue }
                     totals[token] += 1
                     for slot in row * K..<(row + 1) * K where Int(chosen[slot]) < E {

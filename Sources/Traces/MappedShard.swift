@@ -40,6 +40,33 @@ public struct MappedShard: Sendable {
     /// - Parameter layerIndex: place in `layout.layers`.
     public func readExpertIndices(layerIndex: Int, into array: inout [UInt16]) {
         guard let bytes = layerBytes(TraceTensor.expertIndices, layerIndex) else { return }
+        readExperts(bytes, into: &array)
+    }
+
+    /// Experts of every row and slot, [n, K], as guessed from the residual stream so many layers before.
+    /// - Parameters:
+    ///   - ahead: one of `layout.speculative`.
+    ///   - layer: the model's number of the layer guessed.
+    /// - Returns: false, and the array as it was, where there is no such guess.
+    public func readGuesses(ahead: Int, layer: Int, into array: inout [UInt16]) -> Bool {
+        let layers = layout.guessedLayers(ahead: ahead)
+        guard let index = layers.firstIndex(of: layer), let bytes = file[TraceTensor.guess(ahead: ahead)]?.bytes else {
+            return false
+        }
+        let size = bytes.count / layers.count
+        readExperts(UnsafeRawBufferPointer(rebasing: bytes[index * size..<(index + 1) * size]), into: &array)
+        return true
+    }
+
+    /// [n]: most probable token after each row, -1 in a document's last row.
+    /// - Precondition: `layout.predicted`.
+    public func readPredicted(into array: inout [Int32]) {
+        precondition(layout.predicted)
+        guard let tensor = file[TraceTensor.predicted] else { return }
+        withExtendedLifetime(tensor) { Self.copy(tensor.bytes, into: &array) }
+    }
+
+    private func readExperts(_ bytes: UnsafeRawBufferPointer, into array: inout [UInt16]) {
         withExtendedLifetime(file) {
             if layout.hasByteIndices {
                 let source = bytes.bindMemory(to: UInt8.self)
@@ -140,6 +167,12 @@ public struct MappedShard: Sendable {
         }
         try expect(TraceTensor.expertIndices, layout.hasByteIndices ? .u8 : .u16, [L, n, layout.expertsPerToken])
         try expect(TraceTensor.expertWeights, .f32, [L, n, layout.expertsPerToken])
+        if layout.predicted { try expect(TraceTensor.predicted, .i32, [n]) }
+        for ahead in layout.speculative where !layout.guessedLayers(ahead: ahead).isEmpty {
+            try expect(
+                TraceTensor.guess(ahead: ahead), layout.hasByteIndices ? .u8 : .u16,
+                [layout.guessedLayers(ahead: ahead).count, n, layout.expertsPerGuess])
+        }
         guard layout.attentionSummary else { return }
         for statistic in AttentionStatistic.allCases { try expect(statistic.rawValue, .f16, [L, layout.heads, n]) }
     }

@@ -124,6 +124,15 @@ extension MappedShard {
                 }
             }
         }
+        if layout.predicted {
+            var predicted: [Int32] = []
+            readPredicted(into: &predicted)
+            if let row = predicted.firstIndex(where: { !(-1..<manifest.model.vocabSize ~= Int($0)) }) {
+                return problem(
+                    "predicted", row: row, expected: "-1 to \(manifest.model.vocabSize - 1)",
+                    found: "\(predicted[row])")
+            }
+        }
         let allowsEmptySlots = !manifest.interventions.isEmpty
         let K = layout.expertsPerToken
         var indices: [UInt16] = []
@@ -138,6 +147,15 @@ extension MappedShard {
             readExpertWeights(layerIndex: layerIndex, into: &values)
             if let i = values.firstIndex(where: { !$0.isFinite }) {
                 return problem("expert_weights", row: i / K, layer: layer, expected: "a number", found: "\(values[i])")
+            }
+            for ahead in layout.speculative {
+                var guesses: [UInt16] = []
+                guard readGuesses(ahead: ahead, layer: layer, into: &guesses) else { continue }
+                if let i = guesses.firstIndex(where: { Int($0) >= layout.experts }) {
+                    return problem(
+                        TraceTensor.guess(ahead: ahead), row: i / layout.expertsPerGuess, layer: layer,
+                        expected: "0 to \(layout.experts - 1)", found: "\(guesses[i])")
+                }
             }
             guard hasRouterLogits else { continue }
             readRouterLogits(layerIndex: layerIndex, into: &values)

@@ -8,6 +8,12 @@ public struct TraceLayout: Sendable, Equatable {
     /// nil: router logits are not kept.
     public var routerLogits: TraceManifest.Capture.LogitFormat?
     public var attentionSummary: Bool
+    /// Whether the most probable next token is kept.
+    public var predicted: Bool
+    /// How many layers ahead experts were guessed, in the order of the manifest.
+    public var speculative: [Int]
+    /// Experts in a guess: the model's own K, whatever an intervention made of it.
+    public var expertsPerGuess: Int
 
     public init(_ manifest: TraceManifest) {
         layers = manifest.capture.layers
@@ -16,9 +22,15 @@ public struct TraceLayout: Sendable, Equatable {
         heads = manifest.model.heads
         routerLogits = manifest.capture.routerLogits
         attentionSummary = manifest.capture.attentionSummary
+        predicted = manifest.capture.predicted ?? false
+        speculative = manifest.capture.speculative ?? []
+        expertsPerGuess = manifest.model.expertsPerToken
     }
 
     public var layerCount: Int { layers.count }
+
+    /// The captured layers that have a layer so far before them: those whose experts were guessed from there.
+    public func guessedLayers(ahead: Int) -> [Int] { layers.filter { $0 >= ahead } }
 
     /// Whether an index fits U8.
     var hasByteIndices: Bool { experts <= 256 }
@@ -34,7 +46,8 @@ public struct TraceLayout: Sendable, Equatable {
             }
         let chosen = layerCount * expertsPerToken * (4 + (hasByteIndices ? 1 : 2))
         let attention = attentionSummary ? AttentionStatistic.allCases.count * 2 * layerCount * heads : 0
-        return fixed + logits + chosen + attention
+        let guesses = speculative.reduce(0) { $0 + guessedLayers(ahead: $1).count } * expertsPerGuess
+        return fixed + logits + chosen + attention + (predicted ? 4 : 0) + guesses * (hasByteIndices ? 1 : 2)
     }
 }
 

@@ -120,20 +120,26 @@ public struct TraceManifest: Codable, Sendable, Equatable {
         public var layers: [Int]
         /// Slots per token in the shards, where an intervention changed it from the model's K.
         public var expertsPerToken: Int?
+        /// Whether the most probable next token of every row is kept; nil: no.
+        public var predicted: Bool?
+        /// How many layers ahead experts were guessed; nil: not at all.
+        public var speculative: [Int]?
 
         public init(
             routerLogits: LogitFormat? = .f32, attentionSummary: Bool = false, attentionPattern: [[Int]] = [],
-            layers: [Int], expertsPerToken: Int? = nil
+            layers: [Int], expertsPerToken: Int? = nil, predicted: Bool? = nil, speculative: [Int]? = nil
         ) {
             self.routerLogits = routerLogits
             self.attentionSummary = attentionSummary
             self.attentionPattern = attentionPattern
             self.layers = layers
             self.expertsPerToken = expertsPerToken
+            self.predicted = predicted
+            self.speculative = speculative
         }
 
         enum CodingKeys: String, CodingKey {
-            case layers
+            case layers, predicted, speculative
             case routerLogits = "router_logits"
             case attentionSummary = "attention_summary"
             case attentionPattern = "attention_pattern"

@@ -37,16 +37,28 @@ extension TraceShard {
                     raw(statistic.rawValue, .f16, [L, layout.heads, n], UnsafeRawBufferPointer(all(statistic))))
             }
         }
-        if layout.hasByteIndices {
+        entries.append(experts(TraceTensor.expertIndices, chosen, allIndices))
+        if layout.predicted {
+            entries.append(raw(TraceTensor.predicted, .i32, [n], UnsafeRawBufferPointer(predicted)))
+        }
+        for (place, ahead) in layout.speculative.enumerated() {
+            let layers = layout.guessedLayers(ahead: ahead).count
+            guard layers > 0 else { continue }
             entries.append(
-                converted(TraceTensor.expertIndices, .u8, chosen, allIndices) {
-                    (source: UnsafeBufferPointer<UInt16>, target: UnsafeMutableBufferPointer<UInt8>) in
-                    for i in 0..<source.count { target[i] = UInt8(truncatingIfNeeded: source[i]) }
-                })
-        } else {
-            entries.append(raw(TraceTensor.expertIndices, .u16, chosen, UnsafeRawBufferPointer(allIndices)))
+                experts(TraceTensor.guess(ahead: ahead), [layers, n, layout.expertsPerGuess], allGuesses(place)))
         }
         return entries
+    }
+
+    /// Indices of experts, U8 where they fit.
+    private func experts(
+        _ name: String, _ shape: [Int], _ indices: UnsafeBufferPointer<UInt16>
+    ) -> SafetensorsFile.Entry {
+        guard layout.hasByteIndices else { return raw(name, .u16, shape, UnsafeRawBufferPointer(indices)) }
+        return converted(name, .u8, shape, indices) {
+            (source: UnsafeBufferPointer<UInt16>, target: UnsafeMutableBufferPointer<UInt8>) in
+            for i in 0..<source.count { target[i] = UInt8(truncatingIfNeeded: source[i]) }
+        }
     }
 
     /// Patterns by document, layer and head, whatever the order in which they came.
@@ -98,6 +110,9 @@ enum TraceTensor {
     static let routerLogits = "router_logits"
     static let expertIndices = "expert_indices"
     static let expertWeights = "expert_weights"
+    static let predicted = "predicted"
+
+    static func guess(ahead: Int) -> String { "expert_guesses_\(ahead)" }
 
     static func pattern(document: Int, layer: Int, head: Int) -> String {
         "document.\(document).layer.\(layer).head.\(head)"

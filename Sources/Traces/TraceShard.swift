@@ -16,10 +16,15 @@ public final class TraceShard: @unchecked Sendable {
     /// [n]; natural log of p(token at this row, given the rows before it), NaN in a document's first row.
     public let logprobs: UnsafeMutableBufferPointer<Float>
 
+    /// [n]: most probable token after this row, -1 in a document's last row; empty where it is not kept.
+    public let predicted: UnsafeMutableBufferPointer<Int32>
+
     private let logits: UnsafeMutableBufferPointer<Float>
     private let indices: UnsafeMutableBufferPointer<UInt16>
     private let weights: UnsafeMutableBufferPointer<Float>
     private let statistics: UnsafeMutableBufferPointer<UInt16>
+    /// By place in `layout.speculative`: [guessed layers, n, K].
+    private let guesses: [UnsafeMutableBufferPointer<UInt16>]
     private(set) var patterns: [AttentionPattern] = []
 
     /// Room for all tokens of `documents`.
@@ -38,6 +43,10 @@ public final class TraceShard: @unchecked Sendable {
         weights = Self.room(L * rows * layout.expertsPerToken, of: 0)
         let statisticsCount = AttentionStatistic.allCases.count * L * layout.heads * rows
         statistics = Self.room(layout.attentionSummary ? statisticsCount : 0, of: 0)
+        predicted = Self.room(layout.predicted ? rows : 0, of: -1)
+        guesses = layout.speculative.map {
+            Self.room(layout.guessedLayers(ahead: $0).count * rows * layout.expertsPerGuess, of: 0)
+        }
     }
 
     deinit {
@@ -47,6 +56,8 @@ public final class TraceShard: @unchecked Sendable {
         indices.deallocate()
         weights.deallocate()
         statistics.deallocate()
+        predicted.deallocate()
+        guesses.forEach { $0.deallocate() }
     }
 
     private static func room<T: BitwiseCopyable>(_ count: Int, of value: T) -> UnsafeMutableBufferPointer<T> {
@@ -85,6 +96,19 @@ public final class TraceShard: @unchecked Sendable {
         for i in 0..<values.count { target[start + i] = UInt16(truncatingIfNeeded: values[i]) }
     }
 
+    /// Copies experts guessed for a layer from so many layers before it, [rows, K] as I32, into the rows from `row` on.
+    /// - Parameters:
+    ///   - ahead: one of `layout.speculative`.
+    ///   - layer: the model's number of the layer guessed, captured and at least `ahead`.
+    public func setGuesses(_ values: UnsafeBufferPointer<Int32>, ahead: Int, layer: Int, row: Int = 0) {
+        guard let place = layout.speculative.firstIndex(of: ahead),
+            let index = layout.guessedLayers(ahead: ahead).firstIndex(of: layer)
+        else { preconditionFailure("layer \(layer) is not guessed \(ahead) layers ahead") }
+        let start = (index * rowCount + row) * layout.expertsPerGuess
+        precondition(row * layout.expertsPerGuess + values.count <= rowCount * layout.expertsPerGuess)
+        for i in 0..<values.count { guesses[place][start + i] = UInt16(truncatingIfNeeded: values[i]) }
+    }
+
     /// Copies the engine's attention summary, [5, H, rows] in the order of `AttentionStatistic`, into the rows from `row` on.
     public func setAttentionSummary(_ values: UnsafeBufferPointer<Float>, layerIndex: Int, row: Int = 0) {
         let H = layout.heads
@@ -117,6 +141,8 @@ public final class TraceShard: @unchecked Sendable {
     var allLogits: UnsafeBufferPointer<Float> { UnsafeBufferPointer(logits) }
     var allIndices: UnsafeBufferPointer<UInt16> { UnsafeBufferPointer(indices) }
     var allWeights: UnsafeBufferPointer<Float> { UnsafeBufferPointer(weights) }
+    /// [guessed layers, n, K] of a place in `layout.speculative`.
+    func allGuesses(_ place: Int) -> UnsafeBufferPointer<UInt16> { UnsafeBufferPointer(guesses[place]) }
     func all(_ statistic: AttentionStatistic) -> UnsafeMutableBufferPointer<UInt16> {
         let kinds = AttentionStatistic.allCases
         let size = statistics.count / kinds.count

@@ -22,6 +22,8 @@ extension TraceWriter {
         try same("capture.attention_pattern", \.capture.attentionPattern)
         try same("capture.layers", \.capture.layers)
         try same("capture.experts_per_token", \.capture.expertsPerToken)
+        try same("capture.predicted", \.capture.predicted)
+        try same("capture.speculative", \.capture.speculative)
         try same("interventions", \.interventions)
         try same("compute.precision", \.compute.precision)
         try same("compute.isa", \.compute.isa)

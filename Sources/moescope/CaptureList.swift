@@ -13,13 +13,15 @@ struct CaptureList {
             case "none": break
             case "router_logits": options.routerLogits = .f32
             case "router_logits_f16": options.routerLogits = .f16
+            case "predicted": options.predicted = true
+            case "speculative": options.speculative = TraceOptions.speculativeDistances
             case "attention_summary": options.attentionSummary = true
             case let name where name.hasPrefix("attention_pattern:"):
                 try addPatterns(String(name.dropFirst("attention_pattern:".count)), config: config)
             default:
                 throw ValidationError(
                     "--capture: no such thing as \"\(name)\"; expected router_logits, router_logits_f16, "
-                        + "attention_summary, attention_pattern:LAYER.HEAD or none")
+                        + "attention_summary, predicted, speculative, attention_pattern:LAYER.HEAD or none")
             }
         }
     }

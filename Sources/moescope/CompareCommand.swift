@@ -6,21 +6,20 @@ import Traces
 struct CompareCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "compare",
-        abstract: "Compare two traces of the same tokens: do the routers agree, and what does it cost?",
+        abstract: "Compare traces of the same tokens: do the routers agree, and what does it cost?",
         discussion: """
-            For checkpoints of a training run, precisions, quantizations, interventions. Overlap of the chosen experts, \
-            flips by margin, KL of the routers, and the paired difference of the negative log-likelihood per group.
+            For checkpoints of a training run, precisions, quantizations, interventions. Of two traces: overlap of the chosen \
+            experts, flips by margin, KL of the routers, and the paired difference of the negative log-likelihood per group. \
+            Of more: each against the last, for router saturation over the checkpoints of a run.
 
             Examples:
               moescope compare traces/exact traces/fast
               moescope compare traces/step-1000 traces/final --csv
+              moescope compare traces/step-100 traces/step-1000 traces/step-10000 traces/final
             """)
 
-    @Argument(help: "The first trace's folder: the reference.")
-    var first: String
-
-    @Argument(help: "The second trace's folder.")
-    var second: String
+    @Argument(help: "Folders of the traces: of two, the first is the reference; of more, the last.")
+    var traces: [String]
 
     @Option(help: "Which tokens: prompt (all that were read), generated (by the model; see generate --trace), all.")
     var positions: MetricSettings.Positions = .prompt
@@ -34,6 +33,9 @@ struct CompareCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Sign flips of the paired test.", valueName: "n"))
     var permutations = MetricSettings().permutations
 
+    @Option(help: ArgumentHelp("Documents a group needs to be shown.", valueName: "n"))
+    var minimumDocuments = MetricSettings().minimumDocuments
+
     @Option(help: ArgumentHelp("Of bootstrap and sign flips.", valueName: "n"))
     var seed = MetricSettings().seed
 
@@ -45,23 +47,33 @@ struct CompareCommand: ParsableCommand {
 
     func validate() throws {
         guard !(json && csv) else { throw ValidationError("--json or --csv, not both") }
-        for (name, value) in [("--bootstrap", bootstrap), ("--permutations", permutations)] where value < 0 {
+        guard traces.count > 1 else { throw ValidationError("expected two traces or more, found \(traces.count)") }
+        for (name, value) in [
+            ("--bootstrap", bootstrap), ("--permutations", permutations), ("--minimum-documents", minimumDocuments),
+        ] where value < 0 {
             throw ValidationError("\(name): expected 0 or more, found \(value)")
         }
     }
 
     func run() throws {
         var settings = MetricSettings(
-            positions: positions, bootstrap: bootstrap, permutations: permutations, seed: seed)
+            positions: positions, bootstrap: bootstrap, permutations: permutations,
+            minimumDocuments: minimumDocuments, seed: seed)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
-        let agreement = try AgreementMetric.compare(
-            try Trace(folder: URL(filePath: first)), try Trace(folder: URL(filePath: second)), settings: settings)
-        if json {
-            print(try MetricReport(sample: agreement.sample, results: [agreement]).json())
+        let series = try traces.map { try Trace(folder: URL(filePath: $0)) }
+        let result: any MetricValues
+        if series.count == 2 {
+            result = try AgreementMetric.compare(series[0], series[1], settings: settings)
         } else {
-            for table in agreement.tables {
+            result = try SaturationMetric.compare(series, settings: settings)
+        }
+        if json {
+            print(try MetricReport(sample: result.sample, results: [result]).json())
+        } else {
+            for table in result.tables {
                 print(csv ? "# \(table.name)\n\(table.csv)" : table.text() + "\n", terminator: "")
             }
+            if !csv { MetricsCommand.printSample(result.sample) }
         }
     }
 }

@@ -82,6 +82,15 @@ struct ExperimentCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Of controls, random routing, bootstrap and sign flips.", valueName: "n"))
     var seed = MetricSettings().seed
 
+    @Option(help: ArgumentHelp("Bootstrap replicates over documents.", valueName: "n"))
+    var bootstrap = MetricSettings().bootstrap
+
+    @Option(help: ArgumentHelp("Sign flips of the paired tests.", valueName: "n"))
+    var permutations = MetricSettings().permutations
+
+    @Option(help: ArgumentHelp("Documents a group needs to be shown.", valueName: "n"))
+    var minimumDocuments = MetricSettings().minimumDocuments
+
     @Flag(help: "Continue an interrupted run of the same plan.")
     var resume = false
 
@@ -93,8 +102,11 @@ struct ExperimentCommand: ParsableCommand {
         ] {
             if let value, value < 1 { throw ValidationError("\(name): expected at least 1, found \(value)") }
         }
-        guard randomControls >= 0 else {
-            throw ValidationError("--random-controls: expected 0 or more, found \(randomControls)")
+        for (name, value) in [
+            ("--random-controls", randomControls), ("--bootstrap", bootstrap), ("--permutations", permutations),
+            ("--minimum-documents", minimumDocuments),
+        ] where value < 0 {
+            throw ValidationError("\(name): expected 0 or more, found \(value)")
         }
     }
 
@@ -120,11 +132,16 @@ struct ExperimentCommand: ParsableCommand {
         }
         line.finish()
         let result = ExperimentResult(
-            plan, likelihoods, groupOf: run.corpus.documents.map(\.group), settings: MetricSettings(seed: seed))
+            plan, likelihoods, groupOf: run.corpus.documents.map(\.group),
+            settings: MetricSettings(
+                bootstrap: bootstrap, permutations: permutations, minimumDocuments: minimumDocuments, seed: seed))
         for table in result.tables {
             try Data(table.csv.utf8).write(to: folder.appending(path: "\(table.name).csv"), options: .atomic)
             print(table.text(limit: 60))
         }
+        print(
+            "\(run.tokens.count) documents, \(likelihoods.tokens.reduce(0, +)) tokens predicted; 95 % intervals from "
+                + "\(bootstrap) bootstraps over documents, p-values from \(permutations) sign flips, seed \(seed)")
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         try encoder.encode(result).write(to: folder.appending(path: "result.json"), options: .atomic)

@@ -63,6 +63,9 @@ struct MetricsCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Occurrences a token id needs to be shown.", valueName: "n"))
     var minimumCount = MetricSettings().minimumCount
 
+    @Flag(help: "For coactivation: count only pairs of neighbouring ranks, as OLMoE's script does.")
+    var adjacentRanks = false
+
     @Option(help: ArgumentHelp("Threads to compute with (default: all processors).", valueName: "n"))
     var threads: Int?
 
@@ -88,16 +91,21 @@ struct MetricsCommand: ParsableCommand {
     }
 
     func run() throws {
-        // With --list the first name stands where a trace would.
-        let wanted = list ? [trace].compactMap { $0 } + names : names
-        let types = try wanted.isEmpty ? MetricCatalog.all : wanted.map { try MetricCatalog.named($0) }
-        if list { return printList(types.map { $0.definition }) }
+        guard !list else {
+            // The first name stands where a trace would.
+            let wanted = Set([trace].compactMap { $0 } + names)
+            for name in wanted where !MetricCatalog.definitions.contains(where: { $0.name == name }) {
+                _ = try MetricCatalog.named(name)
+            }
+            return printList(MetricCatalog.definitions.filter { wanted.isEmpty || wanted.contains($0.name) })
+        }
+        let types = try names.isEmpty ? MetricCatalog.all : names.map { try MetricCatalog.named($0) }
         guard let trace else { return }
         var settings = MetricSettings(
             grouping: by, positions: positions, skippedPositions: skip, bootstrap: bootstrap,
             permutations: permutations,
             minimumDocuments: minimumDocuments, seed: seed, reference: reference, threshold: threshold,
-            minimumCount: minimumCount, threads: threads)
+            minimumCount: minimumCount, adjacentRanks: adjacentRanks, threads: threads)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
         let input = try MetricInput(try Trace(folder: URL(filePath: trace)), settings: settings)
         var results: [any MetricValues] = []
@@ -117,11 +125,11 @@ struct MetricsCommand: ParsableCommand {
             for table in tables { print((tables.count > 1 ? "# \(table.name)\n" : "") + table.csv, terminator: "") }
         } else {
             for result in results { for table in result.tables { print(table.text(limit: rows)) } }
-            printSample(input.sample)
+            Self.printSample(input.sample)
         }
     }
 
-    private func printSample(_ sample: MetricSample) {
+    static func printSample(_ sample: MetricSample) {
         let groups = sample.groups.map { "\($0.name) \($0.documents)" }.joined(separator: ", ")
         let settings = sample.settings
         print(

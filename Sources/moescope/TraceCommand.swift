@@ -37,6 +37,7 @@ struct TraceCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "What to record, comma-separated: router_logits, router_logits_f16, attention_summary, "
+                + "predicted (most probable next token), speculative (experts guessed 1, 2 and 10 layers ahead), "
                 + "attention_pattern:LAYER.HEAD (* for every layer or head), none. Chosen experts and their weights are always recorded.",
             valueName: "list"))
     var capture = "router_logits"

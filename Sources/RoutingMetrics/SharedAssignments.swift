@@ -1,0 +1,207 @@
+import Foundation
+import Traces
+
+/// The token ids that at least two groups use often enough.
+struct SharedTokens {
+    /// Of every token id, its place among the shared ones, or -1.
+    let place: [Int32]
+    let count: Int
+    /// Of every document of the trace, its place among the compared groups; -1 where it is not looked at.
+    let groupOf: [Int]
+    let groupCount: Int
+
+    init(_ input: MetricInput, _ groups: [Int]) throws(MetricError) {
+        let V = input.trace.manifest.model.vocabSize
+        let groupPlace = Dictionary(uniqueKeysWithValues: groups.enumerated().map { ($1, $0) })
+        let budget = WithinTokenMetric.assignmentBudget
+        let isTaken = input.everySoMany(max(1, (input.sample.tokens * input.sample.expertsPerToken - 1) / budget + 1))
+        let groupOf = input.groupOf.indices.map { isTaken[$0] ? groupPlace[input.groupOf[$0]] ?? -1 : -1 }
+        var counts = [Int32](repeating: 0, count: V * groups.count)
+        try input.forEachShard(WithinTokenMetric.definition.name) { shard in
+            for document in shard.documents where groupOf[document.index] >= 0 {
+                for row in input.rows(document) where 0..<V ~= Int(shard.token[row]) {
+                    counts[groupOf[document.index] * V + Int(shard.token[row])] += 1
+                }
+            }
+        }
+        var place = [Int32](repeating: -1, count: V)
+        var count = 0
+        let least = Int32(max(1, input.settings.minimumCount))
+        for token in 0..<V {
+            let users = groups.indices.reduce(0) { $0 + (counts[$1 * V + token] >= least ? 1 : 0) }
+            if users > 1 {
+                place[token] = Int32(count)
+                count += 1
+            }
+        }
+        self.place = place
+        self.count = count
+        self.groupOf = groupOf
+        groupCount = groups.count
+    }
+}
+
+/// The assignments of shared tokens in one layer: what a relabelling of documents is counted over.
+///
+/// For each token its documents, and for each of these the experts with their counts: a permutation asks for a document's
+/// label once per token, not once per assignment.
+struct SharedAssignments {
+    let layer: Int
+    let experts: Int
+    let groupCount: Int
+    /// Assignments in all.
+    let count: Int
+    /// Documents that take part, renumbered, and their groups.
+    let group: [Int]
+    /// Where each token's runs start; one more than tokens.
+    private let runStarts: [Int]
+    /// Of each run, its document, and where its cells start; one more than runs.
+    private let document: [Int32]
+    private let cellStarts: [Int]
+    /// Of each cell, expert and assignments.
+    private let expert: [UInt16]
+    private let assignments: [Float]
+
+    init(_ input: MetricInput, _ layer: LayerCounts, _ shared: SharedTokens) throws(MetricError) {
+        let E = layer.experts
+        let K = layer.slots
+        let documents = shared.groupOf.indices.filter { shared.groupOf[$0] >= 0 }
+        var number = [Int32](repeating: -1, count: shared.groupOf.count)
+        for (new, old) in documents.enumerated() { number[old] = Int32(new) }
+        var chosen: [UInt16] = []
+        // One key per assignment, token before document before expert; sorted, equal ones are neighbours.
+        var keys: [UInt64] = []
+        try input.forEachShard(WithinTokenMetric.definition.name) { shard in
+            shard.readExpertIndices(layerIndex: layer.layerIndex, into: &chosen)
+            for item in shard.documents where number[item.index] >= 0 {
+                let owner = UInt64(number[item.index]) << 16
+                for row in input.rows(item) {
+                    let token = Int(shard.token[row])
+                    guard shared.place.indices.contains(token), shared.place[token] >= 0 else { continue }
+                    let start = UInt64(shared.place[token]) << 40 | owner
+                    for slot in row * K..<(row + 1) * K where Int(chosen[slot]) < E {
+                        keys.append(start | UInt64(chosen[slot]))
+                    }
+                }
+            }
+        }
+        keys.sort()
+        var runStarts = [Int](repeating: 0, count: shared.count + 1)
+        var document: [Int32] = []
+        var cellStarts: [Int] = []
+        var expert: [UInt16] = []
+        var assignments: [Float] = []
+        var last: UInt64?
+        for key in keys {
+            if key == last {
+                assignments[assignments.count - 1] += 1
+                continue
+            }
+            if last.map({ $0 >> 16 != key >> 16 }) ?? true {
+                document.append(Int32(truncatingIfNeeded: key >> 16 & 0xff_ffff))
+                cellStarts.append(expert.count)
+                runStarts[Int(key >> 40) + 1] += 1
+            }
+            expert.append(UInt16(truncatingIfNeeded: key))
+            assignments.append(1)
+            last = key
+        }
+        for token in 1..<runStarts.count { runStarts[token] += runStarts[token - 1] }
+        self.layer = layer.layer
+        self.experts = E
+        groupCount = shared.groupCount
+        count = keys.count
+        group = documents.map { shared.groupOf[$0] }
+        self.runStarts = runStarts
+        self.document = document
+        self.cellStarts = cellStarts + [expert.count]
+        self.expert = expert
+        self.assignments = assignments
+    }
+
+    func summary(_ settings: MetricSettings, stream: UInt64) -> WithinTokenMetric.Layer {
+        let everyOne = [Int32](repeating: 1, count: group.count)
+        let observed = information(labels: group, drawn: everyOne)
+        let strata = DocumentTable(columns: 0, groupCount: groupCount, group: group, values: []).strata
+        let null = Parallel.rows(settings.permutations, width: 1, threads: settings.threads) { permutation, result in
+            var generator = SeededGenerator(seed: ~settings.seed &+ stream, stream: UInt64(permutation))
+            var labels = group
+            for last in stride(from: labels.count - 1, to: 0, by: -1) { labels.swapAt(last, generator.below(last + 1)) }
+            result[0] = information(labels: labels, drawn: everyOne).within
+        }
+        let replicates = Parallel.rows(settings.bootstrap, width: 1, threads: settings.threads) { replicate, result in
+            let drawn = Bootstrap.draw(
+                strata, of: group.count, seed: settings.seed, stream: stream, replicate: replicate)
+            result[0] = information(labels: group, drawn: drawn).within
+        }
+        let least = observed.within - 1e-12 * abs(observed.within)
+        let extreme = null.reduce(0) { $0 + ($1 >= least ? 1 : 0) }
+        let bits = 1 / log(2.0)
+        var within = Estimate(observed.within * bits)
+        if replicates.count > 1 {
+            let shift = Bootstrap.shift(replicates, from: observed.within)
+            let sorted = replicates.sorted()
+            within.value = (observed.within - shift / 2) * bits
+            within.lower = (quantile(sorted, (1 - settings.level) / 2) - shift) * bits
+            within.upper = (quantile(sorted, (1 + settings.level) / 2) - shift) * bits
+        }
+        return WithinTokenMetric.Layer(
+            layer: layer, documents: group.count, tokenIds: runStarts.count - 1, assignments: count,
+            information: observed.all * bits, conditional: observed.within * bits, within: within,
+            nullMean: null.isEmpty ? 0 : null.reduce(0, +) / Double(null.count) * bits,
+            pValue: Double(1 + extreme) / Double(1 + null.count), qValue: 1, permutations: settings.permutations,
+            bootstrap: settings.bootstrap)
+    }
+
+    /// I(G;E|X) and I(G;E) in nats, corrected.
+    private func information(labels: [Int], drawn: [Int32]) -> (within: Double, all: Double) {
+        let size = groupCount * experts
+        return withUnsafeTemporaryAllocation(of: Double.self, capacity: 2 * size) { tables in
+            tables.initialize(repeating: 0)
+            let table = UnsafeMutableBufferPointer(rebasing: tables[0..<size])
+            let all = UnsafeMutableBufferPointer(rebasing: tables[size...])
+            var total = 0.0
+            var sum = 0.0
+            for token in 0..<runStarts.count - 1 {
+                let weight = fill(table, token: token, labels: labels, drawn: drawn)
+                guard weight > 0 else { continue }
+                for i in 0..<size { all[i] += table[i] }
+                let information = TableInformation(UnsafeBufferPointer(table), rows: groupCount, columns: experts)
+                sum += weight * information.corrected
+                total += weight
+            }
+            let everything = TableInformation(UnsafeBufferPointer(all), rows: groupCount, columns: experts)
+            return (total > 0 ? sum / total : 0, everything.corrected)
+        }
+    }
+
+    /// A token's table [G, E] under these labels, every document as often as it was drawn.
+    /// - Returns: its sum.
+    @inline(__always)
+    private func fill(
+        _ table: UnsafeMutableBufferPointer<Double>, token: Int, labels: [Int], drawn: [Int32]
+    ) -> Double {
+        table.update(repeating: 0)
+        var weight = 0.0
+        document.withUnsafeBufferPointer { document in
+            cellStarts.withUnsafeBufferPointer { cellStarts in
+                expert.withUnsafeBufferPointer { expert in
+                    assignments.withUnsafeBufferPointer { assignments in
+                        for run in runStarts[token]..<runStarts[token + 1] {
+                            let owner = Int(document[run])
+                            let times = Double(drawn[owner])
+                            guard times > 0 else { continue }
+                            let row = labels[owner] * experts
+                            for cell in cellStarts[run]..<cellStarts[run + 1] {
+                                let counted = times * Double(assignments[cell])
+                                table[row + Int(expert[cell])] += counted
+                                weight += counted
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        return weight
+    }
+}
