@@ -1,5 +1,6 @@
 """Makes the trace in this folder and reference.json, its metrics computed with numpy, scipy and scikit-learn.
 
+    pip install -r Tests/Fixtures/routing-trace/requirements.txt
     python3 Tests/Fixtures/routing-trace/make.py
 
 A synthetic trace in format 1, written with the Python package safetensors: 3 groups of 8 parallel documents, 2 layers of
@@ -28,6 +29,10 @@ HERE = Path(__file__).parent
 GROUPS = ["de", "en", "fr"]
 L, E, K, H, V = 2, 6, 2, 2, 50
 DOCUMENTS = 8
+AHEAD = [1, 2, 10]
+# Every seventh token begins a word, every eleventh ends a sentence, one is a line break.
+PIECES = ["<unk>", "<s>", "<0x0A>"] + [
+    ("▁" if i % 7 == 0 else "") + f"w{i}" + (".”" if i % 22 == 0 else "." if i % 11 == 0 else "") for i in range(3, V)]
 
 
 def make_trace(rng):
@@ -59,6 +64,15 @@ def make_trace(rng):
     return documents, rows
 
 
+def add_guesses(rows, rng):
+    """Most probable next tokens, and guesses of layer 1's experts made at layer 0; distances 2 and 10 do not exist."""
+    for r in rows:
+        t = len(r["token"])
+        r["predicted"] = np.append(rng.integers(2, V, t - 1), -1).astype(np.int32)
+        noisy = r["logits"][1:] + rng.normal(0, 1.0, r["logits"][1:].shape)
+        r["guesses"] = np.argsort(-noisy, axis=2, kind="stable")[..., :K].astype(np.uint8)
+
+
 def write(documents, rows, here, bounds, attention):
     (here / "shards").mkdir(parents=True, exist_ok=True)
     shards, lines = [], []
@@ -87,6 +101,9 @@ def write(documents, rows, here, bounds, attention):
             "expert_indices": order.astype(np.uint8),
             "expert_weights": softmax(chosen, axis=2).astype(np.float32),
         }
+        if attention:
+            arrays["predicted"] = np.concatenate([r["predicted"] for r in part])
+            arrays["expert_guesses_1"] = np.concatenate([r["guesses"] for r in part], axis=1)
         for name in part[0]["attention"] if attention else []:
             arrays[name] = np.concatenate([r["attention"][name] for r in part], axis=2).astype(np.float16)
         file = f"shards/{shard:06d}.safetensors"
@@ -107,7 +124,7 @@ def write(documents, rows, here, bounds, attention):
         "tokenizer": {"kind": "none", "sha256": "0" * 64},
         "capture": {
             "router_logits": "f32", "attention_summary": attention, "attention_pattern": [], "layers": list(range(L)),
-        },
+        } | ({"predicted": True, "speculative": AHEAD} if attention else {}),
         "interventions": [],
         "compute": {"precision": "exact", "isa": "none", "threads": 1, "version": "0"},
         "corpus": {
@@ -117,6 +134,9 @@ def write(documents, rows, here, bounds, attention):
         "shards": shards, "created": "2025-01-01T00:00:00Z", "updated": "2025-01-01T00:00:00Z",
     }
     (here / "manifest.json").write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    if attention:
+        vocabulary = {"format": "moescope-vocabulary", "pieces": PIECES}
+        (here / "vocabulary.json").write_text(json.dumps(vocabulary, ensure_ascii=False) + "\n")
 
 
 def gini(counts):
@@ -136,6 +156,10 @@ class Rows:
         self.sets = np.argsort(-self.logits, axis=1, kind="stable")[:, :K]
         self.p = softmax(self.logits, axis=1)
         self.next = get(lambda d, r: np.append(r["token"][2:], -1))
+        self.predicted = get(lambda d, r: r["predicted"][1:])
+        self.guesses = get(lambda d, r: r["guesses"][0, 1:])
+        self.position = get(lambda d, r: np.arange(1, d["tokens"]))
+        self.before = get(lambda d, r: r["token"][:-1])
         self.logprob = get(lambda d, r: r["logprob"][1:]).astype(np.float64)
         # As the file holds them: half precision.
         self.attention = {
@@ -186,7 +210,10 @@ def metrics(rows):
     others = (counts - by_group) / (tokens.sum() - tokens)[:, None]
     result["task_experts"] = {"others": frequency - others, "reference_en": frequency - frequency[1]}
     result["parallel"] = parallel_divergence(rows)
-    result["vocabulary"] = {"input": vocabulary(rows.token, rows.sets), "next": vocabulary(rows.next, rows.sets)}
+    result["vocabulary"] = {
+        "input": vocabulary(rows.token, rows.sets), "next": vocabulary(rows.next, rows.sets),
+        "predicted": vocabulary(rows.predicted, rows.sets)}
+    result["positions"] = positions(rows)
     result["within"] = within(rows)
     result["cache"] = cache(rows)
     router = entropy(rows.p, axis=1)
@@ -290,6 +317,44 @@ def cache(rows):
     return result
 
 
+def positions(rows):
+    """By place: tokens, I(G;E) in bits, and Jensen-Shannon divergence in nats from all other tokens."""
+    start = rows.position == 1
+    for i in range(len(start)):
+        before, piece = PIECES[rows.before[i]], PIECES[rows.token[i]]
+        start[i] |= before == "<0x0A>" and piece != "<0x0A>"
+        start[i] |= before.rstrip("”")[-1] == "." and piece.startswith("▁")
+    early = rows.position <= 16
+    result = []
+    for mask in [start | True, start, ~start, early, ~early]:
+        counts = [np.bincount(rows.sets[m].ravel(), minlength=E) for m in (mask, ~mask)]
+        information = table_information(np.repeat(rows.group[mask], K), rows.sets[mask].ravel())
+        result.append({
+            "tokens": mask.sum(), "information": information,
+            "divergence": jensenshannon(*counts) ** 2 if (~mask).any() else 0})
+    return result
+
+
+def speculation(rows):
+    """Of layer 1, guessed one layer ahead: requests, recall, and recall of its K most used experts."""
+    hits = sum(len(set(a) & set(b)) for a, b in zip(rows.sets.tolist(), rows.guesses.tolist()))
+    counts = np.sort(np.bincount(rows.sets.ravel(), minlength=E))
+    return {"requests": rows.sets.size, "recall": hits / rows.sets.size, "popular": counts[-K:].sum() / rows.sets.size}
+
+
+def saturation(series, last):
+    """By trace and layer: overlap with the last trace and what chance makes of both loads; then NLL of all tokens."""
+    result = []
+    for layers in series:
+        result.append({"layers": [], "nll": -layers[0].logprob.mean()})
+        for a, b in zip(layers, last):
+            shares = [np.bincount(x.sets.ravel(), minlength=E) / x.sets.size for x in (a, b)]
+            result[-1]["layers"].append({
+                "overlap": np.mean([len(set(x) & set(y)) / K for x, y in zip(a.sets, b.sets)]),
+                "chance": K * (shares[0] * shares[1]).sum(), "kl": (b.p * np.log(b.p / a.p)).sum(1).mean()})
+    return result
+
+
 def paths(layers):
     first = np.stack([rows.sets[:, 0] for rows in layers], 1)
     unique, counts = np.unique(first, axis=0, return_counts=True)
@@ -337,6 +402,7 @@ def plain(value):
 def main():
     rng = np.random.default_rng(SEED)
     documents, rows = make_trace(rng)
+    add_guesses(rows, np.random.default_rng(SEED + 1))
     write(documents, rows, HERE, [0, 10, len(documents)], attention=True)
     p = rng.uniform(0, 1, 20) ** 3
     other = [
@@ -351,7 +417,8 @@ def main():
             "scikit-learn": sklearn.__version__, "safetensors": safetensors_version, "seed": SEED,
         },
         "layers": [metrics(rows) for rows in layers],
-        "aux": auxiliary(layers), "paths": paths(layers),
+        "aux": auxiliary(layers), "paths": paths(layers), "speculation": speculation(layers[1]),
+        "saturation": saturation([other_layers, layers], other_layers),
         "agreement": [agreement(a, b) for a, b in zip(layers, other_layers)],
         "statistics": {
             "p": p, "q": false_discovery_control(p), "normal_p": [1e-9, 0.001, 0.025, 0.3, 0.5, 0.8, 0.975, 1 - 1e-9],
