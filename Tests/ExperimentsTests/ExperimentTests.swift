@@ -172,6 +172,35 @@ import Traces
         #expect(abs((contrast?.difference?.value ?? 0) - 0.18) < 1e-9)
         #expect((contrast?.difference?.lower ?? 0) > 0.15 && (contrast?.qValue ?? 1) < 0.01)
         #expect(result.contrasts.contains { $0.target == "b" && $0.control == "other-group" })
-        #expect(result.tables.map(\.name) == ["effects", "contrasts"])
+        #expect(result.tables.map(\.name) == ["effects", "contrasts"] && result.matrix.isEmpty)
+    }
+
+    /// Arms that take one expert of one layer away make the matrix of experts and groups.
+    @Test func singleExpertsMakeAMatrix() {
+        let names = (0..<24).map { $0 % 2 == 0 ? "a" : "b" }
+        let base = Array(repeating: 40.0, count: 24)
+        let plan = ExperimentPlan(
+            kind: "ablation", seed: 1,
+            arms: (0..<2).map { expert in
+                .init(
+                    name: "layer 3 expert \(expert)", role: .single,
+                    changes: [TraceIntervention(kind: "ablate", experts: [expert], layers: [3])])
+            })
+        // Expert 0 is worth 2 nats a document to a, expert 1 as much to b.
+        let arms = (0..<2).map { expert in
+            names.map { 40 + ($0 == (expert == 0 ? "a" : "b") ? 2.0 : 0.0) }
+        }
+        let result = ExperimentResult(
+            plan,
+            ExperimentLikelihoods(
+                tokens: Array(repeating: 10, count: 24), baseline: base,
+                arms: ["layer 3 expert 0": arms[0], "layer 3 expert 1": arms[1]]),
+            groupOf: names, settings: MetricSettings(bootstrap: 50, permutations: 99))
+        #expect(result.matrix.map(\.layer) == Array(repeating: 3, count: 6))
+        #expect(result.matrix.map(\.expert) == [0, 0, 0, 1, 1, 1])
+        #expect(result.matrix.map(\.group) == ["all", "a", "b", "all", "a", "b"])
+        let values = result.matrix.map { $0.difference?.value ?? .nan }
+        for (value, expected) in zip(values, [0.1, 0.2, 0, 0.1, 0, 0.2]) { #expect(abs(value - expected) < 1e-9) }
+        #expect(result.tables.last?.name == "matrix")
     }
 }

@@ -67,13 +67,68 @@ import Traces
         let metric = try VocabularyMetric.compute(input)
         for layer in metric.layers {
             let sides = reference.layers[layer.layer].vocabulary
-            let expected = layer.side == .input ? sides.input : sides.next
+            let expected =
+                switch layer.side {
+                case .input: sides.input
+                case .next: sides.next
+                case .predicted: sides.predicted
+                }
             #expect(layer.tokenIds == expected.token_ids && layer.occurrences == expected.occurrences)
             #expect(isClose(layer.specialization, expected.specialization))
             #expect(isClose(layer.information, expected.information))
             let best = metric.tokens.filter { $0.layer == layer.layer && $0.side == layer.side && $0.rank == 1 }
             for token in best { #expect(isClose(token.share, expected.best_share[token.expert])) }
         }
+    }
+
+    @Test func speculation() throws {
+        let rows = try SpeculationMetric.compute(input).rows
+        // Of two layers, one can be guessed one ahead, and none two or ten ahead: said, not shown as a number.
+        #expect(rows.map(\.ahead) == [1, 1, 2, 10] && rows.map(\.layer) == [nil, 1, nil, nil])
+        for row in rows {
+            guard row.ahead == 1 else {
+                #expect(row.recall == nil && row.requests == 0)
+                continue
+            }
+            #expect(row.requests == reference.speculation.requests && row.documents == 24)
+            #expect(isClose(row.recall?.value, reference.speculation.recall))
+            #expect(isClose(row.popular?.value, reference.speculation.popular))
+        }
+        #expect(try SpeculationMetric.compute(input).tables[0].csv.contains("no captured layer has one 10 before it"))
+        let other = try MetricInput(try Trace(folder: Reference.folder.appending(path: "other")))
+        #expect { try SpeculationMetric.compute(other) } throws: { "\($0)".contains("--capture") }
+    }
+
+    @Test func positions() throws {
+        let rows = try PositionMetric.compute(input).rows
+        #expect(rows.count == 2 * 5)
+        for (layer, values) in reference.layers.enumerated() {
+            for (row, expected) in zip(rows.filter { $0.layer == layer }, values.positions) {
+                #expect(row.tokens == expected.tokens, "\(row.place)")
+                #expect(isClose(row.information?.value, expected.information), "\(row.place)")
+                if row.place != .all { #expect(isClose(row.divergence?.value, expected.divergence), "\(row.place)") }
+            }
+        }
+        // Without the text of tokens there are no sentences.
+        let other = try MetricInput(try Trace(folder: Reference.folder.appending(path: "other")))
+        #expect(Set(try PositionMetric.compute(other).rows.map(\.place)) == [.all, .early, .later])
+    }
+
+    @Test func saturation() throws {
+        let other = try Trace(folder: Reference.folder.appending(path: "other"))
+        let settings = MetricSettings(bootstrap: 40, permutations: 99)
+        let metric = try SaturationMetric.compare([other, input.trace, other], settings: settings)
+        #expect(metric.traces == ["other", "routing-trace", "other"] && metric.rows.count == 2 * 2)
+        for row in metric.rows {
+            let expected = reference.saturation[row.place].layers[row.layer]
+            #expect(isClose(row.overlap.value, expected.overlap) && isClose(row.loadChance, expected.chance))
+            #expect(isClose(row.divergence?.value, expected.kl, 1e-6))
+        }
+        for loss in metric.losses where loss.effect.group == "all" {
+            #expect(isClose(loss.effect.second, reference.saturation[loss.place].nll, 1e-6))
+            #expect(isClose(loss.effect.first, reference.saturation[0].nll, 1e-6))
+        }
+        #expect { try SaturationMetric.compare([other], settings: settings) } throws: { "\($0)".contains("two traces") }
     }
 
     @Test func withinTokens() throws {

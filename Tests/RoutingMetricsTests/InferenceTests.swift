@@ -70,6 +70,22 @@ import Traces
         }
     }
 
+    /// The tables of a comparison hold their columns as well.
+    @Test func comparisonsHaveTables() throws {
+        let trace = try Reference.trace()
+        let settings = MetricSettings(bootstrap: 10, permutations: 10)
+        let results: [any MetricValues] = [
+            try AgreementMetric.compare(trace, trace, settings: settings),
+            try SaturationMetric.compare([trace, trace, trace], settings: settings),
+        ]
+        for (result, type) in zip(results, MetricCatalog.comparisons) {
+            #expect(result.tables.first?.name == type.definition.name)
+            #expect(result.tables.allSatisfy { !$0.rows.isEmpty })
+        }
+        #expect(MetricCatalog.definitions.count == MetricCatalog.all.count + 2)
+        #expect { try MetricCatalog.named("saturation") } throws: { "\($0)".contains("moescope compare") }
+    }
+
     @Test func unknownLayersAndNamesAreNamed() throws {
         let trace = try Reference.trace()
         #expect { try MetricInput(trace, settings: MetricSettings(layers: [5])) } throws: {

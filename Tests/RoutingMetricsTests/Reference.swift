@@ -18,6 +18,26 @@ enum Reference {
         let aux: Auxiliary
         let paths: Paths
         let agreement: [Agreement]
+        let speculation: Speculation
+        let saturation: [Saturation]
+    }
+
+    struct Speculation: Decodable {
+        let requests: Int
+        let recall, popular: Double
+    }
+
+    struct Saturation: Decodable {
+        struct Layer: Decodable {
+            let overlap, chance, kl: Double
+        }
+        let layers: [Layer]
+        let nll: Double
+    }
+
+    struct Position: Decodable {
+        let tokens: Int
+        let information, divergence: Double
     }
 
     struct Auxiliary: Decodable {
@@ -56,7 +76,7 @@ enum Reference {
             let specialization, information: Double
             let best_share: [Double]
         }
-        let input, next: Side
+        let input, next, predicted: Side
     }
 
     struct Within: Decodable {
@@ -97,6 +117,7 @@ enum Reference {
         let within: Within
         let cache: [String: [Double]]
         let attention: [[Double]]
+        let positions: [Position]
     }
 }
 

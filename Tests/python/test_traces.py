@@ -61,6 +61,31 @@ def test_metrics_are_tables(traced):
     assert layer0 == counts.tolist()
 
 
+def test_traces_are_compared(traced):
+    assert "agreement" not in ms.metrics.names()
+    same = ms.metrics.compare(traced, traced, bootstrap=10, permutations=19, layers=[1])
+    assert list(same) == ["agreement", "agreement-margins", "agreement-nll"]
+    assert [row["overlap"] for row in same["agreement"]] == [1.0]
+    series = ms.metrics.compare(traced, traced, traced, bootstrap=10, permutations=19)
+    assert list(series) == ["saturation", "saturation-nll"] and {row["place"] for row in series["saturation"]} == {0, 1}
+    with pytest.raises(TypeError, match="compare: unknown setting"):
+        ms.metrics.compare(traced, traced, grouping="group")
+
+
+def test_predictions_and_guesses_are_captured(model, corpus, tmp_path):
+    trace = ms.trace(model, corpus[:6], output=tmp_path / "t", capture=["router_logits", "predicted", "speculative"])
+    assert trace.manifest["capture"]["speculative"] == [1, 2, 10] and trace.manifest["capture"]["predicted"] is True
+    recall = list(ms.metrics.speculation(trace, bootstrap=10, minimum_documents=1))
+    ten = [row for row in recall if row["ahead"] == 10]
+    assert len(ten) == 1 and ten[0]["recall"] is None and "10 before it" in ten[0]["note"]
+    one = [row["recall"] for row in recall if row["ahead"] == 1]
+    two = [row["recall"] for row in recall if row["ahead"] == 2]
+    # The nearer the guess, the better; both beat a random one.
+    assert one[0] > two[0] > 0.25
+    sides = {row["side"] for row in ms.metrics.vocabulary(trace, minimum_count=1)}
+    assert sides == {"input", "next", "predicted"}
+
+
 def test_metrics_say_what_is_wrong(traced):
     with pytest.raises(AttributeError, match="information"):
         ms.metrics.informations(traced)
