@@ -27,11 +27,15 @@ const coloured = (value, palette) => {
   return value;
 };
 
+/** Pixels between the margins of A4 and of US letter paper. */
+const paperWidth = 660;
+
 async function draw(figure) {
   const place = document.querySelector(`[data-figure="${figure.id}"]`);
   if (!place) return;
   const palette = { ...report.palettes[isDark() && !draw.printing ? "dark" : "light"] };
-  const room = Math.max(260, Math.floor(place.getBoundingClientRect().width));
+  const width = Math.floor(place.getBoundingClientRect().width);
+  const room = Math.max(260, draw.printing ? Math.min(width, paperWidth) : width);
   palette.columns = Math.max(1, Math.min(figure.columns ?? 1, Math.floor(room / (figure.cell ?? room))));
   palette.cellWidth = Math.floor(room / palette.columns) - (figure.margin ?? 40);
   palette.room = room - (figure.margin ?? 60);
@@ -90,6 +94,14 @@ const recolour = () => {
   if (window.vegaEmbed) drawAll();
 };
 scheme.addEventListener("change", recolour);
+
+// Paper is light whatever the screen is. Drawing waits for nothing but promises, so it is done when the event is.
+const print = (printing) => {
+  draw.printing = printing;
+  if (window.vegaEmbed) drawAll();
+};
+addEventListener("beforeprint", () => print(true));
+addEventListener("afterprint", () => print(false));
 
 let width = innerWidth, timer = 0;
 addEventListener("resize", () => {
