@@ -12,6 +12,7 @@ function startAttention(facts) {
       return Array.from({ length: count }, () => { const entry = [bytes[at] | (bytes[at + 1] << 8), bytes[at + 2] / 255]; at += 3; return entry; });
     });
   };
+  const keyed = []; // the spans marked as attended to: of thousands, only these are touched when the reader moves on
   let shown, head, rows, query = 0, pinned = false;
   const lines = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   lines.classList.add("lines");
@@ -44,17 +45,20 @@ function startAttention(facts) {
   const point = (i) => {
     query = i;
     const text = byIndex.get(shown.document), place = Math.max(0, text.facts.layers.indexOf(head.layer));
-    pane.spans.forEach((span) => { span.classList.remove("key"); span.style.removeProperty("--w"); });
-    lines.replaceChildren();
+    const near = rows[i].slice(0, 24);
+    // Every place is read before anything is written, so that a long document is laid out once, not once per line.
     const frame = pane.place.querySelector(".text").getBoundingClientRect();
-    lines.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
     const centre = (span) => { const box = span.getClientRects()[0] ?? span.getBoundingClientRect(); return [box.left + box.width / 2 - frame.left, box.top + box.height / 2 - frame.top]; };
-    const [x, y] = centre(pane.spans[i]);
-    rows[i].slice(0, 24).forEach(([k, weight], rank) => {
+    const [x, y] = centre(pane.spans[i]), ends = near.map(([k]) => centre(pane.spans[k]));
+    lines.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
+    lines.replaceChildren();
+    for (const span of keyed.splice(0)) { span.classList.remove("key"); span.style.removeProperty("--w"); }
+    near.forEach(([k, weight], rank) => {
+      keyed.push(pane.spans[k]);
       pane.spans[k].classList.add("key");
       pane.spans[k].style.setProperty("--w", weight);
       if (rank >= 12 || k === i) return;
-      const [u, v] = centre(pane.spans[k]), lift = Math.min(60, 12 + Math.hypot(u - x, v - y) / 6);
+      const [u, v] = ends[rank], lift = Math.min(60, 12 + Math.hypot(u - x, v - y) / 6);
       const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
       path.setAttribute("d", `M${x},${y} C${x},${y - lift} ${u},${v - lift} ${u},${v}`);
       path.setAttribute("stroke-width", 0.8 + 4 * weight);
@@ -79,8 +83,12 @@ function startAttention(facts) {
     const text = byIndex.get(shown.document);
     at("selected").textContent = `Layer ${head.layer}, head ${head.head}`;
     for (const button of at("heads").querySelectorAll("button")) button.setAttribute("aria-pressed", button.dataset.key === `${head.layer}.${head.head}`);
-    pane.show(text, Math.max(0, text.facts.layers.indexOf(head.layer)));
-    pane.place.querySelector(".text").append(lines);
+    const place = Math.max(0, text.facts.layers.indexOf(head.layer));
+    if (pane.text === text) pane.colour(place);
+    else {
+      pane.show(text, place);
+      pane.place.querySelector(".text").append(lines);
+    }
     paint(at("matrix"), rows, Math.min(1024, Math.max(256, rows.length)));
     point(Math.min(query, rows.length - 1));
   };
