@@ -5,6 +5,7 @@ public enum MetricCatalog {
         LoadMetric.self, DomainShareMetric.self, SpecializationMetric.self, InformationMetric.self,
         AssociationMetric.self, TaskExpertMetric.self, WithinTokenMetric.self, DivergenceMetric.self,
         ParallelDivergenceMetric.self, RepetitionMetric.self, CoactivationMetric.self, ConfidenceMetric.self,
+        ExpertConfidenceMetric.self,
         AuxiliaryLossMetric.self, VocabularyMetric.self, PathMetric.self, ExpertCacheMetric.self, AttentionMetric.self,
         SpeculationMetric.self, PositionMetric.self,
     ]
