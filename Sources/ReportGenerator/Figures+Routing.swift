@@ -35,8 +35,7 @@ enum RoutingFigures {
         Figure(
             id: "figure-groups", label: "One heat map of layer by expert for every group.",
             caption:
-                "Where each group's tokens go, every layer at once: the share of the group's assignments that each expert "
-                + "receives, as a multiple of an even share. A column of blue is an expert of the group; the same row read "
+                "Every layer at once, in the colours of the figure before. A column of blue is an expert of the group; the same row read "
                 + "across groups shows whom it leaves out.",
             spec: [
                 "$schema": Spec.schema, "data": Spec.data("domain-share"),
@@ -63,7 +62,9 @@ enum RoutingFigures {
     static func atLayer(groups: [String], experts: Int, layer: Int) -> Figure {
         Figure(
             id: "figure-group-layer", label: "Heat map of group by expert in the layer chosen with the slider.",
-            caption: "One layer, larger: each row is a group and adds up to 100 %.",
+            caption:
+                "The share of a group's assignments that each expert receives, in the layer of the slider; every row adds up to 100 %. "
+                + "Blue: above an even share (\(Prose.percent(1 / Double(experts)))), brown: below; point at a cell for its interval.",
             spec: Spec.wide(
                 height: ["step": 30],
                 [

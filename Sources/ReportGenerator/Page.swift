@@ -104,6 +104,7 @@ struct Page: Sendable {
             "layer": card.layer, "expert": card.expert, "load": card.load, "hidden": !card.isShown,
             "serves": card.groups.isEmpty ? "nobody above an even share" : card.groups.joined(separator: ", "),
             "tokens": card.tokens.map { ["text": $0] },
+            "confidence": card.confidence ?? false as Any, "ablation": card.ablation ?? false as Any,
         ]
     }
 

@@ -11,6 +11,8 @@ public struct Report: Sendable {
     let names: GroupNames
     /// Documents whose tokens the page shows; nil: a sample.
     private var shown: [Int]?
+    /// Shown in a section of its own and on the cards of the experts it took away.
+    public var experiment: ReportedExperiment?
 
     /// - Parameter title: nil: a title that says model and corpus.
     public init(trace: Trace, metrics: ReportMetrics, title: String? = nil) {
@@ -37,10 +39,12 @@ public struct Report: Sendable {
         shown = places
     }
 
+    private var tables: [MetricTable] { metrics.tables + (experiment?.tables ?? []) }
+
     /// One CSV file per table and the `datapackage.json` that describes them.
     public func writeTables(to folder: URL) throws(ReportError) {
         try Self.makeFolder(folder)
-        let tables = metrics.tables
+        let tables = tables
         for table in tables {
             try Self.write(table.csvFile(), to: folder.appending(path: table.name + ".csv"))
         }
@@ -71,12 +75,12 @@ public struct Report: Sendable {
 
     /// Bytes of the token browser and of the attention viewer, before base64: what keeps a page small on any corpus.
     private static let browserBudget = 600_000
-    private static let attentionBudget = 600_000
+    private static let attentionBudget = 1_500_000
 
     func page(csvFolder: String?) throws -> Page {
         let model = manifest.model
         let findings = Findings(metrics: metrics, names: names)
-        let sections = Sections(manifest: manifest, metrics: metrics, names: names)
+        let sections = Sections(manifest: manifest, metrics: metrics, names: names, experiment: experiment)
         var payload: [JSON.Member] = []
         var parts = sections.all
         if manifest.model.experts <= 255 {
@@ -106,7 +110,7 @@ public struct Report: Sendable {
                 ("Tokens", Prose.count(manifest.tokens)), ("Groups", "\(groupFacts)"),
             ],
             findings: findings.all, findingsNote: Findings.note, sections: parts,
-            tables: Dictionary(uniqueKeysWithValues: metrics.tables.map { ($0.name, $0) }),
+            tables: Dictionary(uniqueKeysWithValues: tables.map { ($0.name, $0) }),
             provenance: provenance, csvFolder: csvFolder, payload: payload)
     }
 
@@ -127,9 +131,16 @@ public struct Report: Sendable {
             "Model \(manifest.model.name), SHA-256 \(manifest.model.sha256); weights \(manifest.model.quantization). "
                 + "Corpus \(manifest.corpus.source), SHA-256 \(manifest.corpus.sha256). Tokenizer \(manifest.tokenizer.kind), "
                 + "SHA-256 \(manifest.tokenizer.sha256).",
-            "Computed by MoEScope \(manifest.compute.version), \(manifest.compute.isa), \(manifest.compute.precision) precision. "
+            "Computed by MoEScope \(manifest.compute.version), \(arithmetic). "
                 + "Interventions: \(interventions). Trace \(manifest.status.rawValue).",
         ]
+    }
+
+    /// Exact results do not depend on the processor, so its name would only make equal reports differ.
+    private var arithmetic: String {
+        manifest.compute.precision == "exact"
+            ? "exact precision, the same bits on every processor"
+            : "\(manifest.compute.isa), \(manifest.compute.precision) precision"
     }
 
     private static func parameters(_ count: Int) -> String {

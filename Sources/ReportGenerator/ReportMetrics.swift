@@ -39,6 +39,7 @@ public struct ReportMetrics: Sendable {
     var divergence: DivergenceMetric? { result(DivergenceMetric.self) }
     var repetition: RepetitionMetric? { result(RepetitionMetric.self) }
     var coactivation: CoactivationMetric? { result(CoactivationMetric.self) }
+    var expertConfidence: ExpertConfidenceMetric? { result(ExpertConfidenceMetric.self) }
     var confidence: ConfidenceMetric? { result(ConfidenceMetric.self) }
 
     /// Every table, each with its own CSV file.

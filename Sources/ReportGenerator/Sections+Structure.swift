@@ -36,19 +36,22 @@ extension Sections {
     }
 
     var expertCards: Section? {
-        let cards = ExpertCards(metrics: metrics, names: names, layer: liveliest).all
+        let cards = ExpertCards(metrics: metrics, names: names, experiment: experiment, layer: liveliest).all
         guard !cards.isEmpty, let metric = metrics.result(VocabularyMetric.self) else { return nil }
         let layer = metric.layers.first { $0.layer == liveliest && $0.side == .input }
         return Section(
             id: "experts", title: "Who the experts are",
             lead:
-                "Expert by expert: whom it serves more than its even share, and the tokens that go nowhere else as often."
+                "Expert by expert: whom it serves more than its even share, and the tokens that go nowhere else as often, and how much weight it carries where it is chosen."
                 + (layer.map {
                     " In layer \($0.layer) a token's favourite expert gets \(Prose.percent($0.specialization)) of its occurrences."
                 } ?? ""),
             control: cards.contains { $0.layer != liveliest } ? slider([]) : nil,
-            method: method(VocabularyMetric.definition, sample: metric.sample),
-            downloads: ["vocabulary", "vocabulary-layers", "domain-share"], part: .cards, cards: cards)
+            method: method(VocabularyMetric.definition, sample: metric.sample)
+                + " A figure after a \(names.noun) is its share of assignments as a multiple of an even share, where it differs from the others' at q < \(Findings.level).",
+            downloads: ["vocabulary", "vocabulary-layers", "domain-share"]
+                + (metrics.expertConfidence == nil ? [] : [ExpertConfidenceMetric.definition.name]), part: .cards,
+            cards: cards)
     }
 
     var paths: Section? {

@@ -6,6 +6,7 @@ struct Sections {
     let manifest: TraceManifest
     let metrics: ReportMetrics
     let names: GroupNames
+    var experiment: ReportedExperiment?
 
     private var experts: Int { manifest.model.experts }
     /// The layers that were looked at.
@@ -26,7 +27,8 @@ struct Sections {
 
     var all: [Section] {
         [
-            agreement, groups, expertCards, information, divergence, load, coactivation, repetition, paths, cache,
+            agreement, experimentSection, groups, expertCards, information, divergence, load, coactivation, repetition,
+            paths, cache,
             confidence, heads,
         ].compactMap(\.self)
     }
@@ -56,8 +58,10 @@ struct Sections {
                 "Where each token looks, one head at a time, over text coloured by the first expert of the head's layer. "
                 + "Choose a head, point at a token (click to hold it); lines lead to what it attends to most.",
             method:
-                "Patterns of \(Prose.plural(data.documents.count, "document")) and up to \(Prose.plural(data.headCount, "head")) that the trace "
-                + "captured. Per token the \(AttentionData.entriesPerRow) largest weights of at least 1/255.",
+                "Patterns of \(Prose.plural(data.documents.count, "document")) and up to \(Prose.plural(data.headCount, "head"))"
+                + (data.headCount < data.capturedHeads ? " of the \(Prose.count(data.capturedHeads)) that" : " that")
+                + " the trace captured; documents of up to \(Prose.count(AttentionData.longestDocument)) tokens. Per token the "
+                + "\(data.entriesPerRow) largest weights of at least 1/255 at most, so that the page stays small.",
             part: .attention)
     }
 
@@ -213,7 +217,9 @@ struct Sections {
         let skipped =
             settings.skippedPositions == 0
             ? "every position"
-            : "without the first \(Prose.plural(settings.skippedPositions, "position")) of each document"
+            : settings.skippedPositions == 1
+                ? "without the first position of each document"
+                : "without the first \(Prose.plural(settings.skippedPositions, "position")) of each document"
         return
             "\(definition.title): \(definition.formula). Source: \(definition.source). \(Prose.plural(sample.documents, "document")), "
             + "\(Prose.plural(sample.tokens, "\(settings.positions == .generated ? "generated " : "")token")), \(skipped); \(Prose.count(settings.bootstrap)) bootstrap replicates, "

@@ -30,8 +30,20 @@ public struct TerminalSummary: Sendable {
             }
             lines += Self.wrap(finding.evidence, indent: 3).map { style($0, "2") } + [""]
         }
-        lines += information + groups + load
+        lines += beside + information + groups + load
         return lines.joined(separator: "\n")
+    }
+
+    private var sections: Sections {
+        Sections(
+            manifest: report.manifest, metrics: report.metrics, names: report.names, experiment: report.experiment)
+    }
+
+    /// What the trace was held against.
+    private var beside: [String] {
+        [sections.agreement, sections.experimentSection].compactMap(\.self).flatMap { section in
+            [style(section.title, "1")] + Self.wrap(section.lead, indent: 3) + [""]
+        }
     }
 
     private var information: [String] {
@@ -51,7 +63,7 @@ public struct TerminalSummary: Sendable {
 
     private var groups: [String] {
         guard let metric = report.metrics.domainShare else { return [] }
-        let layer = Sections(manifest: report.manifest, metrics: report.metrics, names: report.names).liveliest
+        let layer = sections.liveliest
         let rows = metric.rows.filter { $0.layer == layer && $0.share != nil }
         let groups = metric.sample.groups.map(\.name).filter { group in rows.contains { $0.group == group } }
         // As many experts as fit the width; the others are in the tables.

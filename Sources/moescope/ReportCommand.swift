@@ -1,4 +1,5 @@
 import ArgumentParser
+import Experiments
 import Foundation
 import ReportGenerator
 import RoutingMetrics
@@ -15,10 +16,15 @@ struct ReportCommand: ParsableCommand {
               moescope report traces/demo
               moescope report traces/demo --html report.html --csv report-tables --open
               moescope report traces/demo --figures figures --layers 0-3
+              moescope report traces/exact traces/fast --html report.html
+              moescope report traces/demo --compare experiments/ablation --html report.html
             """)
 
-    @Argument(help: ArgumentHelp("A folder made by `moescope trace`.", valueName: "trace"))
-    var trace: String
+    @Argument(
+        help: ArgumentHelp(
+            "A folder made by `moescope trace`; a second one of the same tokens is held against it.", valueName: "trace"
+        ))
+    var traces: [String]
 
     @Option(help: ArgumentHelp("Write the page here.", valueName: "file"))
     var html: String?
@@ -43,25 +49,42 @@ struct ReportCommand: ParsableCommand {
             "Show these documents' tokens in the page, by id, comma-separated (default: a sample).", valueName: "ids"))
     var documents: String?
 
-    @Option(help: ArgumentHelp("Hold the trace against this one of the same tokens.", valueName: "trace"))
-    var compare: String?
+    @Option(
+        help:
+            ArgumentHelp(
+                "Hold the trace against another of the same tokens, or show what this experiment found; may be repeated.",
+                valueName: "folder"))
+    var compare: [String] = []
 
     @Flag(help: "Open the page when it is written.")
     var open = false
 
     func validate() throws {
+        guard traces.count <= 2 else {
+            throw ValidationError("a report is about one trace, beside one other at most; \(traces.count) were given")
+        }
         if open && html == nil {
             throw ValidationError("--open opens the page that --html writes: give --html FILE too")
         }
     }
 
     func run() throws {
-        let opened = try Trace(folder: URL(filePath: trace))
-        let other = try compare.map { try Trace(folder: URL(filePath: $0)) }
+        let opened = try Trace(folder: URL(filePath: traces[0]))
+        let beside = (traces.dropFirst() + compare).map { URL(filePath: $0) }
+        let others = beside.filter { !RecordedExperiment.isThere($0) }
+        let experiments = beside.filter(RecordedExperiment.isThere)
+        guard others.count <= 1, experiments.count <= 1 else {
+            throw ValidationError(
+                "one trace and one experiment at most stand beside a trace; \(beside.map(\.relativePath).joined(separator: ", ")) were given"
+            )
+        }
+        let experiment = try experiments.first.map { try Self.experiment($0, of: opened) }
+        let other = try others.first.map { try Trace(folder: $0) }
         var settings = MetricSettings(positions: positions)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
         var report = Report(
             trace: opened, metrics: try ReportMetrics(opened, comparedWith: other, settings: settings), title: title)
+        report.experiment = experiment
         if let documents { try report.showDocuments(documents.split(separator: ",").map(String.init)) }
 
         let tables = csv.map { URL(filePath: $0) }
@@ -83,6 +106,37 @@ struct ReportCommand: ParsableCommand {
             let colour = isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
             print(TerminalSummary(report, colour: colour).text)
         }
+    }
+
+    /// - Throws: a folder that is no finished experiment, or one of another model.
+    private static func experiment(_ folder: URL, of trace: Trace) throws -> ReportedExperiment {
+        let recorded = try RecordedExperiment(folder: folder)
+        guard recorded.model == trace.manifest.model.sha256 else {
+            throw ExperimentError(
+                file: folder.appending(path: "plan.json").path,
+                reason:
+                    "field model: expected the trace's model \(trace.manifest.model.sha256), found \(recorded.model)")
+        }
+        let result = recorded.result
+        var ablated: [String: ReportedExperiment.Expert] = [:]
+        for arm in recorded.plan.arms {
+            guard arm.changes.count == 1, let change = arm.changes.first, change.kind == "ablate",
+                let layers = change.layers, layers.count == 1, let experts = change.experts, experts.count == 1
+            else { continue }
+            ablated[arm.name] = .init(layer: layers[0], expert: experts[0])
+        }
+        let whole = result.effects.first { $0.effect.group == "all" }?.effect
+        return ReportedExperiment(
+            kind: result.kind, documents: whole?.documents ?? 0, tokens: whole?.tokens ?? 0, settings: result.settings,
+            effects: result.effects.map {
+                .init(
+                    arm: $0.arm, group: $0.effect.group, difference: $0.effect.difference, qValue: $0.qValue,
+                    ablated: ablated[$0.arm])
+            },
+            contrasts: result.contrasts.map {
+                .init(target: $0.target, control: $0.control, difference: $0.difference)
+            },
+            tables: result.tables)
     }
 
     private static func show(_ file: URL) throws {

@@ -1,8 +1,11 @@
 """The report page as a reader meets it: nothing asked of a network, every figure drawn with data, controls that work."""
 
+import csv
 import json
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from conftest import FIXTURE, make_report
 
@@ -67,6 +70,38 @@ def test_colours_can_be_chosen(visit):
     assert page.evaluate(background) == light
     page.click("#theme")
     assert page.evaluate(background) != light
+
+
+def test_paper_is_light_whatever_the_screen_is(visit):
+    page = visit(scheme="dark").page
+    label = "() => getComputedStyle(document.querySelector('#figure-load .role-axis-label text')).fill"
+    on_screen = page.evaluate(label)
+    page.evaluate("() => { dispatchEvent(new Event('beforeprint')); }")
+    on_paper = page.evaluate(label)
+    assert on_paper == page.evaluate("(() => { const d = document.createElement('i'); d.style.color = report.palettes.light.muted; return d.style.color; })()")
+    page.evaluate("() => { dispatchEvent(new Event('afterprint')); }")
+    assert page.evaluate(label) == on_screen != on_paper
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+
+
+def test_cards_say_how_much_weight_an_expert_carries(visit, page_file):
+    arrays = load_file(FIXTURE / "trace/shards/000000.safetensors")
+    kept = np.flatnonzero(np.r_[False, arrays["document"][1:] == arrays["document"][:-1]])  # no document's first position
+    chosen, weights = arrays["expert_indices"][:, kept], arrays["expert_weights"][:, kept].astype(np.float64)
+    with open(page_file.parent / "csv/expert-confidence.csv", encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert len(rows) == 5 * 8
+    for row in rows:
+        layer, expert = int(row["layer"]), int(row["expert"])
+        here = chosen[layer] == expert
+        assert int(row["count"]) == here.sum()
+        assert np.isclose(float(row["weight"]), weights[layer][here].mean(), rtol=1e-6)
+        assert np.isclose(float(row["first"]), here[:, 0].sum() / here.sum(), rtol=1e-12)
+        assert float(row["weight_lower"]) <= float(row["weight"]) <= float(row["weight_upper"])
+    row = rows[2 * 8 + 3]
+    said = visit().page.locator('.card[aria-label="Expert 3 of layer 2"] .said').inner_text()
+    assert said.startswith(f"mean weight {float(row['weight']):.2f}, first choice of ")
 
 
 def test_without_the_figure_library_the_numbers_remain(browser, tmp_path):
