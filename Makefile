@@ -24,9 +24,7 @@ test:
 	@Scripts/test
 
 bench:
-	@Scripts/setup demo
-	@Scripts/build
-	@Scripts/optional Benchmarks/run "make bench"
+	@Benchmarks/run
 
 parity:
 	@Scripts/setup parity
@@ -46,4 +44,4 @@ build:
 	@Scripts/build
 
 clean:
-	@rm -rf .build .cache .venv .venv-parity Reports/demo traces
+	@rm -rf .build .cache .venv .venv-parity .venv-bench Benchmarks/.work Reports/demo traces

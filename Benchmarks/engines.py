@@ -1,0 +1,85 @@
+"""The engines, each as a program that is started, measures, and prints JSON."""
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from measure import MOESCOPE, ROOT, WORK, Finished, execute
+
+HERE = ROOT / "Benchmarks"
+
+
+def bench(model: Path | str, *options: str | int) -> dict:
+    """`moescope bench --json`."""
+    return json.loads(execute([MOESCOPE, "bench", model, "--json", *map(str, options)]).output)
+
+
+@dataclass
+class Traced:
+    tokens_per_second: float
+    seconds: float
+    peak_bytes: int
+    said: str
+
+
+def trace(model: Path | str, corpus: Path, output: Path, *options: str | int) -> Traced:
+    """`moescope trace`; the time is what it says itself, from the first wave to the complete trace."""
+    execute(["rm", "-rf", output])
+    run: Finished = execute([MOESCOPE, "trace", model, "--corpus", corpus, "--output", output, *map(str, options)])
+    found = re.search(r"complete, ([\d,]+) tokens in ([\d.]+) s \(([\d,]+) tokens/s\)", run.errors)
+    if found is None:
+        sys.exit(f"error: moescope trace said nothing of its speed:\n{run.errors}")
+    _, seconds, speed = (float(text.replace(",", "")) for text in found.groups())
+    return Traced(speed, seconds, run.peak_bytes, run.errors)
+
+
+def llama(model: Path, *options: str | int) -> dict:
+    """peer_llama.py's measurements of one model with one setting."""
+    return json.loads(execute([sys.executable, HERE / "peer_llama.py", model, *map(str, options)]).output)
+
+
+def transformers(model: Path, corpus: Path, *options: str | int) -> dict:
+    """peer_transformers.py's measurements of one model with one setting."""
+    command = [sys.executable, HERE / "peer_transformers.py", model, corpus, *map(str, options)]
+    return json.loads(execute(command).output)
+
+
+def best_llama_setting(model: Path, prefill: int, decode: int, quick: bool) -> dict[str, list[str]]:
+    """llama.cpp's options with the highest prefill and decoding speed on this machine, each tried once and remembered."""
+    memory = WORK / "settings" / f"llama-{model.stem}-{prefill}-{decode}{'-quick' if quick else ''}.json"
+    if memory.exists():
+        return json.loads(memory.read_text())
+    # Batches of 512 are what 512 tokens can fill; threads beyond the processors never help.
+    tried = []
+    for repack, flash in product((0, 1), (1,) if quick else (0, 1)):
+        options = ["--repack", str(repack), "--flash", str(flash)]
+        speed = llama(model, "--prefill", prefill, "--decode", decode, "--repeat", 1, *options)
+        tried.append((max(speed["prefill"]), max(speed["decode"]), options))
+    best = {
+        "prefill": max(tried, key=lambda one: one[0])[2],
+        "decode": max(tried, key=lambda one: one[1])[2],
+    }
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    memory.write_text(json.dumps(best) + "\n")
+    return best
+
+
+def best_transformers_setting(model: Path, corpus: Path, quick: bool) -> list[str]:
+    """transformers' fastest number type, experts and batch on a part of the corpus; tried once and remembered."""
+    memory = WORK / "settings" / f"transformers-{model.stem}{'-quick' if quick else ''}.json"
+    if memory.exists():
+        return json.loads(memory.read_text())
+    tried = []
+    for dtype, experts, batch in product(
+        ("float32", "bfloat16"), ("grouped_mm",) if quick else ("grouped_mm", "eager"), (16,) if quick else (8, 32)
+    ):
+        options = ["--dtype", dtype, "--experts", experts, "--batch", str(batch)]
+        speed = transformers(model, corpus, "--limit", 2 * batch, "--repeat", 1, *options)
+        tried.append((max(speed["tokens_per_second"]), options))
+    best = max(tried, key=lambda one: one[0])[1]
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    memory.write_text(json.dumps(best) + "\n")
+    return best

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""Measures llama.cpp (of llama-cpp-python) on one model with one setting, through its C API; prints JSON.
+
+Prefill computes the last token's logits only, decoding one token after the other. With --tokens, writes the logits of every
+position instead: a .npy of [tokens, vocabulary] f32.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import time
+from pathlib import Path
+
+import llama_cpp as llama
+import numpy as np
+
+
+class Engine:
+    """A model and a context of llama.cpp."""
+
+    def __init__(self, path: Path, *, positions: int, threads: int, repack: bool, flash: bool, f32_cache: bool) -> None:
+        llama.llama_backend_init()
+        self._quiet = llama.llama_log_callback(lambda level, text, data: None)
+        llama.llama_log_set(self._quiet, ctypes.c_void_p(0))
+        options = llama.llama_model_default_params()
+        options.use_extra_bufts = repack
+        self.model = llama.llama_model_load_from_file(str(path).encode(), options)
+        if not self.model:
+            raise SystemExit(f"error: llama.cpp cannot load {path}")
+        self.vocabulary = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self.model))
+        settings = llama.llama_context_default_params()
+        settings.n_ctx = positions
+        settings.n_batch = settings.n_ubatch = max(512, min(positions, 2048))
+        settings.n_threads = settings.n_threads_batch = threads
+        settings.flash_attn_type = int(flash)
+        if f32_cache:
+            settings.type_k = settings.type_v = llama.GGML_TYPE_F32
+        self.context = llama.llama_init_from_model(self.model, settings)
+        if not self.context:
+            raise SystemExit(f"error: llama.cpp cannot make a context of {positions} positions for {path}")
+
+    def forget(self) -> None:
+        llama.llama_memory_clear(llama.llama_get_memory(self.context), True)
+
+    def read(self, tokens: list[int], position: int, *, all_logits: bool = False) -> None:
+        batch = llama.llama_batch_init(len(tokens), 0, 1)
+        batch.n_tokens = len(tokens)
+        for index, token in enumerate(tokens):
+            batch.token[index] = token
+            batch.pos[index] = position + index
+            batch.n_seq_id[index] = 1
+            batch.seq_id[index][0] = 0
+            batch.logits[index] = all_logits or index == len(tokens) - 1
+        status = llama.llama_decode(self.context, batch)
+        llama.llama_batch_free(batch)
+        if status:
+            raise SystemExit(f"error: llama_decode: {status}")
+
+    def logits(self, row: int) -> np.ndarray:
+        pointer = llama.llama_get_logits_ith(self.context, row)
+        return np.ctypeslib.as_array(pointer, (self.vocabulary,)).copy()
+
+
+def random_tokens(count: int, vocabulary: int, seed: int) -> list[int]:
+    return np.random.default_rng(seed).integers(3, vocabulary, count).tolist()
+
+
+def speeds(engine: Engine, prefill: int, decode: int, repeat: int) -> dict[str, list[float]]:
+    """Tokens per second of every run after a warm-up."""
+    result: dict[str, list[float]] = {"prefill": [], "decode": []}
+    for run in range(repeat + 1):
+        if prefill:
+            engine.forget()
+            tokens = random_tokens(prefill, engine.vocabulary, 7)
+            start = time.perf_counter()
+            engine.read(tokens, 0)
+            taken = time.perf_counter() - start
+            if run:
+                result["prefill"].append(prefill / taken)
+        if decode:
+            engine.forget()
+            engine.read(random_tokens(32, engine.vocabulary, 8), 0)
+            tokens = random_tokens(decode, engine.vocabulary, 9 + run)
+            start = time.perf_counter()
+            for index, token in enumerate(tokens):
+                engine.read([token], 32 + index)
+            taken = time.perf_counter() - start
+            if run:
+                result["decode"].append(decode / taken)
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--prefill", type=int, default=512)
+    parser.add_argument("--decode", type=int, default=64)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--repack", type=int, choices=(0, 1), default=0, help="1: weights repacked while loading")
+    parser.add_argument("--flash", type=int, choices=(0, 1), default=1, help="1: flash attention")
+    parser.add_argument("--tokens", type=Path, help="a JSON list of documents, each a list of tokens")
+    parser.add_argument("--logits", type=Path, help="where the logits of --tokens go")
+    arguments = parser.parse_args()
+
+    documents = json.loads(arguments.tokens.read_text()) if arguments.tokens else []
+    longest = max((len(document) for document in documents), default=0)
+    engine = Engine(
+        arguments.model,
+        positions=max(longest, arguments.prefill, arguments.decode + 32),
+        threads=arguments.threads,
+        repack=bool(arguments.repack),
+        flash=bool(arguments.flash) and not documents,
+        f32_cache=bool(documents),
+    )
+    if not documents:
+        print(json.dumps(speeds(engine, arguments.prefill, arguments.decode, arguments.repeat)))
+        return
+    rows = []
+    for document in documents:
+        engine.forget()
+        engine.read(document, 0, all_logits=True)
+        rows += [engine.logits(row) for row in range(len(document))]
+    np.save(arguments.logits, np.stack(rows))
+    print(json.dumps({"rows": len(rows)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Whether fast stays right: beside exact on the built-in model, and beside llama.cpp on the same quantized file."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from checkpoints import POLYGLOT, checkpoint, polyglot_documents, quantized_polyglot
+from engines import HERE, trace
+from measure import MOESCOPE, WORK, Section, execute
+
+
+def agreement(quick: bool) -> Section:
+    section = Section("agreement", "Agreement", quick)
+    beside_exact(section, quick)
+    tokens = [document[:256] for document in polyglot_documents()[:: 240 if quick else 40]]
+    generator = np.random.default_rng(13)
+    random = [[1, *generator.integers(3, 32_000, 127).tolist()] for _ in range(1 if quick else 4)]
+    for kind in ("Q8_0", "Q4_K_M", "BF16"):
+        beside_llama(section, f"polyglot {kind}", quantized_polyglot(kind), tokens)
+    for kind in ("Q8_0", "Q4_K_M"):
+        beside_llama(section, f"small {kind}, random weights", checkpoint("small", kind), random)
+    return section
+
+
+def beside_exact(section: Section, quick: bool) -> None:
+    """Traces of the held-out texts in both precisions, compared by `moescope compare`."""
+    heldout = POLYGLOT / "heldout.jsonl"
+    folders = {precision: WORK / "traces" / precision for precision in ("exact", "fast")}
+    options = ["--max-tokens", 64] if quick else []
+    for precision, folder in folders.items():
+        trace("polyglot", heldout, folder, "--precision", precision, *options)
+    counts = ["--bootstrap", "100", "--permutations", "99"] if quick else []
+    seen = json.loads(execute([MOESCOPE, "compare", folders["exact"], folders["fast"], "--json", *counts]).output)
+    by_layer, margins, likelihoods = (as_rows(table) for table in seen["metrics"]["agreement"]["tables"])
+
+    tokens = sum(row["tokens"] for row in likelihoods)
+    exact, fast = (sum(row[name] * row["tokens"] for row in likelihoods) / tokens for name in ("first", "second"))
+    change = fast / exact - 1
+    section.add("polyglot, held-out texts: mean NLL", "MoEScope", "exact", "nats", [exact])
+    section.add("polyglot, held-out texts: mean NLL", "MoEScope", "fast", "nats", [fast])
+    section.check("fast against exact: mean NLL", "within 0.2 %", f"{100 * change:+.3f} %", abs(change) < 0.002)
+    for row in by_layer:
+        case = f"polyglot, layer {row['layer']}: tokens whose experts are the same"
+        section.add(case, "MoEScope", "fast against exact", "%", [100 * row["same_set"]])
+    section.notes.append(
+        "Tokens whose experts differ between exact and fast, by tenth of the margin between the last chosen and the "
+        "first not chosen expert (smallest margins first), in % over all layers: "
+        + ", ".join(f"{100 * share:.2f}" for share in flips_by_decile(margins))
+    )
+
+
+def flips_by_decile(margins: list[dict]) -> list[float]:
+    shares = []
+    for decile in sorted({row["decile"] for row in margins}):
+        rows = [row for row in margins if row["decile"] == decile]
+        shares.append(sum(row["flips"] * row["tokens"] for row in rows) / sum(row["tokens"] for row in rows))
+    return shares
+
+
+def as_rows(table: dict) -> list[dict]:
+    names = [column["name"] for column in table["columns"]]
+    return [dict(zip(names, row, strict=True)) for row in table["rows"]]
+
+
+def beside_llama(section: Section, case: str, model: Path, documents: list[list[int]]) -> None:
+    """Mean KL(llama.cpp ‖ MoEScope) of the next-token distribution, every position of the documents."""
+    folder = WORK / "logits"
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = folder / "tokens.json"
+    tokens.write_text(json.dumps(documents))
+    execute([sys.executable, HERE / "peer_llama.py", model, "--tokens", tokens, "--logits", folder / "llama.npy"])
+    theirs = log_softmax(np.load(folder / "llama.npy"))
+    for precision in ("fast", "exact"):
+        output = folder / f"{precision}.npy"
+        execute([MOESCOPE, "run", HERE / "logits_ours.py", model, tokens, output, precision],
+                {"VIRTUAL_ENV": sys.prefix, "PYTHONPATH": str(HERE.parent / "Python")})  # fmt: skip
+        ours = log_softmax(np.load(output))
+        divergence = float((np.exp(theirs) * (theirs - ours)).sum(1).mean())
+        section.add(f"{case}: KL of the next token", precision, "against llama.cpp", "nats", [divergence])
+        if precision == "fast":
+            section.check(
+                f"{case}: mean KL against llama.cpp", "< 1e-3", f"{divergence:.1e}", bool(divergence < 1e-3)
+            )
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))

@@ -1,0 +1,123 @@
+"""Speed beside the peers: one long document, decoding, many short documents, models larger than memory."""
+
+import statistics
+
+from checkpoints import POLYGLOT, checkpoint, polyglot_corpus, random_corpus
+from engines import bench, best_llama_setting, best_transformers_setting, llama, trace, transformers
+from measure import WORK, Section, in_turn
+
+# What the tracker asks of prefill, beside llama.cpp at its best setting.
+PREFILL_TARGETS = {"Q4_K_M": 1.0, "Q8_0": 3.5, "BF16": 2.0}
+
+
+def speed(quick: bool) -> Section:
+    """layer2, the layers of Mixtral-8x7B twice: prefill of 512 tokens and decoding, the same file as llama.cpp."""
+    section = Section("speed", "Prefill and decoding beside llama.cpp", quick)
+    prefill, decode, rounds, repeat = (512, 8, 1, 1) if quick else (512, 64, 3, 2)
+    for kind, target in PREFILL_TARGETS.items():
+        model = checkpoint("layer2", kind)
+        settings = best_llama_setting(model, prefill, decode, quick)
+        machine: dict[str, list[float]] = {"arithmetic": [], "memory": []}
+
+        def ours(model=model, machine=machine) -> list[float]:
+            seen = bench(model, "-p", prefill, "-n", 0, "--repeat", repeat, "--record")
+            machine["arithmetic"].append(seen["prefill"]["share_of_arithmetic_peak"])
+            return [prefill / seconds for seconds in seen["prefill"]["runs"]]
+
+        def ours_decoding(model=model, machine=machine) -> list[float]:
+            seen = bench(model, "-p", 0, "-n", decode, "--repeat", repeat)
+            machine["memory"].append(seen["decode"]["share_of_memory_peak"])
+            return [decode / seconds for seconds in seen["decode"]["runs"]]
+
+        def theirs(model=model, settings=settings) -> list[float]:
+            options = ["--prefill", prefill, "--decode", 0, "--repeat", repeat, *settings["prefill"]]
+            return llama(model, *options)["prefill"]
+
+        def theirs_decoding(model=model, settings=settings) -> list[float]:
+            options = ["--prefill", 0, "--decode", decode, "--repeat", repeat, *settings["decode"]]
+            return llama(model, *options)["decode"]
+
+        for what, programs, setting, wanted, peak in (
+            (f"prefill {prefill}", (ours, theirs), settings["prefill"], target, "arithmetic"),
+            ("decode", (ours_decoding, theirs_decoding), settings["decode"], 1.0, "memory"),
+        ):
+            samples = in_turn(rounds, dict(zip(("MoEScope", "llama.cpp"), programs, strict=True)))
+            case = f"layer2 {kind}, {what}"
+            recorded = "recording router logits and load to disk" if peak == "arithmetic" else "default"
+            mine = section.add(case, "MoEScope", recorded, "tokens/s", samples["MoEScope"])
+            peer = section.add(case, "llama.cpp", " ".join(setting), "tokens/s", samples["llama.cpp"])
+            ratio = mine.median / peer.median
+            share = 100 * statistics.median(machine[peak])
+            section.check(
+                case,
+                f"≥ {wanted} × llama.cpp",
+                f"{ratio:.2f} × ({share:.0f} % of the {peak} peak)",
+                ratio >= wanted,
+            )
+    return section
+
+
+def documents(quick: bool) -> Section:
+    """500 documents of about 100 tokens, router logits and every log-probability to disk, beside transformers."""
+    section = Section("documents", "Many short documents beside transformers", quick)
+    count, rounds = (40, 1) if quick else (500, 3)
+    small = checkpoint("small", "hf")
+    random = random_corpus(count, 32_000, (60, 140))
+    texts = polyglot_corpus(count, (60, 140))
+    for case, ours, theirs, corpus in (
+        ("small bf16", small, small, random),
+        ("small Q8_0", checkpoint("small", "Q8_0"), small, random),
+        ("polyglot", POLYGLOT, POLYGLOT, texts),
+    ):
+        setting = best_transformers_setting(theirs, corpus, quick)
+        samples = in_turn(
+            rounds,
+            {
+                "MoEScope": lambda ours=ours, corpus=corpus: [
+                    trace(ours, corpus, WORK / "traces" / "documents").tokens_per_second
+                ],
+                "transformers": lambda theirs=theirs, corpus=corpus, setting=setting: transformers(
+                    theirs, corpus, "--repeat", 1, *setting
+                )["tokens_per_second"],
+            },
+        )
+        name = f"{case}, {count} documents of about 100 tokens"
+        mine = section.add(name, "MoEScope", "trace, log-probabilities", "tokens/s", samples["MoEScope"])
+        peer = section.add(name, "transformers", " ".join(setting), "tokens/s", samples["transformers"])
+        ratio = mine.median / peer.median
+        section.check(name, "≥ 2 × transformers", f"{ratio:.2f} ×", ratio >= 2)
+    return section
+
+
+def disk(quick: bool) -> Section:
+    """Mixtral-8x7B's shape in Q4_K, 26 GB, in 12 GiB: the speed of a layer beside the same layers in memory."""
+    section = Section("disk", "A model larger than its memory", quick)
+    tokens = 512 if quick else 4096
+    shape = ["-n", 0, "-p", 512, "--documents", tokens // 512, "--repeat", 1]
+    large = checkpoint("mixtral32", "Q4_K")
+    in_memory = checkpoint("layer2", "Q4_K")
+    before = bench(in_memory, *shape)["prefill"]["runs"]
+    corpus = random_corpus(tokens // 512, 32_000, (512, 512))
+    streamed = bench(large, *shape, "--memory", "12G", "--cold")["prefill"]["runs"]
+    after = bench(in_memory, *shape)["prefill"]["runs"]
+    name = f"waves of {tokens:,} tokens"
+    mine = section.add(
+        name, "MoEScope", "mixtral32 Q4_K, --memory 12G", "layer-tokens/s", [32 * tokens / s for s in streamed]
+    )
+    fits = section.add(
+        name, "MoEScope", "layer2 Q4_K in memory", "layer-tokens/s", [2 * tokens / s for s in before + after]
+    )
+    ratio = mine.median / fits.median
+    section.check(f"mixtral32, {name}: speed of a layer", "≥ 60 % of that in memory", f"{100 * ratio:.0f} %", ratio > 0.6)
+    if quick:
+        large.unlink()
+        section.notes.append("Peak memory of `moescope trace` is measured in the full run.")
+        return section
+    run = trace(large, corpus, WORK / "traces" / "disk", "--memory", "12G", "--wave-tokens", tokens)
+    # 26 GB that nobody wants to find later.
+    large.unlink()
+    section.add("peak memory", "MoEScope", "trace, --memory 12G", "GiB", [run.peak_bytes / 2**30])
+    section.check("mixtral32, peak memory of the trace", "≤ 12 GiB", f"{run.peak_bytes / 2**30:.1f} GiB",
+                  run.peak_bytes <= 12 << 30)  # fmt: skip
+    section.notes += [f"What it says beforehand: {line}" for line in run.said.splitlines() if "read once per wave" in line]
+    return section

@@ -1,0 +1,57 @@
+"""The checkpoints that benchmarks measure: what their maker writes is what `gguf` and the engine read."""
+
+import sys
+
+import moescope as ms
+import numpy as np
+import pytest
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "Benchmarks"))
+
+import gguf  # noqa: E402
+import make_checkpoint  # noqa: E402
+
+TINY = make_checkpoint.SHAPES["tiny"]
+TOKENS = [1, 300, 301, 302, 17, 400, 500, 511]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in make_checkpoint.TYPES if kind != "hf"])
+def test_a_gguf_of_any_type_has_sane_weights_and_runs(kind, tmp_path):
+    path = make_checkpoint.make(TINY, kind, tmp_path / "tiny.gguf")
+    tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+    assert len(tensors) == 3 + 10 * TINY.layers
+    experts = tensors["blk.1.ffn_up_exps.weight"]
+    assert experts.tensor_type.name == make_checkpoint.MIXES.get(kind, kind)
+    values = gguf.quants.dequantize(experts.data, experts.tensor_type).astype(np.float32)
+    assert values.shape == (TINY.experts, TINY.feed_forward, TINY.hidden)
+    # Rows keep the spread of what they are multiplied with.
+    assert values.std() * TINY.hidden**0.5 == pytest.approx(1, abs=0.05)
+    assert abs(values.mean()) < 0.15 * values.std()
+    assert (values[0] != values[1]).any()
+    logits = np.array(ms.load(path, precision="exact").run(TOKENS, capture=["logits"])["logits"])
+    assert logits.shape == (len(TOKENS), TINY.vocabulary)
+    assert 0.3 < logits.std() < 3
+
+
+def test_a_mixture_of_types_is_llama_cpps(tmp_path):
+    path = make_checkpoint.make(TINY, "Q4_K_M", tmp_path / "tiny.gguf")
+    types = {tensor.name: tensor.tensor_type.name for tensor in gguf.GGUFReader(path).tensors}
+    assert types["output.weight"] == "Q6_K"
+    assert types["blk.0.attn_k.weight"] == types["blk.0.attn_v.weight"] == "Q8_0"
+    assert types["blk.0.attn_output.weight"] == "Q5_K"
+    assert (types["blk.0.ffn_down_exps.weight"], types["blk.1.ffn_down_exps.weight"]) == ("Q4_K", "Q6_K")
+    assert types["blk.0.ffn_gate_inp.weight"] == types["output_norm.weight"] == "F32"
+
+
+def test_a_hugging_face_folder_runs(tmp_path):
+    path = make_checkpoint.make(TINY, "hf", tmp_path / "tiny")
+    model = ms.load(path, precision="exact")
+    assert np.isfinite(model.run(TOKENS).logprob[1:]).all()
+
+
+def test_rows_that_blocks_do_not_fill_are_refused(tmp_path):
+    shape = make_checkpoint.replace(TINY, hidden=128)
+    with pytest.raises(ValueError, match="multiple of 256 weights, found 128"):
+        make_checkpoint.make(shape, "Q4_K", tmp_path / "tiny.gguf")
+    assert not (tmp_path / "tiny.gguf").exists()
