@@ -76,7 +76,7 @@ extension Checkpoint {
 
     /// `license:` of YAML front matter, between two lines of three dashes at the start.
     static func license(_ card: String) -> String? {
-        let lines = card.split(separator: "\n", omittingEmptySubsequences: false).map { $0.filter { $0 != "\r" } }
+        let lines = card.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
         guard lines.first == "---", let end = lines.dropFirst().firstIndex(of: "---") else { return nil }
         func field(_ name: String) -> String? {
             lines[1..<end].first { $0.hasPrefix("\(name):") }.map {

@@ -93,18 +93,7 @@ public final class Checkpoint: Sendable {
     public static func config(_ path: URL) throws(CheckpointError) -> ModelConfig {
         let file = path.lastPathComponent == "config.json" ? path : path.appendingPathComponent("config.json")
         let config = try ModelConfig.huggingFace(file).config
-        let width = Double(config.hiddenSize) * Double(config.expertSize)
-        let heads = Double(config.headCount) * Double(config.headSize)
-        let parameters =
-            Double(config.layerCount)
-            * (Double(config.expertCount) * width + Double(config.sharedExpertSize ?? 0) * Double(config.hiddenSize)
-                + Double(config.hiddenSize) * heads)
-            + Double(config.vocabularySize) * Double(config.hiddenSize)
-        guard parameters < 1e15 else {
-            throw CheckpointError(
-                .unsupported, file: file.path, expected: "sizes of a model with fewer than 10¹⁵ parameters",
-                found: "about \(parameters)")
-        }
+        try config.checkMagnitude(file: file.path)
         return config
     }
 

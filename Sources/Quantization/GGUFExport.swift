@@ -147,8 +147,9 @@ private struct ConvertedRows {
                 if !ok { failure.set() }
             }
             if failure.isSet {
+                let part = tensor.parts.first { $0.firstNonFinite() != nil } ?? tensor.parts[0]
                 throw CheckpointError(
-                    .malformed, file: path, subject: "tensor \(tensor.parts[0].name)",
+                    .malformed, file: path, subject: "tensor \(part.name)",
                     problem: "holds a value that is no finite number", hint: "written as \(tensor.name)")
             }
             try body(UnsafeRawBufferPointer(rebasing: out.bytes[..<(count * rowBytes)]), count * columns)

@@ -6,7 +6,7 @@ extension Inspection {
         var rows: [(label: String, text: String)] = [
             (
                 "Architecture",
-                "\(config.architecture), \(config.layerCount) layers, hidden size \(Self.grouped(config.hiddenSize))"
+                "\(config.architecture), \(config.layerCount) \(config.layerCount == 1 ? "layer" : "layers"), hidden size \(Self.grouped(config.hiddenSize))"
             ),
             ("Parameters", "\(Self.count(parametersTotal)) in all, \(Self.count(parametersActive)) active per token"),
             ("Experts", "\(config.expertCount) per layer, \(Self.grouped(config.expertSize)) wide; \(routing)"),

@@ -55,7 +55,7 @@ struct MemoryCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        for (name, value, limit) in [("--batch", batch, 1 << 20), ("--rows", rows, 1 << 24)]
+        for (name, value, limit) in [("--batch", batch, 1 << 12), ("--rows", rows, 1 << 20)]
         where !(1...limit).contains(value) {
             throw ValidationError("\(name): expected 1 to \(limit), found \(value)")
         }
@@ -152,6 +152,7 @@ private struct Subject {
             self.init(name: name, config: try Checkpoint.config(path), checkpoint: nil, card: nil)
         } else {
             let checkpoint = try Checkpoint.open(path)
+            try checkpoint.config.checkMagnitude(file: path.path)
             self.init(name: checkpoint.name, config: checkpoint.config, checkpoint: checkpoint, card: nil)
         }
     }

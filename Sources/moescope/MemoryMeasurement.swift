@@ -7,7 +7,7 @@ struct MemoryMeasurement: Encodable {
     let context: Int
     let rows_at_once: Int
     let cache: String
-    /// Resident before the model was opened: the program itself.
+    /// Resident when the headers were read and no weight was touched: the program itself.
     let baseline_bytes: Int
     /// Most that was resident, the program included.
     let peak_bytes: Int
@@ -22,7 +22,6 @@ struct MemoryMeasurement: Encodable {
     /// Tokens are spread over the whole vocabulary, so that every page of the embedding is touched as in a long text.
     /// - Throws: whatever keeps the model from running, and `MemoryError` where it does not fit this machine.
     init(_ path: URL, context: Int, settings: MemoryTable.Settings) throws {
-        let before = try Self.now()
         let checkpoint = try Checkpoint.open(path)
         let config = checkpoint.config
         let cache = settings.cache ?? CacheType(for: settings.precision)
@@ -38,16 +37,19 @@ struct MemoryMeasurement: Encodable {
                     + "\(Inspection.bytes(MachineMemory.available)) are free")
         }
         ProcessMemory.resetPeak()
+        let before = try Self.now()
         let model = try Model(checkpoint, precision: settings.precision, threads: settings.threads)
         let session = try Session(model, cache: cache)
         var tokens = RandomTokens(vocabularySize: config.vocabularySize)
-        let generated = min(4, context / 2)
-        var left = context - generated
+        var left = context
         while left > 0 {
             let count = min(rows, left)
             _ = try session.append(tokens.next(count))
             left -= count
         }
+        // The last tokens once more, as generation reads them.
+        let generated = min(4, context - 1)
+        session.truncate(to: context - generated)
         for _ in 0..<generated { _ = try session.append(tokens.next(1)) }
         let after = try Self.now()
         self.context = context

@@ -1,7 +1,7 @@
 import Foundation
 
 extension MemoryTable {
-    /// The table for people, at most 80 columns wide.
+    /// The table for people.
     var screen: String {
         var lines = [
             "\(name): \(Inspection.count(parameters_total)) parameters, \(Inspection.count(parameters_active)) active "
@@ -80,8 +80,8 @@ extension MemoryTable {
         let advice: String
         if let best = streaming.first(where: { $0.type != "stored" }) {
             advice =
-                "`moescope trace` with --memory \(limit.replacing(" ", with: "")) still runs it, up to \(best.type): it reads "
-                + "the weights from disk once per wave of tokens"
+                "`moescope trace` with --memory \(Self.option(memory)) still runs it, up to \(best.type): it "
+                + "reads the weights from disk once per wave of tokens"
         } else {
             advice =
                 "Even read from disk once per wave it takes at least "
@@ -112,6 +112,11 @@ extension MemoryTable {
         }
         for (index, source) in sources.enumerated() { lines.append("  [\(index + 1)] \(source)") }
         return lines
+    }
+
+    /// 24 GiB as an option is written: "24G".
+    private static func option(_ bytes: Int) -> String {
+        bytes % (1 << 30) == 0 ? "\(bytes >> 30)G" : "\(max(1, bytes >> 20))M"
     }
 
     /// 1024 → "1 K"

@@ -14,7 +14,7 @@ struct HooksCommandTests {
     }
 
     @Test func everyCommandHasExamples() throws {
-        for name in ["trace", "report", "inspect", "hooks", "generate", "bench"] {
+        for name in ["trace", "report", "inspect", "hooks", "generate", "bench", "memory"] {
             let help = try Moescope.run(name, "--help")
             #expect(help.status == 0 && help.output.contains("moescope \(name)"), "\(name)")
         }

@@ -78,6 +78,7 @@ struct TraceCommandTests {
         ("{\"id\": \"a\", \"tokens\": [1, 131]}\n", ["tokens", "131", "130"]),
         ("{\"id\": \"a\", \"tokens\": [\"x\"]}\n", ["line 1", "tokens"]),
         ("{\"id\": \"a\", \"text\": \"hello\"}\n", ["text", "no tokenizer"]),
+        ("[1]\n", ["line 1", "JSON object"]),
         ("\n", ["no document"]),
     ])
     func badCorpus(text: String, words: [String]) throws {
@@ -163,6 +164,68 @@ struct TraceCommandTests {
         let before = try Data(contentsOf: folder.appending(path: "twice/manifest.json"))
         #expect(try Moescope.run("trace", model.path, "--corpus", file, "--output", trace).status != 0)
         #expect(try Data(contentsOf: folder.appending(path: "twice/manifest.json")) == before)
+    }
+
+    /// Weights that are no numbers are named, and nothing is called a trace.
+    @Test(arguments: [
+        "model.embed_tokens.weight", "model.layers.1.block_sparse_moe.experts.2.w2.weight", "lm_head.weight",
+    ])
+    func weightsThatAreNoNumbers(_ name: String) throws {
+        let model = try broken { folder in
+            try rewrite(folder) { entries in
+                entries.map { entry in
+                    guard entry.name == name else { return entry }
+                    var values = [Float](repeating: 0.01, count: entry.shape.reduce(1, *))
+                    values[values.count - 1] = .nan
+                    // Of an embedding every row, so that whatever is read has one.
+                    for row in stride(from: 31, to: values.count, by: 32) { values[row] = .nan }
+                    return .init(name: name, dtype: .f32, shape: entry.shape, values: values)
+                }
+            }
+        }
+        let trace = folder.appending(path: "nan")
+        // Enough tokens that every expert gets some.
+        let tokens = (0..<100).map { "\($0)" }.joined(separator: ", ")
+        let result = try Moescope.run(
+            "trace", model, "--corpus", try corpus("{\"id\": \"a\", \"tokens\": [\(tokens)]}\n"), "--output", trace.path
+        )
+        #expect(result.status != 0)
+        #expect(result.errorLines.count == 1, "\(result.errors)")
+        #expect(result.errors.contains(model) && result.errors.contains("tensor \(name)"), "\(result.errors)")
+        #expect(try manifest("nan")["status"] as? String == "partial")
+        let file = folder.appending(path: "nan.gguf").path
+        for type in ["Q8_0", "F32"] {
+            let quantized = try Moescope.run("quantize", model, "--type", type, "--output", file)
+            #expect(
+                quantized.errorLines.count == 1 && quantized.errors.contains("tensor \(name)"), "\(quantized.errors)")
+            #expect(!FileManager.default.fileExists(atPath: file))
+        }
+    }
+
+    @Test func anAbsentShard() throws {
+        let model = try broken { folder in
+            let single = folder.appending(path: "model.safetensors")
+            let names = try SafetensorsFile(single).tensors.map {
+                "\"\($0.name)\": \"model-00001-of-00002.safetensors\""
+            }
+            try FileManager.default.removeItem(at: single)
+            try Data("{\"weight_map\": {\(names.joined(separator: ", "))}}".utf8).write(
+                to: folder.appending(path: "model.safetensors.index.json"))
+        }
+        try expectError(model, mentions: ["model-00001-of-00002.safetensors", "model.safetensors.index.json"])
+    }
+
+    @Test(arguments: [
+        (["--threads", "100000"], "threads"), (["--layers", "0-999999999999"], "--layers"),
+        (["--layers", "99"], "0 to 1"),
+        (["--wave-tokens", "0"], "--wave-tokens"),
+    ])
+    func numbersOutOfRange(options: [String], word: String) throws {
+        let trace = folder.appending(path: "range")
+        let result = try Moescope.run(
+            ["trace", model.path, "--corpus", try corpus(good), "--output", trace.path] + options)
+        #expect(result.status > 0 && result.errorLines.count == 1, "\(result.errors)")
+        #expect(result.errors.contains(word), "\(result.errors)")
     }
 
     @Test func captureNamesAreChecked() throws {

@@ -91,7 +91,7 @@ import Tokenizers
     /// The text of random strings, given token by token, is the text of decoding them at once, wherever the stream begins.
     @Test(arguments: all.map(\.name))
     func tokenByToken(_ name: String) throws {
-        let tokenizer = try #require(try Self.all.first { $0.name == name }).load()
+        let tokenizer = try #require(Self.all.first { $0.name == name }).load()
         var generator = SplitMix64(state: 31)
         for _ in 0..<200 {
             let ids = tokenizer.encode(RandomText.next(&generator))
