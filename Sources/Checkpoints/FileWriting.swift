@@ -11,6 +11,11 @@ package struct AtomicFileWriter: ~Copyable {
     package private(set) var byteCount = 0
 
     package init(_ url: URL) throws(CheckpointError) {
+        var isFolder: ObjCBool = false
+        // Known only when the file is renamed, after all the work, if it is not asked now.
+        if FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder), isFolder.boolValue {
+            throw CheckpointError(.unwritable, file: url.path, expected: "the name of a file", found: "a folder")
+        }
         self.url = url
         temporaryPath = "\(url.path).\(getpid()).tmp"
         descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)

@@ -72,6 +72,12 @@ import Tokenizers
         #expect(throws: CheckpointError.self) {
             try export.write(to: URL(filePath: "/nowhere/file.gguf"))
         }
+        // Before the work, not when the finished file is renamed.
+        var progress = 0
+        #expect(throws: CheckpointError.self) {
+            try export.write(to: FileManager.default.temporaryDirectory) { _, _ in progress += 1 }
+        }
+        #expect(progress == 0)
     }
 
     @Test func vocabularyOfAHuggingFaceFolder() throws {
