@@ -39,7 +39,7 @@ public struct TraceRun {
     public struct Progress: Sendable {
         public var documents: Int
         public var totalDocuments: Int
-        /// Tokens written to disk.
+        /// Tokens computed; the last wave's may still be on their way to disk, where they are when `run` returns or throws.
         public var tokens: Int
         public var totalTokens: Int
     }
@@ -160,6 +160,9 @@ public struct TraceRun {
             documents: next, totalDocuments: tokens.count, tokens: tokens[..<next].reduce(0) { $0 + $1.count },
             totalTokens: totalTokens)
         try progress(state)
+        let background = BackgroundWriter(writer)
+        // Also where a pass throws: the wave before it is complete, and stays.
+        defer { background.wait() }
         while next < tokens.count {
             let wave = nextWave(from: next)
             let shard = TraceShard(layout: layout, documents: wave.map(record))
@@ -171,12 +174,13 @@ public struct TraceRun {
             }
             _ = shard.tokens.update(fromContentsOf: batch.tokens)
             _ = shard.logprobs.update(fromContentsOf: result.logprob)
-            try writer.append(shard)
+            try background.append(shard)
             next = wave.upperBound
             state.documents = next
             state.tokens += batch.rowCount
             try progress(state)
         }
+        try background.finish()
         try writer.finish()
     }
 

@@ -1,8 +1,6 @@
 import ArgumentParser
 import Checkpoints
-import Experiments
 import Foundation
-import Hooks
 import MoEModel
 import Tensors
 
@@ -11,13 +9,15 @@ struct BenchCommand: ParsableCommand {
         commandName: "bench",
         abstract: "Measure prefill and decoding speed, beside what this machine can do at most.",
         discussion: """
-            Tokens are random. Prefill runs one document of -p tokens in one wave while the hooks that --capture asks \
-            for are recorded in memory; decoding then goes on from it, token by token.
+            Tokens are random. Prefill runs --documents of -p tokens in one wave while the hooks that --capture asks \
+            for are recorded in memory or, with --record, written to a trace; decoding is measured token by token. \
+            --capture given several times is measured in turn, run by run, for what recording costs.
 
             Examples:
               moescope bench polyglot
               moescope bench mixtral.Q4_K_M.gguf -p 512 -n 64 --repeat 5 --json
               moescope bench polyglot --capture none --precision exact
+              moescope bench polyglot -n 0 --record --capture none --capture router_logits,attention_summary
             """)
 
     @Argument(help: "A Hugging Face folder, a .gguf file, or a built-in model (polyglot).")
@@ -33,7 +33,16 @@ struct BenchCommand: ParsableCommand {
     var documents = 1
 
     @Option(help: ArgumentHelp("What to record during prefill, as in `moescope trace`.", valueName: "list"))
-    var capture = "router_logits"
+    var capture = ["router_logits"]
+
+    @Flag(help: "Write what is recorded to a temporary trace too, within the time that is measured.")
+    var record = false
+
+    @Option(help: ArgumentHelp("Memory to use, e.g. 12G (default: three quarters of what is free).", valueName: "size"))
+    var memory: ByteSize?
+
+    @Flag(help: "Measure from the first run on, without a warm-up: for models that take minutes a run.")
+    var cold = false
 
     @Option(
         name: .customLong("repeat"),
@@ -66,6 +75,8 @@ struct BenchCommand: ParsableCommand {
         let tokens_per_second: Double
         let slowest: Double
         let fastest: Double
+        /// Seconds of every run, in order.
+        let runs: [Double]
         /// Operations of the products with weights: two per multiply-add.
         let gflops: Double
         /// Weights read per second.
@@ -80,23 +91,25 @@ struct BenchCommand: ParsableCommand {
         let precision: String
         let isa: String
         let threads: Int
-        let capture: String
         let peaks: MachinePeaks
+        /// With the first --capture.
         let prefill: Speed?
+        /// One for each --capture.
+        let captures: [Captured]
         let decode: Speed?
     }
 
     func run() throws {
-        let loaded = try LoadedModel(model, precision: precision, threads: threads)
+        let loaded = try LoadedModel(model, precision: precision, threads: threads, memory: memory?.bytes)
         let engine = loaded.model
         say("measuring this machine: memory read and f32, bf16, int8 arithmetic, \(engine.threadCount) threads")
         let peaks = MachinePeaks.measure(threads: engine.threadCount)
-        let prefillSpeed = prefill > 0 ? try measurePrefill(engine, peaks) : nil
+        let captured = prefill > 0 ? try measurePrefill(engine, peaks) : []
         let decodeSpeed = decode > 0 ? try measureDecode(engine, peaks) : nil
         let output = Output(
             model: engine.checkpoint.name, quantization: engine.checkpoint.quantization,
-            precision: precision.rawValue, isa: Model.instructionSet, threads: engine.threadCount, capture: capture,
-            peaks: peaks, prefill: prefillSpeed, decode: decodeSpeed)
+            precision: precision.rawValue, isa: Model.instructionSet, threads: engine.threadCount,
+            peaks: peaks, prefill: captured.first?.speed, captures: captured, decode: decodeSpeed)
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -124,25 +137,11 @@ struct BenchCommand: ParsableCommand {
                     speed.fastest, speed.gflops, 100 * speed.share_of_arithmetic_peak, speed.gigabytes_per_second,
                     100 * speed.share_of_memory_peak))
         }
-    }
-
-    private func measurePrefill(_ engine: Model, _ peaks: MachinePeaks) throws -> Speed {
-        let options = try CaptureList(capture, config: engine.config).options
-        var tokens = RandomTokens(vocabularySize: engine.config.vocabularySize)
-        let batch = TokenBatch((0..<documents).map { _ in tokens.next(prefill) })
-        let recording = try BenchRecording(engine, options, batch: batch)
-        var times: [Double] = []
-        for run in 0...repetitions {
-            let time = try seconds {
-                _ = try engine.forward(batch, plan: recording.plan, observer: recording.observer, logprobs: logprobs)
-            }
-            if run > 0 { times.append(time) }
+        for other in output.captures.dropFirst() {
+            let cost = String(format: "%+.1f %%", 100 * other.added_time)
+            let speed = String(format: "%.1f", other.speed.tokens_per_second)
+            print("prefill with \(other.capture): \(speed) tokens/s, \(cost) time beside \(output.captures[0].capture)")
         }
-        let skipped = logprobs ? 0 : engine.checkpoint.tensors.output.count
-        return speed(
-            times, tokens: batch.rowCount,
-            operations: Double(2 * (engine.matrixParametersActive - skipped) * batch.rowCount),
-            weightBytes: Double(engine.checkpoint.weightBytes), peaks)
     }
 
     private func measureDecode(_ engine: Model, _ peaks: MachinePeaks) throws -> Speed {
@@ -151,7 +150,7 @@ struct BenchCommand: ParsableCommand {
         var logits = try session.append(tokens.next(max(1, min(prefill, 32))))
         let start = session.tokens.count
         var times: [Double] = []
-        for run in 0...repetitions {
+        for run in runs {
             session.truncate(to: start)
             let next = tokens.next(decode)
             let time = try seconds { for token in next { try session.decode(token, into: &logits) } }
@@ -160,27 +159,33 @@ struct BenchCommand: ParsableCommand {
         let perToken = Double(engine.matrixParametersActive)
         return speed(
             times, tokens: decode, operations: 2 * perToken * Double(decode),
-            weightBytes: engine.matrixBytesActive * Double(decode), peaks)
+            weightBytes: engine.matrixBytesActive * Double(decode), quantized: Self.isQuantized(engine), peaks)
     }
 
-    private func speed(
-        _ times: [Double], tokens: Int, operations: Double, weightBytes: Double, _ peaks: MachinePeaks
+    func speed(
+        _ times: [Double], tokens: Int, operations: Double, weightBytes: Double, quantized: Bool, _ peaks: MachinePeaks
     ) -> Speed {
         let sorted = times.sorted()
         let middle = sorted[sorted.count / 2]
         let arithmetic = precision == .exact ? peaks.f32 : max(peaks.f32, peaks.bf16)
-        let quantized = precision == .fast && isQuantized ? max(arithmetic, peaks.int8) : arithmetic
+        let best = precision == .fast && quantized ? max(arithmetic, peaks.int8) : arithmetic
         return Speed(
             tokens: tokens, tokens_per_second: Double(tokens) / middle,
-            slowest: Double(tokens) / (sorted.last ?? middle), fastest: Double(tokens) / sorted[0],
+            slowest: Double(tokens) / (sorted.last ?? middle), fastest: Double(tokens) / sorted[0], runs: times,
             gflops: operations / middle / 1e9, gigabytes_per_second: weightBytes / middle / 1e9,
-            share_of_arithmetic_peak: operations / middle / quantized,
+            share_of_arithmetic_peak: operations / middle / best,
             share_of_memory_peak: weightBytes / middle / peaks.memoryRead)
     }
 
-    private var isQuantized: Bool { model.hasSuffix(".gguf") }
+    /// Whether the experts, nearly all of the arithmetic, are stored in blocks and so multiplied in int8.
+    static func isQuantized(_ engine: Model) -> Bool {
+        engine.checkpoint.tensors.layers.contains { $0.gate.contains { $0.dtype.blockElements > 1 } }
+    }
 
-    private func seconds(_ body: () throws -> Void) rethrows -> Double {
+    /// Round 0 is the warm-up.
+    var runs: ClosedRange<Int> { (cold ? 1 : 0)...repetitions }
+
+    func seconds(_ body: () throws -> Void) rethrows -> Double {
         ProgressLine.seconds(try ContinuousClock().measure(body))
     }
 }

@@ -89,10 +89,10 @@ struct SyntheticTrace {
                 shards[1].logprobs[row] = position == 0 ? .nan : Float(min(0, likelihood - change))
                 var spread = 0.0
                 for layer in 0..<Self.layers {
-                    let z = (0..<E).map { expert in
-                        own[expert] + groupEffect * sign * Double(expert) / 2 + 0.4
-                            * Double((token + expert + layer) % 3)
-                            + numbers.normal()
+                    let z = (0..<E).map { (expert: Int) -> Double in
+                        let effect = groupEffect * sign * Double(expert) / 2
+                        let pattern = 0.4 * Double((token + expert + layer) % 3)
+                        return own[expert] + effect + pattern + numbers.normal()
                     }
                     let moved = z.map { $0 + 0.4 * numbers.normal() }
                     put(z, shards[0], layer, row)
