@@ -11,14 +11,14 @@ package struct AtomicFileWriter: ~Copyable {
     package private(set) var byteCount = 0
 
     package init(_ url: URL) throws(CheckpointError) {
-        var isFolder: ObjCBool = false
-        // Known only when the file is renamed, after all the work, if it is not asked now.
-        if FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder), isFolder.boolValue {
-            throw CheckpointError(.unwritable, file: url.path, expected: "the name of a file", found: "a folder")
-        }
         self.url = url
         temporaryPath = "\(url.path).\(getpid()).tmp"
-        descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        // A folder of this name would be noticed only when the file is renamed, after all the work, if not now.
+        let isFolder = (try? url.resourceValues(forKeys: [.isDirectoryKey]))?.isDirectory ?? false
+        descriptor = isFolder ? -1 : open(temporaryPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard !isFolder else {
+            throw CheckpointError(.unwritable, file: url.path, expected: "the name of a file", found: "a folder")
+        }
         guard descriptor >= 0 else {
             throw CheckpointError(.unwritable, file: url.path, problem: String(cString: strerror(errno)))
         }

@@ -223,7 +223,7 @@ struct TraceCommandTests {
     func numbersOutOfRange(options: [String], word: String) throws {
         let trace = folder.appending(path: "range")
         let result = try Moescope.run(
-            ["trace", model.path, "--corpus", try corpus(good), "--output", trace.path] + options)
+            arguments: ["trace", model.path, "--corpus", try corpus(good), "--output", trace.path] + options)
         #expect(result.status > 0 && result.errorLines.count == 1, "\(result.errors)")
         #expect(result.errors.contains(word), "\(result.errors)")
     }
