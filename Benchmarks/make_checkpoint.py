@@ -138,8 +138,8 @@ class RandomTensors:
             return
         columns = plan.shape[-1]
         if (kind, columns) not in self.pools:
-            # A product with rows of this spread keeps the spread of what it multiplies.
-            self.pools[kind, columns] = random_rows(kind, columns, columns**-0.5, self.generator)
+            # transformers initializes Mixtral with this spread.
+            self.pools[kind, columns] = random_rows(kind, columns, 0.02, self.generator)
         pool = self.pools[kind, columns]
         # Each tensor begins elsewhere in the pool, so that no two experts are the same.
         self.tensors += 1

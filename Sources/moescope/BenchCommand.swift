@@ -159,7 +159,7 @@ struct BenchCommand: ParsableCommand {
         let perToken = Double(engine.matrixParametersActive)
         return speed(
             times, tokens: decode, operations: 2 * perToken * Double(decode),
-            weightBytes: engine.matrixBytesActive * Double(decode), quantized: Self.isQuantized(engine), peaks)
+            weightBytes: engine.matrixBytesActive * Double(decode), quantized: engine.checkpoint.isQuantized, peaks)
     }
 
     func speed(
@@ -175,11 +175,6 @@ struct BenchCommand: ParsableCommand {
             gflops: operations / middle / 1e9, gigabytes_per_second: weightBytes / middle / 1e9,
             share_of_arithmetic_peak: operations / middle / best,
             share_of_memory_peak: weightBytes / middle / peaks.memoryRead)
-    }
-
-    /// Whether the experts, nearly all of the arithmetic, are stored in blocks and so multiplied in int8.
-    static func isQuantized(_ engine: Model) -> Bool {
-        engine.checkpoint.tensors.layers.contains { $0.gate.contains { $0.dtype.blockElements > 1 } }
     }
 
     /// Round 0 is the warm-up.
