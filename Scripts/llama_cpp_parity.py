@@ -13,6 +13,7 @@ Ends with status 1 where a limit is passed.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import subprocess
 import sys
@@ -26,8 +27,14 @@ sys.path.insert(0, str(ROOT / "Python"))
 import llama_cpp  # noqa: E402
 import moescope as ms  # noqa: E402
 
-FAMILIES = ["parity/grouped", "families/mixtral-linear", "families/mixtral-yarn", "families/mixtral-window", "families/olmoe",
-            "families/qwen2_moe", "families/qwen3_moe", "families/granitemoe", "families/phimoe"]  # fmt: skip
+spec = importlib.util.spec_from_file_location("families", ROOT / "Tests/Fixtures/families/make.py")
+families = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(families)
+
+FAMILIES = ["mixtral-linear", "mixtral-yarn", "olmoe", "qwen2_moe", "qwen3_moe", "granitemoe", "phimoe"]
+# What the committed fixtures have and llama.cpp does not know: fewer key heads than heads, biases, LongRoPE as metadata.
+# (Nor does it know of a sliding window in Mixtral's architecture, "llama".)
+CHANGES = {"olmoe": {"num_key_value_heads": 4}, "qwen3_moe": {"attention_bias": False}, "phimoe": {"rope_parameters": None}}
 POLYGLOT_TYPES = ["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M", "Q2_K"]
 PROMPTS = ["Der Rauch steigt", "The river", "Le fichier", "def main", "Il cane", "La casa"]
 
@@ -121,18 +128,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for case in FAMILIES:
-            model = ROOT / "Tests/Fixtures" / case
+            model = folder / f"{case}-random"
+            family, options = families.CASES[case]
+            changes = {key: families.PLAIN if value is None else value for key, value in CHANGES.get(case, {}).items()}
+            families.CASES[model.name] = (family, options | changes)
+            families.make(model.name, model)
             vocabulary = json.loads((model / "config.json").read_text())["vocab_size"]
             tokens = np.random.default_rng(7).integers(0, vocabulary, 48).tolist()
             first = None
             for kind in ("F32", "Q8_0"):
                 file = folder / f"{model.name}-{kind}.gguf"
-                try:
-                    quantize(args.moescope, str(model), kind, file)
-                except subprocess.CalledProcessError as error:
-                    print(f"{model.name:24} {kind:7} {error.stderr.decode().strip().splitlines()[-1]}")
-                    break
-                passed, theirs = compare(model.name, kind, file, tokens, first, 1e-6 if kind == "F32" else 1e-2)
+                quantize(args.moescope, str(model), kind, file)
+                passed, theirs = compare(case, kind, file, tokens, first, 1e-6 if kind == "F32" else 1e-2)
                 first = theirs if first is None else first
                 fine &= passed
         text = json.loads((ROOT / "Models/polyglot/heldout.jsonl").read_text().splitlines()[3])["text"]
