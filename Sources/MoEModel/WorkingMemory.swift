@@ -42,6 +42,9 @@ public struct WorkingMemory: Sendable {
 
     private static let float = MemoryLayout<Float>.stride
 
+    /// What the program comes to touch of itself in a pass: kernels' code, threads' stacks, lists of tasks.
+    private static let programBytes = 1 << 20
+
     /// What waves and sessions have in common.
     private func pass(_ rows: Int) -> Int {
         let (hidden, choices) = (config.hiddenSize, config.expertsPerToken)
@@ -55,7 +58,7 @@ public struct WorkingMemory: Sendable {
         floats += 3 + 2 * choices
         if config.sharedExpertSize != nil { floats += hidden + 1 }
         return Self.float * rows * floats + packed(rows, hidden) + packed(rows, queries) + experts(rows)
-            + vectors + threads * scratch(rows)
+            + vectors + threads * scratch(rows) + Self.programBytes
     }
 
     /// Hidden activations of one group of experts, and the packed inputs of both of their products.

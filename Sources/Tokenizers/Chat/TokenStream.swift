@@ -7,13 +7,18 @@ public struct TokenStream: Sendable {
     /// The last tokens whose text is out, then those whose text is not.
     private var window: [Int32]
     private var given: Int
+    /// Whether byte tokens in a row are read as one: a tokenizer.json's are U+FFFD each unless all of them together are
+    /// whole characters, so none of them is settled before the row ends.
+    private let joinsBytes: Bool
 
     /// - Parameter context: the tokens before, whose text is not given again.
     public init(_ tokenizer: any Tokenizer, after context: [Int32]) {
         self.tokenizer = tokenizer
+        joinsBytes = tokenizer is JSONTokenizer
         // Far enough back to hold a token that has a text, so that a space after it is kept.
         var start = max(0, context.count - 8)
         while start > 0, tokenizer.decodeBytes(context[start...]).isEmpty { start -= 1 }
+        if joinsBytes { while start > 0, Self.isByte(context[start - 1], tokenizer) { start -= 1 } }
         window = Array(context[start...])
         given = 0
         given = Self.settled(tokenizer.decodeBytes(window), waiting: false)
@@ -22,6 +27,7 @@ public struct TokenStream: Sendable {
     /// Reads a token; gives the bytes that are settled now, whole characters.
     public mutating func append(_ token: Int32) -> [UInt8] {
         window.append(token)
+        if joinsBytes, Self.isByte(token, tokenizer) { return [] }
         let bytes = tokenizer.decodeBytes(window)
         let end = Self.settled(bytes, waiting: true)
         guard end > given else { return [] }
@@ -45,6 +51,12 @@ public struct TokenStream: Sendable {
         let bytes = tokenizer.decodeBytes(window)
         defer { given = bytes.count }
         return Array(bytes[min(given, bytes.count)...])
+    }
+
+    /// Whether a token is one byte that no piece covers.
+    private static func isByte(_ token: Int32, _ tokenizer: any Tokenizer) -> Bool {
+        guard let piece = tokenizer.piece(token), piece.utf8.count == 6 else { return false }
+        return piece.hasPrefix("<0x") && piece.hasSuffix(">")
     }
 
     /// How many bytes no further token changes: not the start of a character, nor the U+FFFD that stand for one.
