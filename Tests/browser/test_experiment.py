@@ -10,8 +10,8 @@ from conftest import FIXTURE, MOESCOPE, make_report
 
 MODEL = json.loads((FIXTURE / "trace/manifest.json").read_text())["model"]["sha256"]
 SETTINGS = {
-    "bootstrap": 1000, "grouping": "group", "level": 0.95, "minimum_count": 20, "minimum_documents": 5, "permutations": 1999,
-    "seed": 1, "skipped_positions": 1, "threshold": 0.1,
+    "adjacent_ranks": False, "bootstrap": 1000, "grouping": "group", "level": 0.95, "minimum_count": 20, "minimum_documents": 5,
+    "permutations": 1999, "positions": "prompt", "seed": 1, "skipped_positions": 1, "threshold": 0.1,
 }
 
 
@@ -35,7 +35,7 @@ def experiment(tmp_path_factory):
         effect("layer 2 expert 3", "fr", 0.88, 0.4), effect("layer 2 expert 4", "all", -0.03, 0.2),
     ]
     (folder / "plan.json").write_text(json.dumps(plan))
-    (folder / "result.json").write_text(json.dumps({"kind": "ablation", "settings": SETTINGS, "effects": effects, "contrasts": []}))
+    (folder / "result.json").write_text(json.dumps({"kind": "ablation", "settings": SETTINGS, "effects": effects, "contrasts": [], "matrix": []}))
     return folder
 
 

@@ -1,12 +1,13 @@
 """The checkpoints that benchmarks measure: what their maker writes is what `gguf` and the engine read."""
 
+import pathlib
 import sys
 
 import moescope as ms
 import numpy as np
 import pytest
-from conftest import ROOT
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "Benchmarks"))
 
 import gguf  # noqa: E402

@@ -84,7 +84,7 @@ def calls(model, small, traced):
         "run": run,
         "run capture": lambda: run(capture=["router_logits", "attn.pattern"]),
         "run edit": lambda: run(edits=edit),
-        "session": lambda: _moescope.session(small._native).append([1, 2], ["router_logits"], None, "[]", edit),
+        "session": lambda: _moescope.session(small._native, None).append([1, 2], ["router_logits"], None, "[]", edit),
         "rows": lambda: traced._native.rows("token"),
         "layer": lambda: traced._native.layer("router_logits", 0),
         "pattern": lambda: (traced._native.pattern(0, 1, 0), traced._native.patterns()),
