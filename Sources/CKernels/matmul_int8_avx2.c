@@ -167,10 +167,13 @@ INLINE void tile(const ck_type type, const int rows, const uint8_t *restrict str
                  int64_t at, int64_t blocks, bool first, int64_t m_count, float *restrict y, int64_t y_stride) {
     const type_shape shape = shape_of(type);
     const int steps = 8 / shape.parts;
+    const bool whole = m_count == STRIP_ROWS;
     __m256 acc[STRIP_VECTORS][TILE_ROWS];
     UNROLL for (int i = 0; i < rows; i++) {
-        float line[STRIP_ROWS] = {0};
-        if (!first) { memcpy(line, y + i * y_stride, (size_t)m_count * sizeof(float)); }
+        float part[STRIP_ROWS] = {0};
+        const float *line = part;
+        if (!first && whole) { line = y + i * y_stride; }
+        else if (!first) { memcpy(part, y + i * y_stride, (size_t)m_count * sizeof(float)); }
         UNROLL for (int v = 0; v < STRIP_VECTORS; v++) { acc[v][i] = _mm256_loadu_ps(line + LANES * v); }
     }
     for (int64_t b = 0; b < blocks; b++, x++, strip += strip_block_bytes(shape)) {
@@ -197,9 +200,9 @@ INLINE void tile(const ck_type type, const int rows, const uint8_t *restrict str
         }
     }
     UNROLL for (int i = 0; i < rows; i++) {
-        float line[STRIP_ROWS];
+        float part[STRIP_ROWS], *line = whole ? y + i * y_stride : part;
         UNROLL for (int v = 0; v < STRIP_VECTORS; v++) { _mm256_storeu_ps(line + LANES * v, acc[v][i]); }
-        memcpy(y + i * y_stride, line, (size_t)m_count * sizeof(float));
+        if (!whole) { memcpy(y + i * y_stride, part, (size_t)m_count * sizeof(float)); }
     }
 }
 
