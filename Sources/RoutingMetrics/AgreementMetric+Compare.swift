@@ -24,7 +24,8 @@ extension AgreementMetric {
             let G = table.groupCount
             let D = LayerAgreement.deciles
             let bootstrap = Bootstrap(
-                table, settings: settings, stream: a.stream(definition.name, layer), width: 4 + D
+                table, settings: settings, stream: a.stream(definition.name, layer), width: 4 + D,
+                interval: { $0 < 4 ? .percentile : .accelerated }
             ) { sums, results in
                 func all(_ column: Int) -> Double { (0..<G).reduce(0) { $0 + sums[$1 * C + column] } }
                 let tokens = all(0)

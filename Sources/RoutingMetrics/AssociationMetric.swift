@@ -104,7 +104,7 @@ public struct AssociationMetric: MetricResult, Equatable {
             let table = input.table(columns: E, values: layer.assignments).restricted(to: groups)
             let stream = input.stream(definition.name, layer)
             let bootstrap = Bootstrap(
-                table, settings: input.settings, stream: stream, width: width, interval: .debiased, statistic)
+                table, settings: input.settings, stream: stream, width: width, interval: { _ in .debiased }, statistic)
             let test = PermutationTest(table, settings: input.settings, stream: stream, width: width, sizes)
             let sums = table.sums
             layers.append(

@@ -55,7 +55,10 @@ public struct AuxiliaryLossMetric: MetricResult, Equatable {
         func row(_ values: [Double], layer: Int?, stream: UInt64) -> Row {
             let table = input.table(columns: C, values: values)
             let G = table.groupCount
-            let bootstrap = Bootstrap(table, settings: input.settings, stream: stream, width: 2) { sums, results in
+            let bootstrap = Bootstrap(
+                table, settings: input.settings, stream: stream, width: 2,
+                interval: { $0 == 0 ? .debiased : .percentile }
+            ) { sums, results in
                 var tokens = 0.0
                 var squares = 0.0
                 var product = 0.0

@@ -49,7 +49,7 @@ extension DivergenceMetric {
             let table = input.table(columns: E, values: layer.assignments).restricted(to: groups)
             let stream = input.stream(definition.name, layer)
             let bootstrap = Bootstrap(
-                table, settings: input.settings, stream: stream, width: width, interval: .debiased, statistic)
+                table, settings: input.settings, stream: stream, width: width, interval: { _ in .debiased }, statistic)
             let all = PermutationTest(table, settings: input.settings, stream: stream, width: width, statistic)
             layers.append(
                 Layer(

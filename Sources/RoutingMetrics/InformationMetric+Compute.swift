@@ -50,8 +50,8 @@ extension InformationMetric {
         let statistic: TableStatistic = { sums, results in
             let information = TableInformation(sums, rows: G, columns: E)
             results[0] = information.corrected * bits
-            results[1] = information.rowEntropy > 0 ? information.corrected / information.rowEntropy : 0
-            results[2] = information.plugIn * bits
+            results[1] = information.plugIn * bits
+            results[2] = information.rowEntropy > 0 ? information.plugIn / information.rowEntropy : 0
             results[3] = information.rowEntropy * bits
         }
         var layers: [Layer] = []
@@ -59,13 +59,15 @@ extension InformationMetric {
             let table = input.table(columns: E, values: layer.assignments).restricted(to: groups)
             let stream = input.stream(definition.name, layer)
             let bootstrap = Bootstrap(
-                table, settings: input.settings, stream: stream, width: 4, interval: .debiased, statistic)
+                table, settings: input.settings, stream: stream, width: 4, interval: { _ in .debiased }, statistic)
             let test = PermutationTest(table, settings: input.settings, stream: stream, width: 4, statistic)
+            let (corrected, entropy) = (bootstrap.values[0], bootstrap.values[3])
             layers.append(
                 Layer(
-                    layer: layer.layer, assignments: Int(table.values.reduce(0, +)), plugIn: bootstrap.values[2],
-                    information: bootstrap.estimate(0), groupEntropy: bootstrap.values[3],
-                    share: bootstrap.estimate(1), nullMean: test.mean(0), nullUpper: test.quantile(0, 0.95),
+                    layer: layer.layer, assignments: Int(table.values.reduce(0, +)), plugIn: bootstrap.values[1],
+                    information: bootstrap.estimate(1, value: corrected), groupEntropy: entropy,
+                    share: bootstrap.estimate(2, value: entropy > 0 ? corrected / entropy : 0), nullMean: test.mean(0),
+                    nullUpper: test.quantile(0, 0.95),
                     pValue: test.pValue(0, bootstrap.values[0]), qValue: 1))
         }
         for (index, q) in benjaminiHochberg(layers.map(\.pValue)).enumerated() { layers[index].qValue = q }

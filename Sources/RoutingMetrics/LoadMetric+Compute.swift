@@ -35,26 +35,32 @@ extension LoadMetric {
             let table = input.table(columns: E, values: layer.assignments)
             let G = table.groupCount
             let bootstrap = Bootstrap(
-                table, settings: input.settings, stream: input.stream("load", layer), width: E + 5,
-                interval: .accelerated
+                table, settings: input.settings, stream: input.stream("load", layer), width: E + 4,
+                interval: { $0 < E ? .accelerated : .debiased }
             ) { sums, results in
                 var counts = [Double](repeating: 0, count: E)
                 for group in 0..<G { for e in 0..<E { counts[e] += sums[group * E + e] } }
                 let total = counts.reduce(0, +)
                 for e in 0..<E { results[e] = total > 0 ? counts[e] / total : 0 }
                 let balance = Balance(counts)
-                results[E] = balance.coefficientOfVariation
-                results[E + 1] = balance.gini
-                results[E + 2] = balance.maxOverMean
-                results[E + 3] = balance.balancedness
-                results[E + 4] = balance.entropy
+                // Squares, whose bias from noise does not depend on how far from balance the truth is.
+                let excess = balance.maxOverMean - 1
+                results[E] = balance.coefficientOfVariation * balance.coefficientOfVariation
+                results[E + 1] = balance.gini * balance.gini
+                results[E + 2] = excess * excess
+                results[E + 3] = balance.entropy
             }
             var counts = [Int](repeating: 0, count: E)
             for (i, count) in layer.assignments.enumerated() { counts[i % E] += Int(count) }
+            func root(_ square: Double) -> Double { max(0, square).squareRoot() }
+            let balance = Balance(counts.map(Double.init))
             return Layer(
-                layer: layer.layer, assignments: counts.reduce(0, +), coefficientOfVariation: bootstrap.estimate(E),
-                gini: bootstrap.estimate(E + 1), maxOverMean: bootstrap.estimate(E + 2),
-                balancedness: bootstrap.estimate(E + 3), entropy: bootstrap.estimate(E + 4),
+                layer: layer.layer, assignments: counts.reduce(0, +),
+                coefficientOfVariation: bootstrap.estimate(E, value: balance.coefficientOfVariation, through: root),
+                gini: bootstrap.estimate(E + 1, value: balance.gini, through: root),
+                maxOverMean: bootstrap.estimate(E + 2, value: balance.maxOverMean) { 1 + root($0) },
+                balancedness: bootstrap.estimate(E + 2, value: balance.balancedness) { 1 / (1 + root($0)) },
+                entropy: bootstrap.estimate(E + 3) { min(1, $0) },
                 deadExperts: (0..<E).filter { counts[$0] == 0 },
                 experts: (0..<E).map { Expert(expert: $0, count: counts[$0], share: bootstrap.estimate($0)) })
         }

@@ -6,7 +6,7 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
         name: "parallel-divergence", title: "Normalized divergence of parallel texts",
         formula:
             "D_HJS = JSD(q_a, q_b) / (log E − ½(H(q_a) + H(q_b))), q = mean router probabilities over a text; mean over parallel texts; "
-            + "baseline: the same between different texts of one group",
+            + "baseline: the same between different texts of one group, every text in one pair",
         source: "Multilingual routing in mixture-of-experts (arXiv 2510.04694), where it is U-shaped over layers")
 
     public struct Pair: Codable, Sendable, Equatable {
@@ -74,8 +74,8 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
                 hint: "give the documents of one text the same \"parallel_id\"")
         }
         let combinations = (0..<G).flatMap { a in (a + 1..<max(a + 1, G)).map { (a, $0) } }
-        // Columns: sum and count of each pair, then of the baseline.
-        let C = 2 * (combinations.count + 1)
+        // Columns: sum and count of each pair of groups.
+        let C = 2 * combinations.count
         var pairs: [Pair] = []
         var layers: [Layer] = []
         for layer in input.layers {
@@ -86,19 +86,12 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
                     values[row * C + 2 * place] = normalized(layer.routerMean(first), layer.routerMean(second))
                     values[row * C + 2 * place + 1] = 1
                 }
-                // Each text beside the next one, in every group that has both.
-                let next = parallel[(row + 1) % parallel.count]
-                for group in 0..<G {
-                    guard let document = text[group], let other = next[group] else { continue }
-                    values[row * C + C - 2] += normalized(layer.routerMean(document), layer.routerMean(other))
-                    values[row * C + C - 1] += 1
-                }
             }
             let table = DocumentTable(
                 columns: C, groupCount: 1, group: [Int](repeating: 0, count: parallel.count), values: values)
             let bootstrap = Bootstrap(
                 table, settings: input.settings, stream: input.stream(definition.name, layer),
-                width: combinations.count + 2
+                width: combinations.count + 1, interval: { _ in .accelerated }
             ) { sums, results in
                 var total = 0.0
                 var used = 0.0
@@ -109,7 +102,6 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
                     used += count > 0 ? 1 : 0
                 }
                 results[combinations.count] = used > 0 ? total / used : 0
-                results[combinations.count + 1] = sums[C - 1] > 0 ? sums[C - 2] / sums[C - 1] : 0
             }
             let sums = table.sums
             for (place, (a, b)) in combinations.enumerated() where sums[2 * place + 1] > 0 {
@@ -121,9 +113,32 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
             layers.append(
                 Layer(
                     layer: layer.layer, texts: parallel.count, mean: bootstrap.estimate(combinations.count),
-                    baseline: bootstrap.estimate(combinations.count + 1)))
+                    baseline: baseline(input, layer, parallel)))
         }
         return ParallelDivergenceMetric(sample: input.sample, pairs: pairs, layers: layers)
+    }
+
+    /// The first text beside the second, the third beside the fourth, in every group that has both: no text in two pairs, so
+    /// that pairs can be drawn as if they were documents.
+    private static func baseline(_ input: MetricInput, _ layer: LayerCounts, _ parallel: [[Int: Int]]) -> Estimate {
+        var values: [Double] = []
+        for row in stride(from: 0, to: parallel.count - 1, by: 2) {
+            var (sum, count) = (0.0, 0.0)
+            for group in input.groups.indices {
+                guard let document = parallel[row][group], let other = parallel[row + 1][group] else { continue }
+                sum += normalized(layer.routerMean(document), layer.routerMean(other))
+                count += 1
+            }
+            values += [sum, count]
+        }
+        let table = DocumentTable(
+            columns: 2, groupCount: 1, group: [Int](repeating: 0, count: values.count / 2), values: values)
+        return Bootstrap(
+            table, settings: input.settings, stream: input.stream(definition.name, layer, 1), width: 1,
+            interval: { _ in .accelerated }
+        ) { sums, results in
+            results[0] = sums[1] > 0 ? sums[0] / sums[1] : 0
+        }.estimate(0)
     }
 }
 

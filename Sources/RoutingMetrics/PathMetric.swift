@@ -141,8 +141,8 @@ public struct PathMetric: MetricResult, Equatable {
             let G = table.groupCount
             let bits = 1 / log(2.0)
             let bootstrap = Bootstrap(
-                table, settings: settings, stream: input.stream(definition.name, layer), width: 2,
-                interval: .debiased
+                table, settings: settings, stream: input.stream(definition.name, layer), width: 4,
+                interval: { _ in .debiased }
             ) { sums, results in
                 withUnsafeTemporaryAllocation(of: Double.self, capacity: E * E + 2 * E) { all in
                     all.initialize(repeating: 0)
@@ -153,17 +153,20 @@ public struct PathMetric: MetricResult, Equatable {
                             all[E * E + E + i % E] += sums[g * E * E + i]
                         }
                     }
-                    let information = TableInformation(UnsafeBufferPointer(all), rows: E, columns: E).corrected
+                    let information = TableInformation(UnsafeBufferPointer(all), rows: E, columns: E)
                     let least = min(
                         entropy(all[E * E..<E * E + E]), entropy(all[(E * E + E)...]))
-                    results[0] = information * bits
-                    results[1] = least > 0 ? information / least : 0
+                    for (place, value) in [information.plugIn, information.corrected].enumerated() {
+                        results[2 * place] = value * bits
+                        results[2 * place + 1] = least > 0 ? value / least : 0
+                    }
                 }
             }
             layers.append(
                 Layer(
-                    layer: layer.layer, nextLayer: next.layer, information: bootstrap.estimate(0),
-                    share: bootstrap.estimate(1)))
+                    layer: layer.layer, nextLayer: next.layer,
+                    information: bootstrap.estimate(0, value: bootstrap.values[2]),
+                    share: bootstrap.estimate(1, value: bootstrap.values[3])))
             var sums = [Double](repeating: 0, count: E * E)
             for (i, count) in counts[gap].enumerated() { sums[i % (E * E)] += count }
             for a in 0..<E {

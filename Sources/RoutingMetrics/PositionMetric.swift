@@ -133,7 +133,7 @@ public struct PositionMetric: MetricResult, Equatable {
             let G = table.groupCount
             divergence = Bootstrap(
                 table, settings: input.settings, stream: input.stream(definition.name, layer, part), width: 1,
-                interval: .debiased
+                interval: { _ in .debiased }
             ) { sums, results in
                 withUnsafeTemporaryAllocation(of: Double.self, capacity: 2 * E) { both in
                     both.initialize(repeating: 0)
@@ -150,15 +150,18 @@ public struct PositionMetric: MetricResult, Equatable {
         var information: Estimate?
         if large.count > 1 {
             let G = large.count
-            information = Bootstrap(
+            let bootstrap = Bootstrap(
                 table.restricted(to: large), settings: input.settings,
-                stream: input.stream(definition.name, layer, 100 + part), width: 1, interval: .debiased
+                stream: input.stream(definition.name, layer, 100 + part), width: 2, interval: { _ in .debiased }
             ) { sums, results in
                 withUnsafeTemporaryAllocation(of: Double.self, capacity: G * E) { own in
                     for g in 0..<G { for e in 0..<E { own[g * E + e] = sums[g * C + e] } }
-                    results[0] = TableInformation(UnsafeBufferPointer(own), rows: G, columns: E).corrected / log(2)
+                    let information = TableInformation(UnsafeBufferPointer(own), rows: G, columns: E)
+                    results[0] = information.plugIn / log(2)
+                    results[1] = information.corrected / log(2)
                 }
-            }.estimate(0)
+            }
+            information = bootstrap.estimate(0, value: bootstrap.values[1])
         }
         let sums = table.sums
         return Row(

@@ -127,51 +127,57 @@ struct SharedAssignments {
             var generator = SeededGenerator(seed: ~settings.seed &+ stream, stream: UInt64(permutation))
             var labels = group
             for last in stride(from: labels.count - 1, to: 0, by: -1) { labels.swapAt(last, generator.below(last + 1)) }
-            result[0] = information(labels: labels, drawn: everyOne).within
+            result[0] = information(labels: labels, drawn: everyOne).within.corrected
         }
         let replicates = Parallel.rows(settings.bootstrap, width: 1, threads: settings.threads) { replicate, result in
             let drawn = Bootstrap.draw(
                 strata, of: group.count, seed: settings.seed, stream: stream, replicate: replicate)
-            result[0] = information(labels: group, drawn: drawn).within
+            result[0] = information(labels: group, drawn: drawn).within.plugIn
         }
-        let least = observed.within - 1e-12 * abs(observed.within)
+        let conditional = observed.within.corrected
+        let least = conditional - 1e-12 * abs(conditional)
         let extreme = null.reduce(0) { $0 + ($1 >= least ? 1 : 0) }
         let bits = 1 / log(2.0)
-        var within = Estimate(observed.within * bits)
+        var within = Estimate(conditional * bits)
         if replicates.count > 1 {
-            let shift = Bootstrap.shift(replicates, from: observed.within)
+            let shift = Bootstrap.shift(replicates, from: observed.within.plugIn)
             let sorted = replicates.sorted()
-            within.value = (observed.within - shift / 2) * bits
-            within.lower = (quantile(sorted, (1 - settings.level) / 2) - shift) * bits
-            within.upper = (quantile(sorted, (1 + settings.level) / 2) - shift) * bits
+            let tail = Bootstrap.tail(level: settings.level, strata)
+            within.value = (observed.within.plugIn - shift / 2) * bits
+            within.lower = min(within.value, (Bootstrap.bound(sorted, tail) - shift) * bits)
+            within.upper = max(within.value, (Bootstrap.bound(sorted, 1 - tail) - shift) * bits)
         }
         return WithinTokenMetric.Layer(
             layer: layer, documents: group.count, tokenIds: runStarts.count - 1, assignments: count,
-            information: observed.all * bits, conditional: observed.within * bits, within: within,
+            information: observed.all * bits, conditional: conditional * bits, within: within,
             nullMean: null.isEmpty ? 0 : null.reduce(0, +) / Double(null.count) * bits,
             pValue: Double(1 + extreme) / Double(1 + null.count), qValue: 1, permutations: settings.permutations,
             bootstrap: settings.bootstrap)
     }
 
-    /// I(G;E|X) and I(G;E) in nats, corrected.
-    private func information(labels: [Int], drawn: [Int32]) -> (within: Double, all: Double) {
+    /// I(G;E|X), as the counts are and Miller–Madow corrected, and I(G;E), corrected; nats.
+    private func information(
+        labels: [Int], drawn: [Int32]
+    ) -> (within: (plugIn: Double, corrected: Double), all: Double) {
         let size = groupCount * experts
         return withUnsafeTemporaryAllocation(of: Double.self, capacity: 2 * size) { tables in
             tables.initialize(repeating: 0)
             let table = UnsafeMutableBufferPointer(rebasing: tables[0..<size])
             let all = UnsafeMutableBufferPointer(rebasing: tables[size...])
             var total = 0.0
-            var sum = 0.0
+            var (plugIn, corrected) = (0.0, 0.0)
             for token in 0..<runStarts.count - 1 {
                 let weight = fill(table, token: token, labels: labels, drawn: drawn)
                 guard weight > 0 else { continue }
                 for i in 0..<size { all[i] += table[i] }
                 let information = TableInformation(UnsafeBufferPointer(table), rows: groupCount, columns: experts)
-                sum += weight * information.corrected
+                plugIn += weight * information.plugIn
+                corrected += weight * information.corrected
                 total += weight
             }
             let everything = TableInformation(UnsafeBufferPointer(all), rows: groupCount, columns: experts)
-            return (total > 0 ? sum / total : 0, everything.corrected)
+            let tokens = max(1, total)
+            return ((plugIn / tokens, corrected / tokens), everything.corrected)
         }
     }
 

@@ -65,76 +65,94 @@ public struct SpeculationMetric: MetricResult, Equatable {
         var rows: [Row] = []
         for ahead in distances {
             let guessed = input.layers.filter { $0.layer >= ahead }
-            var all = [Double](repeating: 0, count: 3 * input.tokens.count)
-            var parts: [Row] = []
-            for (layer, values) in zip(guessed, try counts(input, guessed, ahead)) {
-                for i in all.indices { all[i] += values[i] }
-                parts.append(row(input, values, ahead, layer.layer, input.stream(definition.name, layer, ahead)))
-            }
-            if guessed.isEmpty {
-                rows.append(Row(ahead: ahead, layer: nil, documents: 0, requests: 0, recall: nil, popular: nil))
+            let hits = try hits(input, guessed, ahead)
+            if let first = guessed.first {
+                let stream = input.stream(definition.name, first, 100_000 + ahead)
+                rows.append(row(input, guessed, hits, ahead, nil, stream))
             } else {
-                rows.append(row(input, all, ahead, nil, input.stream(definition.name, guessed[0], 100_000 + ahead)))
+                rows.append(Row(ahead: ahead, layer: nil, documents: 0, requests: 0, recall: nil, popular: nil))
             }
-            rows += parts
+            for (layer, own) in zip(guessed, hits) {
+                let stream = input.stream(definition.name, layer, ahead)
+                rows.append(row(input, [layer], [own], ahead, layer.layer, stream))
+            }
         }
         return SpeculationMetric(
             sample: input.sample,
             chance: Double(input.trace.layout.expertsPerGuess) / Double(max(1, input.sample.experts)), rows: rows)
     }
 
-    /// Of every layer, per document: experts chosen, those that were guessed, those that are popular; [D, 3].
-    private static func counts(
+    /// Of every layer, per document: chosen experts that were guessed.
+    private static func hits(
         _ input: MetricInput, _ layers: [LayerCounts], _ ahead: Int
     ) throws(MetricError) -> [[Double]] {
         let (E, K, G) = (input.sample.experts, input.sample.expertsPerToken, input.trace.layout.expertsPerGuess)
-        let tables = DocumentSums(layers: layers.count, size: 3 * input.tokens.count)
-        let popular = layers.map { layer in
-            var sums = [Double](repeating: 0, count: E)
-            for (i, count) in layer.assignments.enumerated() { sums[i % E] += count }
-            return Set((0..<E).sorted { (sums[$1], $0) < (sums[$0], $1) }.prefix(G))
-        }
+        let tables = DocumentSums(layers: layers.count, size: input.tokens.count)
         try input.forEachShard(definition.name) { shard in
             Parallel.forEach(layers.count, threads: input.settings.threads) { place in
                 var chosen: [UInt16] = []
                 var guesses: [UInt16] = []
                 shard.readExpertIndices(layerIndex: layers[place].layerIndex, into: &chosen)
                 guard shard.readGuesses(ahead: ahead, layer: layers[place].layer, into: &guesses) else { return }
-                let isPopular = (0..<E).map { popular[place].contains($0) }
                 for document in shard.documents {
-                    var (requests, hits, easy) = (0, 0, 0)
+                    var hits = 0
                     for row in input.rows(document) {
                         for slot in row * K..<(row + 1) * K where Int(chosen[slot]) < E {
-                            requests += 1
-                            if isPopular[Int(chosen[slot])] { easy += 1 }
                             for guess in row * G..<(row + 1) * G where guesses[guess] == chosen[slot] { hits += 1 }
                         }
                     }
-                    let start = 3 * document.index
-                    tables.values[place][start] = Double(requests)
-                    tables.values[place][start + 1] = Double(hits)
-                    tables.values[place][start + 2] = Double(easy)
+                    tables.values[place][document.index] = Double(hits)
                 }
             }
         }
         return layers.indices.map { Array(tables.values[$0]) }
     }
 
+    /// - Parameter hits: of each layer, per document.
     private static func row(
-        _ input: MetricInput, _ values: [Double], _ ahead: Int, _ layer: Int?, _ stream: UInt64
+        _ input: MetricInput, _ layers: [LayerCounts], _ hits: [[Double]], _ ahead: Int, _ layer: Int?,
+        _ stream: UInt64
     ) -> Row {
-        let table = input.table(columns: 3, values: values)
-        let G = table.groupCount
-        let bootstrap = Bootstrap(table, settings: input.settings, stream: stream, width: 2) { sums, results in
-            let requests = (0..<G).reduce(0) { $0 + sums[3 * $1] }
-            for k in 0..<2 {
-                results[k] = requests > 0 ? (0..<G).reduce(0) { $0 + sums[3 * $1 + 1 + k] } / requests : 0
+        let (E, guess) = (input.sample.experts, input.trace.layout.expertsPerGuess)
+        let D = input.tokens.count
+        // Per document: hits, and every layer's assignments, so that replicates choose their own popular experts. One row
+        // for all documents, without an interval, where that would be too large.
+        let perDocument = D * layers.count * E <= MetricInput.pairBudget
+        let C = 1 + layers.count * E
+        var values = [Double](repeating: 0, count: (perDocument ? D : 1) * C)
+        for document in 0..<D {
+            let start = perDocument ? document * C : 0
+            for (place, layer) in layers.enumerated() {
+                values[start] += hits[place][document]
+                for e in 0..<E { values[start + 1 + place * E + e] += layer.assignments[document * E + e] }
             }
         }
-        let sums = table.sums
+        let table =
+            perDocument
+            ? input.table(columns: C, values: values)
+            : DocumentTable(columns: C, groupCount: 1, group: [0], values: values)
+        let G = table.groupCount
+        let chance = Double(guess) / Double(max(1, E))
+        let bootstrap = Bootstrap(
+            table, settings: input.settings, stream: stream, width: 3,
+            interval: { $0 == 2 ? .debiased : .percentile }
+        ) { sums, results in
+            var (requests, hits, easy) = (0.0, 0.0, 0.0)
+            for g in 0..<G { hits += sums[g * C] }
+            for place in 0..<layers.count {
+                var counts = [Double](repeating: 0, count: E)
+                for g in 0..<G { for e in 0..<E { counts[e] += sums[g * C + 1 + place * E + e] } }
+                requests += counts.reduce(0, +)
+                easy += counts.sorted(by: >).prefix(guess).reduce(0, +)
+            }
+            results[0] = requests > 0 ? hits / requests : 0
+            results[1] = requests > 0 ? easy / requests : 0
+            // The square, whose bias from noise does not depend on how uneven the load is.
+            results[2] = (results[1] - chance) * (results[1] - chance)
+        }
+        let requests = layers.reduce(0.0) { $0 + $1.assignments.reduce(0, +) }
         return Row(
-            ahead: ahead, layer: layer, documents: table.documentCount,
-            requests: Int((0..<G).reduce(0) { $0 + sums[3 * $1] }), recall: bootstrap.estimate(0),
-            popular: bootstrap.estimate(1))
+            ahead: ahead, layer: layer, documents: D, requests: Int(requests), recall: bootstrap.estimate(0),
+            popular: bootstrap.estimate(2, value: bootstrap.values[1]) { chance + max(0, $0).squareRoot() })
     }
 }

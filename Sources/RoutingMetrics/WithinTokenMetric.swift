@@ -7,7 +7,7 @@ public struct WithinTokenMetric: MetricResult, Equatable {
         name: "within-token", title: "Specialization within shared tokens",
         formula:
             "I(G;E|X) = Σ_x n(x)/N · I(G;E | X = x) over tokens x that two groups or more use at least the minimum count, "
-            + "Miller–Madow corrected for every x, less the bootstrap's bias over documents; beside it I(G;E) of the same assignments",
+            + "Miller–Madow corrected for every x; within: less the bootstrap's bias over documents; beside it I(G;E) of the same assignments",
         source: "conditional mutual information (Cover & Thomas, section 2.5); permutation null over documents")
 
     public struct Layer: Codable, Sendable, Equatable {
@@ -21,7 +21,7 @@ public struct WithinTokenMetric: MetricResult, Equatable {
         public var information: Double
         /// Bits: I(G;E|X), Miller–Madow corrected for every token.
         public var conditional: Double
-        /// Bits: the same less the bias that documents add, as the bootstrap sees it. Tokens of one document resemble each
+        /// Bits: as the counts are, less the bias that the bootstrap over documents sees. Tokens of one document resemble each
         /// other, and a token that few documents use tells them apart; Miller–Madow knows nothing of documents.
         public var within: Estimate
         /// Bits: mean of I(G;E|X) over permuted labels.
@@ -46,11 +46,14 @@ public struct WithinTokenMetric: MetricResult, Equatable {
                     MetricColumn("information", .real, unit: "bits", "I(group; expert) over these assignments"),
                     MetricColumn(
                         "conditional", .real, unit: "bits", "I(group; expert | token), Miller–Madow corrected"),
-                ] + MetricColumn.estimate("within", unit: "bits", "conditional less the bootstrap's bias") + [
-                    MetricColumn("null_mean", .real, unit: "bits", "mean over permuted group labels"), .pValue, .qValue,
-                    MetricColumn("permutations", .integer, "permutations made"),
-                    MetricColumn("bootstrap", .integer, "bootstrap replicates made"),
-                ],
+                ]
+                    + MetricColumn.estimate(
+                        "within", unit: "bits", "I(group; expert | token) less the bootstrap's bias over documents") + [
+                        MetricColumn("null_mean", .real, unit: "bits", "mean over permuted group labels"), .pValue,
+                        .qValue,
+                        MetricColumn("permutations", .integer, "permutations made"),
+                        MetricColumn("bootstrap", .integer, "bootstrap replicates made"),
+                    ],
                 rows: layers.map {
                     [
                         .integer($0.layer), .integer($0.documents), .integer($0.tokenIds), .integer($0.assignments),

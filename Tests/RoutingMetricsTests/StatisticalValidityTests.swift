@@ -73,10 +73,12 @@ import Testing
             let percentile = Bootstrap(
                 table, settings: settings, stream: UInt64(trial), width: Self.experts + 1, Self.everything)
             let accelerated = Bootstrap(
-                table, settings: settings, stream: UInt64(trial), width: Self.experts + 1, interval: .accelerated,
+                table, settings: settings, stream: UInt64(trial), width: Self.experts + 1,
+                interval: { _ in .accelerated },
                 Self.everything)
             let debiased = Bootstrap(
-                table, settings: settings, stream: UInt64(trial), width: 1, interval: .debiased, Self.information)
+                table, settings: settings, stream: UInt64(trial), width: 1, interval: { _ in .debiased },
+                Self.information)
             func covers(_ estimate: Estimate, _ truth: Double) -> Double {
                 (estimate.lower ?? .infinity) <= truth && truth <= (estimate.upper ?? -.infinity) ? 1 : 0
             }

@@ -92,7 +92,7 @@ struct SyntheticTrace {
                     let z = (0..<E).map { (expert: Int) -> Double in
                         let effect = groupEffect * sign * Double(expert) / 2
                         let pattern = 0.4 * Double((token + expert + layer) % 3)
-                        return own[expert] + effect + pattern + numbers.normal()
+                        return own[expert] + effect + pattern + Self.place(position, layer, expert) + numbers.normal()
                     }
                     let moved = z.map { $0 + 0.4 * numbers.normal() }
                     put(z, shards[0], layer, row)
@@ -122,8 +122,16 @@ struct SyntheticTrace {
         let best = Self.best(logits)
         for slot in 0..<2 {
             shard.expertIndices(layerIndex: layer)[2 * row + slot] = UInt16(best[slot])
-            shard.expertWeights(layerIndex: layer)[2 * row + slot] = 0.5
+            let other = logits[best[1 - slot]] - logits[best[slot]]
+            shard.expertWeights(layerIndex: layer)[2 * row + slot] = Float(1 / (1 + exp(other)))
         }
+    }
+
+    /// First tokens prefer expert 0, and in the last layer the others expert 1: load is uneven in the first layer, and close
+    /// to even, where estimates of imbalance are hardest, in the last.
+    private static func place(_ position: Int, _ layer: Int, _ expert: Int) -> Double {
+        let isEarly = position < 16
+        return isEarly && expert == 0 || !isEarly && layer == 1 && expert == 1 ? 0.5 : 0
     }
 
     private func guesses(_ guess: [Int32], _ shard: TraceShard, _ row: Int) {

@@ -238,12 +238,13 @@ def log_odds(table):
 
 
 def parallel_divergence(rows):
-    """D_HJS by pair, its mean over pairs, and the baseline of each text beside the next one in the same group."""
+    """D_HJS by pair, its mean over pairs, and the baseline of texts two by two in the same group."""
     q = np.array([rows.p[rows.document == d].mean(0) for d in range(DOCUMENTS * len(GROUPS))])
     q = q.reshape(DOCUMENTS, len(GROUPS), E)
     d = lambda a, b: jensenshannon(a, b) ** 2 / (np.log(E) - (entropy(a) + entropy(b)) / 2)
     pairs = [np.mean([d(t[a], t[b]) for t in q]) for a, b in combinations(range(len(GROUPS)), 2)]
-    baseline = np.mean([d(q[i, g], q[(i + 1) % DOCUMENTS, g]) for i in range(DOCUMENTS) for g in range(len(GROUPS))])
+    firsts = range(0, DOCUMENTS - 1, 2)
+    baseline = np.mean([d(q[i, g], q[i + 1, g]) for i in firsts for g in range(len(GROUPS))])
     return {"pairs": pairs, "baseline": baseline}
 
 
