@@ -30,6 +30,13 @@ const coloured = (value, palette) => {
 /** Pixels between the margins of A4 and of US letter paper. */
 const paperWidth = 660;
 
+/** Whether a layer has anything to draw: a trace of few documents has values and no intervals. */
+const isDrawable = (layer, spec) => {
+  const field = layer.encoding?.y?.field;
+  const rows = spec.datasets[(layer.data ?? spec.data)?.name] ?? [];
+  return !rows.length || !(field in rows[0]) || rows.some((row) => row[field] != null);
+};
+
 async function draw(figure) {
   const place = document.querySelector(`[data-figure="${figure.id}"]`);
   if (!place) return;
@@ -43,6 +50,7 @@ async function draw(figure) {
   const spec = coloured(figure.spec, palette);
   spec.config = coloured(report.config, palette);
   spec.datasets = Object.fromEntries(figure.tables.map((name) => [name, rowsOf(name)]));
+  if (spec.layer) spec.layer = spec.layer.filter((layer) => isDrawable(layer, spec));
   figures.get(figure.id)?.finalize();
   const result = await vegaEmbed(place, spec, {
     ast: true, actions: false, renderer: "svg", defaultStyle: false, tooltip: { disableDefaultStyle: true, theme: "custom" },

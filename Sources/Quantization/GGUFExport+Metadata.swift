@@ -64,8 +64,8 @@ extension GGUFExport {
         add("attention.value_length", config.headSize)
         add("attention.sliding_window", config.slidingWindow)
         add("attention.clamp_kqv", config.projectionClip)
-        let epsilon = config.normKind == .rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"
-        add(epsilon, config.normEpsilon)
+        // llama.cpp asks for this name in every family, layer norms included.
+        add("attention.layer_norm_rms_epsilon", config.normEpsilon)
         add("rope.dimension_count", config.headSize)
         add("rope.freq_base", config.ropeTheta)
         if config.attentionScale != nil {

@@ -187,8 +187,27 @@ enum LayerFigures {
     }
 
     /// Mean router entropy by layer, one line per group.
+    /// - Parameter groups: those with enough documents; may be none.
     static func confidence(layers: Int, groups: [String]) -> Figure {
-        Figure(
+        let ofGroups: JSON = [
+            "transform": [["filter": "datum.group != 'all'"]],
+            "mark": ["type": "line", "point": ["size": 25], "strokeWidth": 1.5],
+            "encoding": [
+                "y": Spec.quantitative("entropy", title: "nats", zero: false),
+                "color": [
+                    "field": "group", "type": "nominal", "title": .null, "sort": names(groups),
+                    "scale": ["range": "@category"],
+                ],
+                "tooltip": Spec.tooltip([
+                    ("group", "group", nil), ("layer", "layer", nil), ("entropy", "nats", ".3f"),
+                    ("entropy_lower", "95 % from", ".3f"), ("entropy_upper", "to", ".3f"),
+                    ("choice_margin", "margin of the last choice", ".3f"),
+                ]),
+            ],
+        ]
+        let ofAll = (["transform": [["filter": "datum.group == 'all'"]]] as JSON).merging(
+            line("entropy", colour: "@ink", title: "nats", dash: [5, 4], zero: false))
+        return Figure(
             id: "figure-confidence", label: "Lines of mean router entropy by layer and group.",
             caption:
                 "Mean entropy of the router's probabilities by layer: low where it is sure. One line per group, dashed for all together.",
@@ -196,26 +215,7 @@ enum LayerFigures {
                 height: 230,
                 [
                     "data": Spec.data("confidence"), "encoding": ["x": Spec.layerAxis(layers)],
-                    "layer": [
-                        [
-                            "transform": [["filter": "datum.group != 'all'"]],
-                            "mark": ["type": "line", "point": ["size": 25], "strokeWidth": 1.5],
-                            "encoding": [
-                                "y": Spec.quantitative("entropy", title: "nats", zero: false),
-                                "color": [
-                                    "field": "group", "type": "nominal", "title": .null, "sort": names(groups),
-                                    "scale": ["range": "@category"],
-                                ],
-                                "tooltip": Spec.tooltip([
-                                    ("group", "group", nil), ("layer", "layer", nil), ("entropy", "nats", ".3f"),
-                                    ("entropy_lower", "95 % from", ".3f"), ("entropy_upper", "to", ".3f"),
-                                    ("choice_margin", "margin of the last choice", ".3f"),
-                                ]),
-                            ],
-                        ],
-                        (["transform": [["filter": "datum.group == 'all'"]]] as JSON).merging(
-                            line("entropy", colour: "@ink", title: "nats", dash: [5, 4], zero: false)),
-                    ],
+                    "layer": .array(groups.isEmpty ? [ofAll] : [ofGroups, ofAll]),
                 ]),
             tables: ["confidence"], shown: "confidence")
     }

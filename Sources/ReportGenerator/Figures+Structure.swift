@@ -231,6 +231,138 @@ enum StructureFigures {
             tables: ["expert-cache"], shown: "expert-cache")
     }
 
+    /// Information about the group, and divergence from the other tokens, by place in the text.
+    static func positions(layers: Int) -> Figure {
+        let places: JSON = .array(PositionMetric.Place.allCases.map { .string($0.rawValue) })
+        return Figure(
+            id: "figure-positions", label: "Lines by layer, one per place in the text: information and divergence.",
+            caption:
+                "By layer and place in the text: bits that experts tell about the group, over these tokens alone, and the Jensen–Shannon "
+                + "divergence, in nats, of their expert distribution from that of all remaining tokens.",
+            spec: [
+                "$schema": Spec.schema, "data": Spec.data("positions"),
+                "transform": [
+                    ["fold": ["information", "divergence"], "as": ["quantity", "value"]],
+                    // Of two places that are each other's rest, one line is enough.
+                    [
+                        "filter":
+                            "isValid(datum.value) && (datum.quantity == 'information' || datum.place == 'sentence start' || datum.place == 'first 16 tokens')"
+                    ],
+                ],
+                "facet": [
+                    "field": "quantity", "type": "nominal", "title": .null, "sort": ["information", "divergence"],
+                    "header": [
+                        "labelExpr":
+                            "datum.value == 'information' ? 'bits told about the group' : 'nats from the other tokens'"
+                    ],
+                ],
+                "columns": "@columns", "spacing": 18,
+                "spec": [
+                    "width": "@cellWidth", "height": 200,
+                    "mark": ["type": "line", "point": ["size": 25], "strokeWidth": 1.5],
+                    "encoding": [
+                        "x": Spec.layerAxis(layers), "y": Spec.quantitative("value", title: ""),
+                        "color": [
+                            "field": "place", "type": "nominal", "title": .null,
+                            "scale": ["domain": places, "range": "@category"],
+                            "legend": ["orient": "bottom", "columns": "@legendColumns", "labelLimit": 170],
+                        ],
+                        "tooltip": Spec.tooltip([
+                            ("place", "tokens", nil), ("layer", "layer", nil), ("information", "bits", ".3f"),
+                            ("information_lower", "95 % from", ".3f"), ("information_upper", "to", ".3f"),
+                            ("divergence", "nats", ".4f"), ("divergence_lower", "95 % from", ".4f"),
+                            ("divergence_upper", "to", ".4f"), ("tokens", "tokens", ",d"),
+                        ]),
+                    ],
+                ],
+                "resolve": ["scale": ["y": "independent"]],
+            ],
+            tables: ["positions"], shown: "positions", layout: .init(columns: 2, cell: 300, margin: 62))
+    }
+
+    /// Recall of guessed experts by layer, one line per distance, beside the layer's most used experts and chance.
+    static func speculation(layers: Int) -> Figure {
+        func ofLayers(_ layer: JSON) -> JSON {
+            ([
+                "transform": [
+                    ["filter": "datum.layer != 'all' && isValid(datum.recall)"],
+                    ["calculate": "toNumber(datum.layer)", "as": "layer"],
+                ]
+            ] as JSON)
+            .merging(layer)
+        }
+        return Figure(
+            id: "figure-speculation", label: "Lines of the recall of guessed experts by layer, one per distance.",
+            caption:
+                "Share of a layer's chosen experts that its own router names from the residual stream so many layers earlier. Dashed: "
+                + "always guessing the layer's most used experts; dotted: chance.",
+            spec: Spec.wide(
+                height: 230,
+                [
+                    "data": Spec.data("speculation"), "encoding": ["x": Spec.layerAxis(layers)],
+                    "layer": [
+                        ofLayers(LayerFigures.line("chance", colour: "@muted", title: "recall", dash: [1, 3])),
+                        ofLayers([
+                            "mark": ["type": "line", "color": "@muted", "strokeWidth": 1.5, "strokeDash": [5, 4]],
+                            "encoding": [
+                                "y": Spec.quantitative("popular", title: "recall", format: "%"),
+                                "detail": ["field": "ahead", "type": "nominal"],
+                            ],
+                        ]),
+                        ofLayers([
+                            "mark": ["type": "line", "point": ["size": 40], "strokeWidth": 2],
+                            "encoding": [
+                                "y": Spec.quantitative("recall", title: "recall", format: "%"),
+                                "color": [
+                                    "field": "ahead", "type": "ordinal", "title": "layers ahead",
+                                    "scale": ["range": "@category"],
+                                ],
+                                "tooltip": Spec.tooltip([
+                                    ("layer", "layer", nil), ("ahead", "layers ahead", nil),
+                                    ("recall", "recall", ".1%"),
+                                    ("recall_lower", "95 % from", ".1%"), ("recall_upper", "to", ".1%"),
+                                    ("popular", "most used", ".1%"), ("chance", "chance", ".1%"),
+                                ]),
+                            ],
+                        ]),
+                    ],
+                ]),
+            tables: ["speculation"], shown: "speculation")
+    }
+
+    /// Agreement with the last trace of a series, one line per layer.
+    static func saturation(traces: some Sequence<String>) -> Figure {
+        Figure(
+            id: "figure-saturation", label: "Lines of agreement with the last trace of the series, one per layer.",
+            caption:
+                "Share of a token's experts that are those of the last trace, by trace in the order given, one line per layer.",
+            spec: Spec.wide(
+                height: 230,
+                [
+                    "data": Spec.data("saturation"),
+                    "mark": ["type": "line", "point": ["size": 40], "strokeWidth": 2],
+                    "encoding": [
+                        "x": Spec.ordinal(
+                            "trace", sort: .array(traces.map { .string($0) }),
+                            axis: ["labelAngle": 0, "labelLimit": 120]),
+                        "y": Spec.quantitative("overlap", title: "share of experts", format: "%"),
+                        "color": [
+                            "field": "layer", "type": "quantitative", "title": "layer",
+                            "scale": ["scheme": ["name": "viridis", "extent": [0.2, 0.85]]],
+                            "legend": [
+                                "gradientLength": 160, "gradientThickness": 10, "tickMinStep": 1, "format": "d",
+                            ],
+                        ],
+                        "tooltip": Spec.tooltip([
+                            ("trace", "trace", nil), ("layer", "layer", nil), ("overlap", "same experts", ".1%"),
+                            ("overlap_lower", "95 % from", ".1%"), ("overlap_upper", "to", ".1%"),
+                            ("load_chance", "by chance", ".1%"), ("same_set", "all the same", ".1%"),
+                        ]),
+                    ],
+                ]),
+            tables: ["saturation"], shown: "saturation")
+    }
+
     /// Layer × head, one small multiple per statistic that is a share.
     static func heads() -> Figure {
         Figure(

@@ -162,15 +162,27 @@ public struct Report: Sendable {
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         } catch {
-            throw .cannotWrite(path: folder.path, reason: error.localizedDescription)
+            throw .cannotWrite(path: folder.path, reason: reason(error))
         }
     }
 
     static func write(_ data: Data, to file: URL) throws(ReportError) {
+        var isFolder: ObjCBool = false
+        if FileManager.default.fileExists(atPath: file.path, isDirectory: &isFolder), isFolder.boolValue {
+            throw .cannotWrite(path: file.path, reason: "it is a folder; give the name of a file in it")
+        }
         do {
             try data.write(to: file, options: .atomic)
         } catch {
-            throw .cannotWrite(path: file.path, reason: error.localizedDescription)
+            throw .cannotWrite(path: file.path, reason: reason(error))
         }
+    }
+
+    /// What the system says, without the wrapping that Foundation puts around it.
+    private static func reason(_ error: any Error) -> String {
+        let error = error as NSError
+        let cause = (error.userInfo[NSUnderlyingErrorKey] as? NSError) ?? error
+        return cause.domain == NSPOSIXErrorDomain
+            ? String(cString: strerror(Int32(cause.code))) : error.localizedDescription
     }
 }

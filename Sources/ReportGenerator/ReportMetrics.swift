@@ -9,12 +9,15 @@ public struct ReportMetrics: Sendable {
     public private(set) var notes: [String] = []
 
     /// Computes everything that the trace allows.
-    /// - Parameter other: a second trace of the same tokens, to hold the first against.
+    /// - Parameters:
+    ///   - other: a second trace of the same tokens, to hold the first against.
+    ///   - earlier: traces of the same tokens by earlier checkpoints, in order.
     /// - Throws: a trace that cannot be counted at all, or traces that cannot be compared. A single metric that does not
     ///   apply becomes a note.
-    public init(_ trace: Trace, comparedWith other: Trace? = nil, settings: MetricSettings = MetricSettings())
-        throws(MetricError)
-    {
+    public init(
+        _ trace: Trace, comparedWith other: Trace? = nil, earlier: [Trace] = [],
+        settings: MetricSettings = MetricSettings()
+    ) throws(MetricError) {
         let input = try MetricInput(trace, settings: settings)
         for metric in MetricCatalog.all {
             do {
@@ -23,6 +26,7 @@ public struct ReportMetrics: Sendable {
                 notes.append("\(error)")
             }
         }
+        if !earlier.isEmpty { results.append(try SaturationMetric.compare(earlier + [trace], settings: settings)) }
         if let other { results.append(try AgreementMetric.compare(trace, other, settings: settings)) }
     }
 

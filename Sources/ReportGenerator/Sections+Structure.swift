@@ -114,4 +114,73 @@ extension Sections {
             method: method(AgreementMetric.definition, sample: metric.sample),
             downloads: ["agreement", "agreement-margins", "agreement-nll"])
     }
+
+    /// Is what groups differ in still there without sentence starts and first tokens?
+    var positions: Section? {
+        guard let metric = metrics.result(PositionMetric.self) else { return nil }
+        func rows(_ place: PositionMetric.Place) -> [PositionMetric.Row] { metric.rows.filter { $0.place == place } }
+        func furthest(_ place: PositionMetric.Place) -> (layer: Int, divergence: Estimate)? {
+            rows(place).compactMap { row in row.divergence.map { (row.layer, $0) } }.max { $0.1.value < $1.1.value }
+        }
+        guard let early = furthest(.early) else { return nil }
+        var lead =
+            "The first \(PositionMetric.earlyTokens) tokens of a document are routed most differently from the rest in layer "
+            + "\(early.layer): \(Prose.number(early.divergence.value)) nats\(Prose.interval(early.divergence)) of at most 0.69"
+        if let start = furthest(.sentenceStart) {
+            lead +=
+                "; tokens that begin a sentence in layer \(start.layer): "
+                + "\(Prose.number(start.divergence.value))\(Prose.interval(start.divergence))"
+        }
+        let all = rows(.all).compactMap { row in row.information.map { (row.layer, $0) } }
+        var paragraphs: [String] = []
+        if let best = all.max(by: { $0.1.value < $1.1.value }),
+            let rest = rows(.later).first(where: { $0.layer == best.0 })?.information
+        {
+            paragraphs.append(
+                "Without those first tokens experts still tell \(Prose.number(rest.value)) bits\(Prose.interval(rest)) about the "
+                    + "\(names.noun) in layer \(best.0), of \(Prose.number(best.1.value)) with them.")
+        }
+        return Section(
+            id: "positions", title: "Whether the place in the text matters", lead: lead + ".", paragraphs: paragraphs,
+            figures: [StructureFigures.positions(layers: depth)],
+            method: method(PositionMetric.definition, sample: metric.sample), downloads: ["positions"])
+    }
+
+    /// Experts guessed from earlier layers, where the trace has guesses.
+    var speculation: Section? {
+        guard let metric = metrics.result(SpeculationMetric.self) else { return nil }
+        let found = metric.rows.compactMap { row in row.layer == nil ? row.recall.map { (row, $0) } : nil }
+        guard !found.isEmpty else { return nil }
+        let parts = found.map { row, recall in
+            "\(Prose.percent(recall.value))\(Prose.percentInterval(recall)) \(Prose.plural(row.ahead, "layer")) ahead"
+        }
+        let popular = found.first?.0.popular.map {
+            "always guessing a layer's most used experts finds \(Prose.percent($0.value)), "
+        }
+        return Section(
+            id: "speculation", title: "If experts were fetched before they are asked for",
+            lead: "A later layer's router, shown an earlier layer's residual stream, names the right experts for "
+                + "\(Prose.list(parts)); \(popular ?? "")chance \(Prose.percent(metric.chance)).",
+            figures: [StructureFigures.speculation(layers: depth)],
+            method: method(SpeculationMetric.definition, sample: metric.sample), downloads: ["speculation"])
+    }
+
+    /// Where earlier checkpoints were given.
+    var saturation: Section? {
+        guard let metric = metrics.result(SaturationMetric.self), let first = metric.rows.first,
+            let last = metric.rows.last
+        else { return nil }
+        func mean(_ place: Int) -> Double {
+            let rows = metric.rows.filter { $0.place == place }
+            return rows.reduce(0) { $0 + $1.overlap.value } / Double(rows.count)
+        }
+        return Section(
+            id: "saturation", title: "When routing settles",
+            lead:
+                "Averaged over layers, \(Prose.percent(mean(first.place))) of a token's experts in \(first.trace) are those it has in "
+                + "\(metric.traces.last ?? "the last"), and \(Prose.percent(mean(last.place))) in \(last.trace).",
+            figures: [StructureFigures.saturation(traces: metric.traces.dropLast())],
+            method: method(SaturationMetric.definition, sample: metric.sample),
+            downloads: ["saturation", "saturation-nll"])
+    }
 }

@@ -27,9 +27,8 @@ struct Sections {
 
     var all: [Section] {
         [
-            agreement, experimentSection, groups, expertCards, information, divergence, load, coactivation, repetition,
-            paths, cache,
-            confidence, heads,
+            agreement, saturation, experimentSection, groups, expertCards, information, divergence, positions, load,
+            coactivation, repetition, paths, cache, speculation, confidence, heads,
         ].compactMap(\.self)
     }
 
@@ -66,7 +65,9 @@ struct Sections {
     }
 
     private var groups: Section? {
-        guard let metric = metrics.domainShare else { return nil }
+        guard let metric = metrics.domainShare, metric.sample.groups.contains(where: \.isLargeEnough) else {
+            return nil
+        }
         let real = metric.rows.filter { ($0.qValue ?? 1) < Findings.level }
         let best = Dictionary(grouping: real, by: \.group).compactMap { group, rows -> (String, GroupExpertShare)? in
             rows.max { ($0.share?.value ?? 0) < ($1.share?.value ?? 0) }.map { (group, $0) }
@@ -207,7 +208,10 @@ struct Sections {
             lead:
                 "The router is most decided in layer \(sure.layer) (mean entropy \(Prose.number(sure.entropy?.value ?? .nan)) nats) and least in "
                 + "layer \(unsure.layer) (\(Prose.number(unsure.entropy?.value ?? .nan)) nats).",
-            figures: [LayerFigures.confidence(layers: depth, groups: metric.sample.groups.map(\.name))],
+            figures: [
+                LayerFigures.confidence(
+                    layers: depth, groups: metric.sample.groups.filter(\.isLargeEnough).map(\.name))
+            ],
             method: method(ConfidenceMetric.definition, sample: metric.sample), downloads: ["confidence"])
     }
 

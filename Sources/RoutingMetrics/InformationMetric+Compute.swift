@@ -2,6 +2,8 @@ import Foundation
 
 /// Information between rows and columns of a table of counts.
 package struct TableInformation {
+    /// Sum of the counts.
+    package var total = 0.0
     /// nats, as the counts are.
     package var plugIn = 0.0
     /// nats, Miller–Madow corrected: less (rows − 1)(columns − 1)/(2N), rows and columns that are not empty.
@@ -12,26 +14,31 @@ package struct TableInformation {
     package init(_ counts: UnsafeBufferPointer<Double>, rows: Int, columns: Int) {
         withUnsafeTemporaryAllocation(of: Double.self, capacity: rows + columns) { margins in
             margins.initialize(repeating: 0)
-            var total = 0.0
-            var joint = 0.0
             var filled = 0
-            CountLogarithm.with { xlogx in
+            let sums = CountLogarithm.with { xlogx in
+                var joint = 0.0
                 for r in 0..<rows {
+                    var row = 0.0
                     for c in 0..<columns {
                         let count = counts[r * columns + c]
                         guard count > 0 else { continue }
-                        margins[r] += count
+                        row += count
                         margins[rows + c] += count
-                        total += count
                         joint += xlogx(count)
                         filled += 1
                     }
+                    margins[r] = row
+                    total += row
                 }
+                var (rowSum, columnSum) = (0.0, 0.0)
+                for count in margins[0..<rows] where count > 0 { rowSum += xlogx(count) }
+                for count in margins[rows...] where count > 0 { columnSum += xlogx(count) }
+                return (rows: rowSum, columns: columnSum, joint: joint, all: total > 0 ? xlogx(total) : 0)
             }
             guard total > 0 else { return }
-            rowEntropy = RoutingMetrics.entropy(margins[0..<rows])
-            let columnEntropy = RoutingMetrics.entropy(margins[rows...])
-            plugIn = max(0, rowEntropy + columnEntropy - (log(total) - joint / total))
+            // H = log N − Σ n log n / N, of rows, columns and cells.
+            rowEntropy = max(0, sums.all - sums.rows) / total
+            plugIn = max(0, sums.all - sums.rows - sums.columns + sums.joint) / total
             let usedRows = margins[0..<rows].reduce(0) { $0 + ($1 > 0 ? 1 : 0) }
             let usedColumns = margins[rows...].reduce(0) { $0 + ($1 > 0 ? 1 : 0) }
             // Miller–Madow on each entropy: H(r) + H(c) − H(r,c) gets (R − 1 + C − 1 − (filled − 1))/(2N).

@@ -45,7 +45,8 @@ public struct PositionMetric: MetricResult, Equatable {
     /// By layer and place. Without the text of tokens in the trace, sentences are left out.
     public var rows: [Row]
 
-    static let earlyTokens = 16
+    /// How many tokens are "first".
+    public static let earlyTokens = 16
 
     public var tables: [MetricTable] {
         [

@@ -43,9 +43,12 @@ struct SharedTokens {
 
 /// The assignments of shared tokens in one layer: what a relabelling of documents is counted over.
 ///
-/// For each token its documents, and for each of these the experts with their counts: a permutation asks for a document's
-/// label once per token, not once per assignment.
+/// For each token its documents, and for each of these all experts' counts: a permutation asks for a document's label once
+/// per token, and adds whole vectors.
 struct SharedAssignments {
+    /// Counts of eight experts. Floats hold whole numbers to 2²⁴, more than the budget of assignments.
+    private typealias Counts = SIMD8<Float>
+
     let layer: Int
     let experts: Int
     let groupCount: Int
@@ -55,12 +58,11 @@ struct SharedAssignments {
     let group: [Int]
     /// Where each token's runs start; one more than tokens.
     private let runStarts: [Int]
-    /// Of each run, its document, and where its cells start; one more than runs.
+    /// Of each run, its document.
     private let document: [Int32]
-    private let cellStarts: [Int]
-    /// Of each cell, expert and assignments.
-    private let expert: [UInt16]
-    private let assignments: [Float]
+    /// Vectors that hold all experts, and of each run so many.
+    private let width: Int
+    private let counts: [Counts]
 
     init(_ input: MetricInput, _ layer: LayerCounts, _ shared: SharedTokens) throws(MetricError) {
         let E = layer.experts
@@ -87,24 +89,19 @@ struct SharedAssignments {
         }
         keys.sort()
         var runStarts = [Int](repeating: 0, count: shared.count + 1)
+        let width = (E + Counts.scalarCount - 1) / Counts.scalarCount
         var document: [Int32] = []
-        var cellStarts: [Int] = []
-        var expert: [UInt16] = []
-        var assignments: [Float] = []
-        var last: UInt64?
+        var counts: [Counts] = []
+        var run: UInt64?
         for key in keys {
-            if key == last {
-                assignments[assignments.count - 1] += 1
-                continue
-            }
-            if last.map({ $0 >> 16 != key >> 16 }) ?? true {
+            if run != key >> 16 {
+                run = key >> 16
                 document.append(Int32(truncatingIfNeeded: key >> 16 & 0xff_ffff))
-                cellStarts.append(expert.count)
+                counts.append(contentsOf: repeatElement(.zero, count: width))
                 runStarts[Int(key >> 40) + 1] += 1
             }
-            expert.append(UInt16(truncatingIfNeeded: key))
-            assignments.append(1)
-            last = key
+            let expert = Int(key & 0xffff)
+            counts[counts.count - width + expert / Counts.scalarCount][expert % Counts.scalarCount] += 1
         }
         for token in 1..<runStarts.count { runStarts[token] += runStarts[token - 1] }
         self.layer = layer.layer
@@ -114,9 +111,8 @@ struct SharedAssignments {
         group = documents.map { shared.groupOf[$0] }
         self.runStarts = runStarts
         self.document = document
-        self.cellStarts = cellStarts + [expert.count]
-        self.expert = expert
-        self.assignments = assignments
+        self.width = width
+        self.counts = counts
     }
 
     func summary(_ settings: MetricSettings, stream: UInt64) -> WithinTokenMetric.Layer {
@@ -159,7 +155,8 @@ struct SharedAssignments {
     private func information(
         labels: [Int], drawn: [Int32]
     ) -> (within: (plugIn: Double, corrected: Double), all: Double) {
-        let size = groupCount * experts
+        let columns = width * Counts.scalarCount
+        let size = groupCount * columns
         return withUnsafeTemporaryAllocation(of: Double.self, capacity: 2 * size) { tables in
             tables.initialize(repeating: 0)
             let table = UnsafeMutableBufferPointer(rebasing: tables[0..<size])
@@ -167,47 +164,43 @@ struct SharedAssignments {
             var total = 0.0
             var (plugIn, corrected) = (0.0, 0.0)
             for token in 0..<runStarts.count - 1 {
-                let weight = fill(table, token: token, labels: labels, drawn: drawn)
+                fill(table, token: token, labels: labels, drawn: drawn)
+                // Columns beyond the experts are empty, and do not count.
+                let information = TableInformation(UnsafeBufferPointer(table), rows: groupCount, columns: columns)
+                let weight = information.total
                 guard weight > 0 else { continue }
                 for i in 0..<size { all[i] += table[i] }
-                let information = TableInformation(UnsafeBufferPointer(table), rows: groupCount, columns: experts)
                 plugIn += weight * information.plugIn
                 corrected += weight * information.corrected
                 total += weight
             }
-            let everything = TableInformation(UnsafeBufferPointer(all), rows: groupCount, columns: experts)
+            let everything = TableInformation(UnsafeBufferPointer(all), rows: groupCount, columns: columns)
             let tokens = max(1, total)
             return ((plugIn / tokens, corrected / tokens), everything.corrected)
         }
     }
 
-    /// A token's table [G, E] under these labels, every document as often as it was drawn.
-    /// - Returns: its sum.
-    @inline(__always)
-    private func fill(
-        _ table: UnsafeMutableBufferPointer<Double>, token: Int, labels: [Int], drawn: [Int32]
-    ) -> Double {
-        table.update(repeating: 0)
-        var weight = 0.0
-        document.withUnsafeBufferPointer { document in
-            cellStarts.withUnsafeBufferPointer { cellStarts in
-                expert.withUnsafeBufferPointer { expert in
-                    assignments.withUnsafeBufferPointer { assignments in
-                        for run in runStarts[token]..<runStarts[token + 1] {
-                            let owner = Int(document[run])
-                            let times = Double(drawn[owner])
-                            guard times > 0 else { continue }
-                            let row = labels[owner] * experts
-                            for cell in cellStarts[run]..<cellStarts[run + 1] {
-                                let counted = times * Double(assignments[cell])
-                                table[row + Int(expert[cell])] += counted
-                                weight += counted
+    /// A token's table under these labels, every document as often as it was drawn; experts padded to whole vectors.
+    private func fill(_ table: UnsafeMutableBufferPointer<Double>, token: Int, labels: [Int], drawn: [Int32]) {
+        withUnsafeTemporaryAllocation(of: Counts.self, capacity: groupCount * width) { sums in
+            sums.initialize(repeating: .zero)
+            document.withUnsafeBufferPointer { document in
+                counts.withUnsafeBufferPointer { counts in
+                    labels.withUnsafeBufferPointer { labels in
+                        drawn.withUnsafeBufferPointer { drawn in
+                            for run in runStarts[token]..<runStarts[token + 1] {
+                                let owner = Int(document[run])
+                                let times = Float(drawn[owner])
+                                let row = labels[owner] &* width
+                                for k in 0..<width { sums[row &+ k] += times * counts[run &* width &+ k] }
                             }
                         }
                     }
                 }
             }
+            for (i, vector) in sums.enumerated() {
+                for k in 0..<Counts.scalarCount { table[i * Counts.scalarCount + k] = Double(vector[k]) }
+            }
         }
-        return weight
     }
 }

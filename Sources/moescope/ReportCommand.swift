@@ -18,6 +18,7 @@ struct ReportCommand: ParsableCommand {
               moescope report traces/demo --figures figures --layers 0-3
               moescope report traces/exact traces/fast --html report.html
               moescope report traces/demo --compare experiments/ablation --html report.html
+              moescope report traces/step-9000 --series traces/step-1000 --series traces/step-4000 --html report.html
             """)
 
     @Argument(
@@ -56,6 +57,13 @@ struct ReportCommand: ParsableCommand {
                 valueName: "folder"))
     var compare: [String] = []
 
+    @Option(
+        help:
+            ArgumentHelp(
+                "A trace of the same tokens by an earlier checkpoint; repeat in the order of training, to see when routing settled.",
+                valueName: "folder"))
+    var series: [String] = []
+
     @Flag(help: "Open the page when it is written.")
     var open = false
 
@@ -83,7 +91,11 @@ struct ReportCommand: ParsableCommand {
         var settings = MetricSettings(positions: positions)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
         var report = Report(
-            trace: opened, metrics: try ReportMetrics(opened, comparedWith: other, settings: settings), title: title)
+            trace: opened,
+            metrics: try ReportMetrics(
+                opened, comparedWith: other, earlier: try series.map { try Trace(folder: URL(filePath: $0)) },
+                settings: settings),
+            title: title)
         report.experiment = experiment
         if let documents { try report.showDocuments(documents.split(separator: ",").map(String.init)) }
 

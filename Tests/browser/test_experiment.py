@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import FIXTURE, MOESCOPE, make_report
+from conftest import FIXTURE, MOESCOPE, REPOSITORY, make_report
 
 MODEL = json.loads((FIXTURE / "trace/manifest.json").read_text())["model"]["sha256"]
 SETTINGS = {
@@ -74,3 +74,27 @@ def test_experiment_that_is_not_finished_says_so(experiment, tmp_path):
 def test_a_second_trace_is_held_against_the_first(visit, tmp_path):
     page = visit(file=make_report(FIXTURE / "trace", tmp_path, FIXTURE / "trace")).page
     assert "100 % of a token's experts are the same" in page.locator("#agreement .lead").inner_text()
+
+
+def test_earlier_checkpoints_have_their_section(visit, tmp_path):
+    """Four checkpoints of one training run: a line per layer, a point per earlier checkpoint."""
+    folder = REPOSITORY / "Tests/Fixtures/saturation"
+    earlier = [word for name in ("tokens-8192", "tokens-24576", "tokens-73728") for word in ("--series", folder / name)]
+    seen = visit(file=make_report(folder / "last", tmp_path, *earlier))
+    assert seen.messages == []
+    page = seen.page
+    assert "of a token's experts in tokens-8192 are those it has in last" in page.locator("#saturation .lead").inner_text()
+    assert page.locator("#figure-saturation .mark-symbol.role-mark path").count() == 6 * 3
+    with open(tmp_path / "csv/saturation.csv", encoding="utf-8", newline="") as lines:
+        assert len(list(csv.DictReader(lines))) == 6 * 3
+
+
+def test_guesses_have_their_section(visit, tmp_path):
+    """The reference trace of the metrics: of two layers, the second is guessed from the first."""
+    seen = visit(file=make_report(REPOSITORY / "Tests/Fixtures/routing-trace", tmp_path))
+    assert seen.messages == []
+    with open(tmp_path / "csv/speculation.csv", encoding="utf-8", newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["layer"] != "all" and row["recall"]]
+    assert rows
+    assert seen.page.locator("#figure-speculation .mark-symbol.role-mark path").count() == len(rows)
+    assert "1 layer ahead" in seen.page.locator("#speculation .lead").inner_text()

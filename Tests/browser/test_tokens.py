@@ -1,10 +1,12 @@
 """The token browser and the attention viewer do what they say, by mouse and by keyboard."""
 
+import subprocess
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from conftest import FIXTURE
+from conftest import FIXTURE, MOESCOPE, REPOSITORY, make_report
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +113,23 @@ def test_attention_of_a_token(visit):
     drawn = page.evaluate("""() => { const c = document.getElementById('attention-matrix');
         return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((_, i) => i % 4 === 3 && _ > 0).length; }""")
     assert drawn > 500
+
+
+def test_many_captured_patterns_do_not_make_a_large_page(visit, tmp_path):
+    """All 48 heads of eight documents of 400 tokens: 61 million weights, of which the page takes what its budget holds."""
+    lines = (REPOSITORY / "Models/polyglot/heldout.jsonl").read_text(encoding="utf-8").splitlines()
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text("\n".join(sorted(lines, key=len)[-8:]), encoding="utf-8")
+    command = [MOESCOPE, "trace", "polyglot", "--corpus", corpus, "--output", tmp_path / "trace", "--max-tokens", "400",
+               "--capture", "router_logits,attention_pattern:*.*"]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    file = make_report(tmp_path / "trace", tmp_path)
+    assert file.stat().st_size < 6_000_000
+    seen = visit(file=file)
+    assert seen.messages == []
+    held = seen.page.evaluate("""() => {
+        const data = JSON.parse(document.getElementById('report-data').textContent).attention;
+        return data.documents.flatMap(d => d.heads.map(h => h.data.length));
+    }""")
+    assert len(held) >= 40 and 500_000 < sum(held) <= 1_500_000 * 4 / 3 + 4 * len(held)
+    assert "1 document and up to 4" in seen.page.locator("#attention .method").inner_text()
