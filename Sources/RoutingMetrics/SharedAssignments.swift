@@ -117,7 +117,7 @@ struct SharedAssignments {
 
     func summary(_ settings: MetricSettings, stream: UInt64) -> WithinTokenMetric.Layer {
         let everyOne = [Int32](repeating: 1, count: group.count)
-        let observed = information(labels: group, drawn: everyOne)
+        let observed = information(labels: group, drawn: everyOne, isWhole: true)
         let strata = DocumentTable(columns: 0, groupCount: groupCount, group: group, values: []).strata
         let null = Parallel.rows(settings.permutations, width: 1, threads: settings.threads) { permutation, result in
             var generator = SeededGenerator(seed: ~settings.seed &+ stream, stream: UInt64(permutation))
@@ -152,8 +152,9 @@ struct SharedAssignments {
     }
 
     /// I(G;E|X), as the counts are and Miller–Madow corrected, and I(G;E), corrected; nats.
+    /// - Parameter isWhole: whether I(G;E) is wanted; else it is 0.
     private func information(
-        labels: [Int], drawn: [Int32]
+        labels: [Int], drawn: [Int32], isWhole: Bool = false
     ) -> (within: (plugIn: Double, corrected: Double), all: Double) {
         let columns = width * Counts.scalarCount
         let size = groupCount * columns
@@ -169,7 +170,7 @@ struct SharedAssignments {
                 let information = TableInformation(UnsafeBufferPointer(table), rows: groupCount, columns: columns)
                 let weight = information.total
                 guard weight > 0 else { continue }
-                for i in 0..<size { all[i] += table[i] }
+                if isWhole { for i in 0..<size { all[i] += table[i] } }
                 plugIn += weight * information.plugIn
                 corrected += weight * information.corrected
                 total += weight

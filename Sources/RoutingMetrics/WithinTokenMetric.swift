@@ -67,7 +67,7 @@ public struct WithinTokenMetric: MetricResult, Equatable {
     }
 
     /// Assignments that permutations and replicates of one layer may visit.
-    static let budget = 400_000_000
+    static let budget = 240_000_000
     /// Assignments of one layer that are kept, in memory and for every permutation to visit.
     static let assignmentBudget = 2_000_000
 
