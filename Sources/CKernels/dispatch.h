@@ -93,4 +93,9 @@ size_t ck_int8_scratch_avx512(int64_t k);
 // The row in use.
 const ck_kernels *ck_kernels_current(void);
 
+// A case for every quantized type, for products that are compiled once for each.
+#define CK_EACH_QUANTIZED(CASE)                                                                                     \
+    CASE(CK_Q4_0) CASE(CK_Q4_1) CASE(CK_Q5_0) CASE(CK_Q5_1) CASE(CK_Q8_0) CASE(CK_Q2_K) CASE(CK_Q3_K) CASE(CK_Q4_K)    \
+    CASE(CK_Q5_K) CASE(CK_Q6_K) CASE(CK_IQ4_NL) CASE(CK_IQ4_XS)
+
 #endif

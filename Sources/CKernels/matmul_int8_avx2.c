@@ -280,18 +280,7 @@ void ck_matmul_int8_avx2(ck_type type, const void *weights, size_t row_bytes, in
     const product p = {.weights = weights, .row_bytes = row_bytes, .m_begin = m_begin, .m_end = m_end, .k = k, .n = n,
                        .x = packed, .y = y, .y_stride = y_stride, .panel = scratch};
     switch (type) {
-        CASE(CK_Q4_0)
-        CASE(CK_Q4_1)
-        CASE(CK_Q5_0)
-        CASE(CK_Q5_1)
-        CASE(CK_Q8_0)
-        CASE(CK_Q2_K)
-        CASE(CK_Q3_K)
-        CASE(CK_Q4_K)
-        CASE(CK_Q5_K)
-        CASE(CK_Q6_K)
-        CASE(CK_IQ4_NL)
-        CASE(CK_IQ4_XS)
+        CK_EACH_QUANTIZED(CASE)
         default: return;
     }
 }

@@ -60,18 +60,7 @@ CK_LEVELS super_levels(const ck_type type, const uint8_t *blocks, int64_t count,
 static void levels_of(ck_type type, const uint8_t *blocks, int64_t count, int8_t *levels, float *scales,
                       float *biases) {
     switch (type) {
-        CASE(CK_Q4_0)
-        CASE(CK_Q4_1)
-        CASE(CK_Q5_0)
-        CASE(CK_Q5_1)
-        CASE(CK_Q8_0)
-        CASE(CK_Q2_K)
-        CASE(CK_Q3_K)
-        CASE(CK_Q4_K)
-        CASE(CK_Q5_K)
-        CASE(CK_Q6_K)
-        CASE(CK_IQ4_NL)
-        CASE(CK_IQ4_XS)
+        CK_EACH_QUANTIZED(CASE)
         default: return;
     }
 }

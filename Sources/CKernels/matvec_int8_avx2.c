@@ -169,18 +169,7 @@ size_t ck_matvec_int8_scratch_avx2(int64_t k) { return (size_t)(CK_INT8_ROWS * (
 void ck_matvec_int8_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                          int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
     switch (type) {
-        CASE(CK_Q4_0)
-        CASE(CK_Q4_1)
-        CASE(CK_Q5_0)
-        CASE(CK_Q5_1)
-        CASE(CK_Q8_0)
-        CASE(CK_Q2_K)
-        CASE(CK_Q3_K)
-        CASE(CK_Q4_K)
-        CASE(CK_Q5_K)
-        CASE(CK_Q6_K)
-        CASE(CK_IQ4_NL)
-        CASE(CK_IQ4_XS)
+        CK_EACH_QUANTIZED(CASE)
         default: return;
     }
 }

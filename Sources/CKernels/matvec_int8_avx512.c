@@ -143,18 +143,7 @@ void ck_matvec_int8_avx512(ck_type type, const void *weights, size_t row_bytes, 
     (void)n;
     (void)y_stride;
     switch (type) {
-        CASE(CK_Q4_0)
-        CASE(CK_Q4_1)
-        CASE(CK_Q5_0)
-        CASE(CK_Q5_1)
-        CASE(CK_Q8_0)
-        CASE(CK_Q2_K)
-        CASE(CK_Q3_K)
-        CASE(CK_Q4_K)
-        CASE(CK_Q5_K)
-        CASE(CK_Q6_K)
-        CASE(CK_IQ4_NL)
-        CASE(CK_IQ4_XS)
+        CK_EACH_QUANTIZED(CASE)
         default: return;
     }
 }

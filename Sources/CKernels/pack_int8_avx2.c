@@ -83,22 +83,11 @@ INLINE void quantize_block(const float *const rows[CK_INT8_ROWS], int64_t at, ck
     }
 }
 
+#include "int8_pack.inc"
+
 void ck_pack_int8_avx2(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k, int64_t row_begin,
                        int64_t row_end, void *packed) {
-    const int64_t blocks = ck_int8_blocks(k);
-    static const float nothing[32] = {0};
-    for (int64_t i = row_begin; i < row_end; i += CK_INT8_ROWS) {
-        ck_int8_block *group = (ck_int8_block *)packed + i / CK_INT8_ROWS * blocks;
-        const float *sources[CK_INT8_ROWS];
-        int64_t count = n - i < CK_INT8_ROWS ? n - i : CK_INT8_ROWS;
-        for (int64_t r = 0; r < count; r++) { sources[r] = x + (rows ? rows[i + r] : i + r) * x_stride; }
-        for (int64_t r = count; r < CK_INT8_ROWS; r++) { sources[r] = sources[0]; }
-        for (int64_t b = 0; b < k / 32; b++) { quantize_block(sources, 32 * b, group + b); }
-        if (k / 32 < blocks) {
-            for (int r = 0; r < CK_INT8_ROWS; r++) { sources[r] = nothing; }
-            quantize_block(sources, 0, group + blocks - 1);
-        }
-    }
+    pack_groups(x, x_stride, rows, n, k, row_begin, row_end, packed);
 }
 
 // What the products of four-bit weights do most: eight products of bytes, each added in 16 bits, and one widening.

@@ -153,7 +153,21 @@ private struct ConvertedRows {
                     problem: "holds a value that is no finite number", hint: "written as \(tensor.name)")
             }
             try body(UnsafeRawBufferPointer(rebasing: out.bytes[..<(count * rowBytes)]), count * columns)
+            letGo(start..<start + count)
             start += count
+        }
+    }
+
+    /// Gives back the memory that rows were read into, where they were read in order: all experts of a layer are more than
+    /// a small machine has.
+    private func letGo(_ rows: Range<Int>) {
+        guard permutedHeads == nil else { return }
+        for index in rows.lowerBound / rowsPerPart...(rows.upperBound - 1) / rowsPerPart {
+            let part = tensor.parts[index]
+            let bytes = part.dtype.byteCount(elements: columns) ?? 0
+            let own = rows.clamped(to: index * rowsPerPart..<(index + 1) * rowsPerPart)
+            let (from, to) = (own.lowerBound - index * rowsPerPart, own.upperBound - index * rowsPerPart)
+            MemoryAdvice.doNotNeed.apply(to: UnsafeRawBufferPointer(rebasing: part.bytes[from * bytes..<to * bytes]))
         }
     }
 

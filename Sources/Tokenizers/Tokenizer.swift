@@ -18,6 +18,8 @@ public protocol Tokenizer: Sendable {
     func encode(markup text: String, without mark: [UInt8]) -> [Int32]
     /// What spells a control token in `encode(markup:without:)`.
     var controlTokens: [(piece: String, id: Int32)] { get }
+    /// Whether byte tokens in a row are decoded as one: U+FFFD each, unless all of them together are whole characters.
+    var joinsByteTokens: Bool { get }
     /// Bytes of a token sequence; decoding what `encode` gave returns the text as the reference library does.
     func decodeBytes(_ ids: some Collection<Int32>) -> [UInt8]
     /// The token as one would print it (SentencePiece's U+2581 kept, byte tokens as `<0x0A>`), or nil for an id out of range.
@@ -27,6 +29,7 @@ public protocol Tokenizer: Sendable {
 }
 
 extension Tokenizer {
+    public var joinsByteTokens: Bool { false }
     public func encode(_ text: String) -> [Int32] { encode(bytes: Array(text.utf8)) }
     public func encode(markup text: String) -> [Int32] { encode(markup: text, without: []) }
     public func decode(_ ids: some Collection<Int32>) -> String { String(decoding: decodeBytes(ids), as: UTF8.self) }

@@ -8,7 +8,7 @@ struct QuantizeCommand: ParsableCommand {
         commandName: "quantize",
         abstract: "Write a model as a GGUF file of another type.",
         discussion: """
-            Tensor by tensor, in a few megabytes of memory, on all processors. The file opens in llama.cpp as well; \
+            A few million weights at a time, in some hundred megabytes of memory, on all processors. The file opens in llama.cpp as well; \
             types ending in _M keep more bits where they matter, as llama.cpp chooses.
 
             Examples:

@@ -7,14 +7,13 @@ public struct TokenStream: Sendable {
     /// The last tokens whose text is out, then those whose text is not.
     private var window: [Int32]
     private var given: Int
-    /// Whether byte tokens in a row are read as one: a tokenizer.json's are U+FFFD each unless all of them together are
-    /// whole characters, so none of them is settled before the row ends.
+    /// Whether byte tokens in a row are read as one, so that none of them is settled before the row ends.
     private let joinsBytes: Bool
 
     /// - Parameter context: the tokens before, whose text is not given again.
     public init(_ tokenizer: any Tokenizer, after context: [Int32]) {
         self.tokenizer = tokenizer
-        joinsBytes = tokenizer is JSONTokenizer
+        joinsBytes = tokenizer.joinsByteTokens
         // Far enough back to hold a token that has a text, so that a space after it is kept.
         var start = max(0, context.count - 8)
         while start > 0, tokenizer.decodeBytes(context[start...]).isEmpty { start -= 1 }

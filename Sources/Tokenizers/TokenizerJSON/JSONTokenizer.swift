@@ -7,6 +7,7 @@ import Foundation
 public struct JSONTokenizer: Tokenizer {
     public let kind: String
     public let sha256: String
+    public let joinsByteTokens = true
     public let bos: Int32?
     public let eos: Int32?
     let model: BytePairModel

@@ -117,7 +117,9 @@ struct GenerateCommand: ParsableCommand {
             try recording.write(into: URL(filePath: trace), generation: sampling.record(cache: session.cacheType))
             say("\(trace): complete. Next: moescope metrics \(trace) --positions generated")
         }
-        if InterruptFlag.isSet { throw ExitCode(130) }
+        // A conversation in a terminal goes on after Ctrl-C, and was ended otherwise.
+        let wasConversation = chat && prompt == nil && isatty(STDIN_FILENO) != 0
+        if InterruptFlag.isSet, !wasConversation { throw ExitCode(130) }
     }
 
     /// A text of the command line, or standard input.
