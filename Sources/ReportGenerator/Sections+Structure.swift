@@ -178,7 +178,8 @@ extension Sections {
             id: "saturation", title: "When routing settles",
             lead:
                 "Averaged over layers, \(Prose.percent(mean(first.place))) of a token's experts in \(first.trace) are those it has in "
-                + "\(metric.traces.last ?? "the last"), and \(Prose.percent(mean(last.place))) in \(last.trace).",
+                + "\(metric.traces.last ?? "the last")"
+                + (last.place > first.place ? ", and \(Prose.percent(mean(last.place))) in \(last.trace)." : "."),
             figures: [StructureFigures.saturation(traces: metric.traces.dropLast())],
             method: method(SaturationMetric.definition, sample: metric.sample),
             downloads: ["saturation", "saturation-nll"])
