@@ -234,6 +234,7 @@ enum StructureFigures {
     /// Information about the group, and divergence from the other tokens, by place in the text.
     static func positions(layers: Int) -> Figure {
         let places: JSON = .array(PositionMetric.Place.allCases.map { .string($0.rawValue) })
+        let (start, early) = (PositionMetric.Place.sentenceStart.rawValue, PositionMetric.Place.early.rawValue)
         return Figure(
             id: "figure-positions", label: "Lines by layer, one per place in the text: information and divergence.",
             caption:
@@ -245,8 +246,9 @@ enum StructureFigures {
                     ["fold": ["information", "divergence"], "as": ["quantity", "value"]],
                     // Of two places that are each other's rest, one line is enough.
                     [
-                        "filter":
-                            "isValid(datum.value) && (datum.quantity == 'information' || datum.place == 'sentence start' || datum.place == 'first 16 tokens')"
+                        "filter": .string(
+                            "isValid(datum.value) && (datum.quantity == 'information' || datum.place == '\(start)' || datum.place == '\(early)')"
+                        )
                     ],
                 ],
                 "facet": [

@@ -162,7 +162,7 @@ public struct Report: Sendable {
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         } catch {
-            throw .cannotWrite(path: folder.path, reason: reason(error))
+            throw .cannotWrite(path: folder.path, reason: TraceFolder.reason(error))
         }
     }
 
@@ -174,15 +174,7 @@ public struct Report: Sendable {
         do {
             try data.write(to: file, options: .atomic)
         } catch {
-            throw .cannotWrite(path: file.path, reason: reason(error))
+            throw .cannotWrite(path: file.path, reason: TraceFolder.reason(error))
         }
-    }
-
-    /// What the system says, without the wrapping that Foundation puts around it.
-    private static func reason(_ error: any Error) -> String {
-        let error = error as NSError
-        let cause = (error.userInfo[NSUnderlyingErrorKey] as? NSError) ?? error
-        return cause.domain == NSPOSIXErrorDomain
-            ? String(cString: strerror(Int32(cause.code))) : error.localizedDescription
     }
 }

@@ -65,9 +65,7 @@ struct Sections {
     }
 
     private var groups: Section? {
-        guard let metric = metrics.domainShare, metric.sample.groups.contains(where: \.isLargeEnough) else {
-            return nil
-        }
+        guard let metric = metrics.domainShare, !metric.sample.largeGroupNames.isEmpty else { return nil }
         let real = metric.rows.filter { ($0.qValue ?? 1) < Findings.level }
         let best = Dictionary(grouping: real, by: \.group).compactMap { group, rows -> (String, GroupExpertShare)? in
             rows.max { ($0.share?.value ?? 0) < ($1.share?.value ?? 0) }.map { (group, $0) }
@@ -77,7 +75,7 @@ struct Sections {
                 "\(names.prose(group)) expert \(row.expert) of layer \(row.layer) (\(Prose.percent($0.value)))"
             }
         }
-        let groups = metric.sample.groups.filter(\.isLargeEnough).map(\.name)
+        let groups = metric.sample.largeGroupNames
         let small = metric.sample.groups.filter { !$0.isLargeEnough }
         var paragraphs: [String] = []
         if !small.isEmpty {
@@ -131,7 +129,7 @@ struct Sections {
                 "Routed most alike are \(names.prose(near.key[0])) and \(names.prose(near.key[1])) (\(Prose.number(near.value)) nats on average "
                 + "over layers), most differently \(names.prose(far.key[0])) and \(names.prose(far.key[1])) (\(Prose.number(far.value)))."
         }
-        let groups = metric.sample.groups.filter(\.isLargeEnough).map(\.name)
+        let groups = metric.sample.largeGroupNames
         let parallel = parallelTexts
         return Section(
             id: "divergence", title: "How differently \(names.noun)s are routed", lead: lead,
@@ -208,10 +206,7 @@ struct Sections {
             lead:
                 "The router is most decided in layer \(sure.layer) (mean entropy \(Prose.number(sure.entropy?.value ?? .nan)) nats) and least in "
                 + "layer \(unsure.layer) (\(Prose.number(unsure.entropy?.value ?? .nan)) nats).",
-            figures: [
-                LayerFigures.confidence(
-                    layers: depth, groups: metric.sample.groups.filter(\.isLargeEnough).map(\.name))
-            ],
+            figures: [LayerFigures.confidence(layers: depth, groups: metric.sample.largeGroupNames)],
             method: method(ConfidenceMetric.definition, sample: metric.sample), downloads: ["confidence"])
     }
 

@@ -64,8 +64,18 @@ package struct Bootstrap: Sendable {
             ? Self.accelerations(table, strata, settings, width: width, statistic) : []
     }
 
+    /// Of one statistic, whose replicates were made from documents drawn by `draw`.
+    init(value: Double, replicates: [Double], interval: Interval, strata: [[Int]], level: Double) {
+        precondition(interval != .accelerated, "acceleration needs the documents")
+        values = [value]
+        self.replicates = [replicates.filter(\.isFinite).sorted()]
+        intervals = [interval]
+        accelerations = []
+        tail = Self.tail(level: level, strata)
+    }
+
     /// The probability below which replicates are outside, for the smallest group of documents.
-    static func tail(level: Double, _ strata: [[Int]]) -> Double {
+    private static func tail(level: Double, _ strata: [[Int]]) -> Double {
         let z = normalQuantile((1 + level) / 2)
         guard let n = strata.map(\.count).filter({ $0 > 1 }).min().map(Double.init) else { return normalCDF(-z) }
         // Student's quantile from the normal one: Abramowitz & Stegun 26.7.5; within 0.003 from three degrees of freedom on.
@@ -79,13 +89,14 @@ package struct Bootstrap: Sendable {
         return max(1e-9, normalCDF(-t * (n / v).squareRoot()))
     }
 
-    /// Twice the bias that replicates have, seen from the value.
-    static func shift(_ replicates: [Double], from value: Double) -> Double {
-        replicates.isEmpty ? 0 : 2 * (replicates.reduce(0, +) / Double(replicates.count) - value)
+    /// How much the replicates of the `index`-th result are above it, on average.
+    func bias(_ index: Int) -> Double {
+        let replicates = replicates[index]
+        return replicates.isEmpty ? 0 : replicates.reduce(0, +) / Double(replicates.count) - values[index]
     }
 
     /// Below which a share of further replicates would fall.
-    static func bound(_ sorted: [Double], _ probability: Double) -> Double {
+    private static func bound(_ sorted: [Double], _ probability: Double) -> Double {
         quantile(sorted, (probability * Double(sorted.count + 1) - 1) / Double(sorted.count - 1))
     }
 
@@ -104,7 +115,7 @@ package struct Bootstrap: Sendable {
         var shift = 0.0
         switch intervals[index] {
         case .percentile: break
-        case .debiased: shift = Self.shift(sorted, from: value)
+        case .debiased: shift = 2 * bias(index)
         case .accelerated:
             let below = Double(sorted.prefix { $0 < value }.count)
             let equal = Double(sorted.prefix { $0 <= value }.count) - below

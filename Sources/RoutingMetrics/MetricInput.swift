@@ -91,7 +91,10 @@ public struct MetricInput: Sendable {
 
     /// A table of one layer by the settings' groups. Documents without a counted token are left out: resampling them
     /// would resample nothing.
-    func table(columns: Int, values: [Double]) -> DocumentTable {
+    /// - Parameter perDocument: false where `values` is one row, the sum of all documents, because they are too many to keep
+    ///   apart; what is computed from it has no interval.
+    func table(columns: Int, values: [Double], perDocument: Bool = true) -> DocumentTable {
+        guard perDocument else { return DocumentTable(columns: columns, groupCount: 1, group: [0], values: values) }
         let kept = groupOf.indices.filter { tokens[$0] > 0 }
         guard kept.count < groupOf.count else {
             return DocumentTable(columns: columns, groupCount: groups.count, group: groupOf, values: values)

@@ -107,6 +107,9 @@ public struct MetricSample: Codable, Sendable, Equatable {
     /// By name.
     public var groups: [Group]
     public var settings: MetricSettings
+
+    /// Of the groups with enough documents.
+    package var largeGroupNames: [String] { groups.filter(\.isLargeEnough).map(\.name) }
 }
 
 /// Why a metric cannot be computed.

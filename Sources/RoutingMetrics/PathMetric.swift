@@ -128,20 +128,15 @@ public struct PathMetric: MetricResult, Equatable {
         _ input: MetricInput, counts: [[Double]], perDocument: Bool, paths: PathCounter
     ) -> PathMetric {
         let E = input.sample.experts
-        var settings = input.settings
-        if !perDocument { settings.bootstrap = 0 }
         var transitions: [Transition] = []
         var layers: [Layer] = []
         for gap in counts.indices {
             let (layer, next) = (input.layers[gap], input.layers[gap + 1])
-            let table =
-                perDocument
-                ? input.table(columns: E * E, values: counts[gap])
-                : DocumentTable(columns: E * E, groupCount: 1, group: [0], values: counts[gap])
+            let table = input.table(columns: E * E, values: counts[gap], perDocument: perDocument)
             let G = table.groupCount
             let bits = 1 / log(2.0)
             let bootstrap = Bootstrap(
-                table, settings: settings, stream: input.stream(definition.name, layer), width: 4,
+                table, settings: input.settings, stream: input.stream(definition.name, layer), width: 4,
                 interval: { _ in .debiased }
             ) { sums, results in
                 withUnsafeTemporaryAllocation(of: Double.self, capacity: E * E + 2 * E) { all in

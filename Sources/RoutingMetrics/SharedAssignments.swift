@@ -136,12 +136,10 @@ struct SharedAssignments {
         let bits = 1 / log(2.0)
         var within = Estimate(conditional * bits)
         if replicates.count > 1 {
-            let shift = Bootstrap.shift(replicates, from: observed.within.plugIn)
-            let sorted = replicates.sorted()
-            let tail = Bootstrap.tail(level: settings.level, strata)
-            within.value = (observed.within.plugIn - shift / 2) * bits
-            within.lower = min(within.value, (Bootstrap.bound(sorted, tail) - shift) * bits)
-            within.upper = max(within.value, (Bootstrap.bound(sorted, 1 - tail) - shift) * bits)
+            let plugIn = observed.within.plugIn
+            let bootstrap = Bootstrap(
+                value: plugIn, replicates: replicates, interval: .debiased, strata: strata, level: settings.level)
+            within = bootstrap.estimate(0, value: (plugIn - bootstrap.bias(0)) * bits) { $0 * bits }
         }
         return WithinTokenMetric.Layer(
             layer: layer, documents: group.count, tokenIds: runStarts.count - 1, assignments: count,

@@ -127,10 +127,7 @@ public struct SpeculationMetric: MetricResult, Equatable {
                 for e in 0..<E { values[start + 1 + place * E + e] += layer.assignments[document * E + e] }
             }
         }
-        let table =
-            perDocument
-            ? input.table(columns: C, values: values)
-            : DocumentTable(columns: C, groupCount: 1, group: [0], values: values)
+        let table = input.table(columns: C, values: values, perDocument: perDocument)
         let G = table.groupCount
         let chance = Double(guess) / Double(max(1, E))
         let bootstrap = Bootstrap(

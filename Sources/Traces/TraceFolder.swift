@@ -2,7 +2,7 @@ import Checkpoints
 import Foundation
 
 /// Where the files of a trace are.
-struct TraceFolder: Sendable {
+package struct TraceFolder: Sendable {
     let url: URL
 
     static let manifestName = "manifest.json"
@@ -74,7 +74,8 @@ struct TraceFolder: Sendable {
         }
     }
 
-    static func reason(_ error: any Error) -> String {
+    /// What the system says, without the wrapping that Foundation puts around it.
+    package static func reason(_ error: any Error) -> String {
         let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
         if let underlying, underlying.domain == NSPOSIXErrorDomain {
             return String(cString: strerror(Int32(underlying.code)))

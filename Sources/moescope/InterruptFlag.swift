@@ -9,9 +9,12 @@ enum InterruptFlag {
 
     typealias Previous = @convention(c) (Int32) -> Void
 
+    /// Forgets that it was.
+    static func clear() { flag.store(false, ordering: .relaxed) }
+
     /// Starts watching; give the result to `restore`.
     static func install() -> Previous? {
-        flag.store(false, ordering: .relaxed)
+        clear()
         return signal(SIGINT) { _ in
             InterruptFlag.flag.store(true, ordering: .relaxed)
             signal(SIGINT, SIG_DFL)

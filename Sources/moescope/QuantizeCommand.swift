@@ -8,8 +8,8 @@ struct QuantizeCommand: ParsableCommand {
         commandName: "quantize",
         abstract: "Write a model as a GGUF file of another type.",
         discussion: """
-            A few million weights at a time, in some hundred megabytes of memory, on all processors. The file opens in llama.cpp as well; \
-            types ending in _M keep more bits where they matter, as llama.cpp chooses.
+            A few million weights at a time, in some hundred megabytes of memory, on all processors. The file opens in \
+            llama.cpp as well; types ending in _M keep more bits where they matter, as llama.cpp chooses.
 
             Examples:
               moescope quantize ~/Mixtral-8x7B-v0.1 --type Q4_K_M --output mixtral-Q4_K_M.gguf

@@ -117,9 +117,7 @@ struct GenerateCommand: ParsableCommand {
             try recording.write(into: URL(filePath: trace), generation: sampling.record(cache: session.cacheType))
             say("\(trace): complete. Next: moescope metrics \(trace) --positions generated")
         }
-        // A conversation in a terminal goes on after Ctrl-C, and was ended otherwise.
-        let wasConversation = chat && prompt == nil && isatty(STDIN_FILENO) != 0
-        if InterruptFlag.isSet, !wasConversation { throw ExitCode(130) }
+        if InterruptFlag.isSet { throw ExitCode(130) }
     }
 
     /// A text of the command line, or standard input.
@@ -237,7 +235,11 @@ extension GenerateCommand {
                 // The conversation stays what it was; a full context is the usual reason.
                 say("\(error)\n/new starts again")
             }
-            if InterruptFlag.isSet, !isTerminal { return }
+            if InterruptFlag.isSet {
+                guard isTerminal else { return }
+                // It ended the answer; the conversation goes on.
+                InterruptFlag.clear()
+            }
         }
     }
 
