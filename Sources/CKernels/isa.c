@@ -2,7 +2,9 @@
 
 #include "dispatch.h"
 
-static _Atomic(const ck_kernels *) current;
+// What the processor has, found once; and what a thread has chosen instead.
+static _Atomic(const ck_kernels *) best;
+static _Thread_local const ck_kernels *chosen;
 
 static const ck_kernels *row(ck_isa isa) {
 #if defined(__x86_64__)
@@ -31,10 +33,11 @@ ck_isa ck_isa_best(void) {
 }
 
 const ck_kernels *ck_kernels_current(void) {
-    const ck_kernels *kernels = atomic_load_explicit(&current, memory_order_acquire);
+    if (chosen != NULL) { return chosen; }
+    const ck_kernels *kernels = atomic_load_explicit(&best, memory_order_acquire);
     if (kernels == NULL) {
         kernels = row(ck_isa_best());
-        atomic_store_explicit(&current, kernels, memory_order_release);
+        atomic_store_explicit(&best, kernels, memory_order_release);
     }
     return kernels;
 }
@@ -42,10 +45,10 @@ const ck_kernels *ck_kernels_current(void) {
 ck_isa ck_isa_current(void) { return ck_kernels_current()->isa; }
 
 ck_isa ck_isa_select(ck_isa isa) {
-    ck_isa best = ck_isa_best();
-    if (best == CK_NEON) { isa = CK_NEON; }
-    else if (isa == CK_NEON || isa > best) { isa = best; }
-    atomic_store_explicit(&current, row(isa), memory_order_release);
+    ck_isa limit = ck_isa_best();
+    if (limit == CK_NEON) { isa = CK_NEON; }
+    else if (isa == CK_NEON || isa > limit) { isa = limit; }
+    chosen = row(isa);
     return isa;
 }
 

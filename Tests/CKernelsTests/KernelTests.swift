@@ -1,8 +1,10 @@
 import CKernels
+import Foundation
+import Synchronization
 import Testing
 
-/// Every kernel test, one after another: the instruction set in use is one setting of the process.
-@Suite(.serialized) struct KernelTests {
+/// Every kernel test. The instruction set that a test chooses is its thread's: those beside it keep the best.
+@Suite struct KernelTests {
     /// The instruction sets this machine can run, slowest first.
     static let instructionSets: [ck_isa] = {
         let best = ck_isa_best()
@@ -27,6 +29,20 @@ import Testing
             }
             #expect(ck_isa_select(CK_AVX512).rawValue <= ck_isa_best().rawValue)
             #expect(String(cString: ck_isa_name(CK_AVX2)) == "avx2")
+        }
+
+        /// Packed activations are laid out for one set: a choice must not reach products under way on other threads.
+        @Test func aChoiceIsItsThreadsOwn() {
+            defer { _ = ck_isa_select(ck_isa_best()) }
+            _ = ck_isa_select(CK_SCALAR)
+            let done = DispatchSemaphore(value: 0)
+            let other = Mutex(CK_SCALAR)
+            Thread.detachNewThread {
+                other.withLock { $0 = ck_isa_current() }
+                done.signal()
+            }
+            done.wait()
+            #expect(other.withLock { $0 } == ck_isa_best())
         }
 
         @Test func peaksCountTheirOperations() {

@@ -19,8 +19,8 @@ typedef enum {
 typedef enum { CK_EXACT = 0, CK_FAST = 1 } ck_mode;
 typedef enum { CK_SCALAR = 0, CK_AVX2 = 1, CK_AVX512 = 2, CK_NEON = 3 } ck_isa;
 
-// The best instruction set of this processor; the set in use; choosing another (tests and benchmarks; returns what is
-// then in use: never more than the processor has).
+// The best instruction set of this processor; the set in use, which is the best unless the calling thread has chosen
+// another (for tests; other threads go on with theirs; returns what is then in use: never more than the processor has).
 ck_isa ck_isa_best(void);
 ck_isa ck_isa_current(void);
 ck_isa ck_isa_select(ck_isa isa);
