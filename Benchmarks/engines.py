@@ -67,14 +67,16 @@ def best_llama_setting(model: Path, prefill: int, decode: int, quick: bool) -> d
     return best
 
 
-def best_transformers_setting(model: Path, corpus: Path, quick: bool) -> list[str]:
+def best_transformers_setting(
+    model: Path, corpus: Path, quick: bool, dtypes: tuple[str, ...] = ("float32", "bfloat16")
+) -> list[str]:
     """transformers' fastest number type, experts and batch on a part of the corpus; tried once and remembered."""
-    memory = WORK / "settings" / f"transformers-{model.stem}{'-quick' if quick else ''}.json"
+    memory = WORK / "settings" / f"transformers-{model.stem}-{'-'.join(dtypes)}{'-quick' if quick else ''}.json"
     if memory.exists():
         return json.loads(memory.read_text())
     tried = []
     for dtype, experts, batch in product(
-        ("float32", "bfloat16"), ("grouped_mm",) if quick else ("grouped_mm", "eager"), (16,) if quick else (8, 32)
+        dtypes, ("grouped_mm",) if quick else ("grouped_mm", "eager"), (16,) if quick else (8, 32)
     ):
         options = ["--dtype", dtype, "--experts", experts, "--batch", str(batch)]
         speed = transformers(model, corpus, "--limit", 2 * batch, "--repeat", 1, *options)

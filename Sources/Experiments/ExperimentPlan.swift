@@ -52,7 +52,7 @@ public struct ExperimentPlan: Codable, Sendable, Equatable {
         } catch let error as DecodingError {
             throw ExperimentError(file: url.path, reason: describe(error))
         } catch {
-            throw ExperimentError(file: url.path, reason: "cannot be read: \((error as NSError).localizedDescription)")
+            throw ExperimentError(file: url.path, reason: "cannot be read: \(TraceFolder.reason(error))")
         }
         guard Set(plan.arms.map(\.name)).count == plan.arms.count else {
             throw ExperimentError(file: url.path, reason: "field arms: two arms have one name")

@@ -1,5 +1,6 @@
 import Foundation
 import MoEModel
+import Traces
 
 /// Sums of negative log-likelihood (nats) of every document, first tokens left out.
 public struct ExperimentLikelihoods: Sendable {
@@ -70,7 +71,7 @@ final class ExperimentStore {
                 try encoder.encode(recorded).write(to: planFile, options: .atomic)
             } catch {
                 throw ExperimentError(
-                    file: folder.path, reason: "cannot be written: \((error as NSError).localizedDescription)")
+                    file: folder.path, reason: "cannot be written: \(TraceFolder.reason(error))")
             }
         }
         // A line cut short by an interruption does not count, and makes way for its repetition.
@@ -107,7 +108,7 @@ final class ExperimentStore {
             try handle.synchronize()
         } catch {
             throw ExperimentError(
-                file: file.path, reason: "cannot be written: \((error as NSError).localizedDescription)")
+                file: file.path, reason: "cannot be written: \(TraceFolder.reason(error))")
         }
         lines[arm, default: [:]][wave.lowerBound] = line
     }

@@ -1,4 +1,5 @@
 import Foundation
+import Traces
 
 /// A finished experiment, read back from its folder.
 public struct RecordedExperiment: Sendable {
@@ -38,7 +39,7 @@ public struct RecordedExperiment: Sendable {
         } catch let error as DecodingError {
             throw ExperimentError(file: file.path, reason: ExperimentPlan.describe(error))
         } catch {
-            throw ExperimentError(file: file.path, reason: "cannot be read: \((error as NSError).localizedDescription)")
+            throw ExperimentError(file: file.path, reason: "cannot be read: \(TraceFolder.reason(error))")
         }
     }
 }
