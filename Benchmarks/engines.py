@@ -67,21 +67,21 @@ def best_llama_setting(model: Path, prefill: int, decode: int, quick: bool) -> d
     return best
 
 
-def best_transformers_setting(
-    model: Path, corpus: Path, quick: bool, dtypes: tuple[str, ...] = ("float32", "bfloat16")
-) -> list[str]:
-    """transformers' fastest number type, experts and batch on a part of the corpus; tried once and remembered."""
-    memory = WORK / "settings" / f"transformers-{model.stem}-{'-'.join(dtypes)}{'-quick' if quick else ''}.json"
+def best_transformers_settings(model: Path, corpus: Path, quick: bool) -> list[list[str]]:
+    """transformers' fastest experts and batch for each number type, on a part of the corpus; the fastest type comes first.
+    Each is tried once and remembered."""
+    memory = WORK / "settings" / f"transformers-types-{model.stem}{'-quick' if quick else ''}.json"
     if memory.exists():
         return json.loads(memory.read_text())
-    tried = []
-    for dtype, experts, batch in product(
-        dtypes, ("grouped_mm",) if quick else ("grouped_mm", "eager"), (16,) if quick else (8, 32)
-    ):
-        options = ["--dtype", dtype, "--experts", experts, "--batch", str(batch)]
-        speed = transformers(model, corpus, "--limit", 2 * batch, "--repeat", 1, *options)
-        tried.append((max(speed["tokens_per_second"]), options))
-    best = max(tried, key=lambda one: one[0])[1]
+    best = []
+    for dtype in ("float32", "bfloat16"):
+        tried = []
+        for experts, batch in product(("grouped_mm",) if quick else ("grouped_mm", "eager"), (16,) if quick else (8, 32)):
+            options = ["--dtype", dtype, "--experts", experts, "--batch", str(batch)]
+            speed = transformers(model, corpus, "--limit", 2 * batch, "--repeat", 1, *options)
+            tried.append((max(speed["tokens_per_second"]), options))
+        best.append(max(tried, key=lambda one: one[0]))
+    settings = [options for _, options in sorted(best, key=lambda one: -one[0])]
     memory.parent.mkdir(parents=True, exist_ok=True)
-    memory.write_text(json.dumps(best) + "\n")
-    return best
+    memory.write_text(json.dumps(settings) + "\n")
+    return settings

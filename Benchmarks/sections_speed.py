@@ -3,7 +3,7 @@
 import statistics
 
 from checkpoints import POLYGLOT, checkpoint, polyglot_corpus, random_corpus
-from engines import bench, best_llama_setting, best_transformers_setting, llama, trace, transformers
+from engines import bench, best_llama_setting, best_transformers_settings, llama, trace, transformers
 from measure import WORK, Section, in_turn
 
 # What the tracker asks of prefill, beside llama.cpp at its best setting.
@@ -71,34 +71,30 @@ def documents(quick: bool) -> Section:
         ("small Q8_0", checkpoint("small", "Q8_0"), small, random),
         ("polyglot", POLYGLOT, POLYGLOT, texts),
     ):
-        best = best_transformers_setting(theirs, corpus, quick)
-        bf16 = best_transformers_setting(theirs, corpus, quick, ("bfloat16",))
-        if bf16 != best:
-            bf16 += ["--limit", str(count // 10)]
-
-        def theirs_with(*setting: str, theirs=theirs, corpus=corpus) -> list[float]:
-            return transformers(theirs, corpus, "--repeat", 1, *setting)["tokens_per_second"]
-
+        settings = best_transformers_settings(theirs, corpus, quick)
+        if "bfloat16" in settings[0]:
+            settings = settings[:1]
+        else:
+            settings[1] += ["--limit", str(count // 10)]
         programs = {
             "MoEScope": lambda ours=ours, corpus=corpus: [
                 trace(ours, corpus, WORK / "traces" / "documents").tokens_per_second
-            ],
-            "best": lambda best=best, theirs_with=theirs_with: theirs_with(*best),
+            ]
         }
-        if bf16 != best:
-            programs["bf16"] = lambda bf16=bf16, theirs_with=theirs_with: theirs_with(*bf16)
+        for setting in settings:
+            programs[" ".join(setting)] = lambda theirs=theirs, corpus=corpus, setting=setting: transformers(
+                theirs, corpus, "--repeat", 1, *setting
+            )["tokens_per_second"]
         samples = in_turn(rounds, programs)
         name = f"{case}, {count} documents of about 100 tokens"
-        mine = section.add(name, "MoEScope", "trace, log-probabilities", "tokens/s", samples["MoEScope"])
-        peer = section.add(name, "transformers", " ".join(best), "tokens/s", samples["best"])
-        in_bf16 = peer
-        if bf16 != best:
-            in_bf16 = section.add(name, "transformers", " ".join(bf16), "tokens/s", samples["bf16"])
+        mine = section.add(name, "MoEScope", "trace, log-probabilities", "tokens/s", samples.pop("MoEScope"))
+        peers = [section.add(name, "transformers", setting, "tokens/s", speeds) for setting, speeds in samples.items()]
+        fastest, in_bf16 = peers[0], peers[-1]
         ratio = mine.median / in_bf16.median
         section.check(
             name,
             "≥ 2 × transformers bf16",
-            f"{ratio:.2f} × ({mine.median / peer.median:.2f} × transformers at its best setting)",
+            f"{ratio:.2f} × ({mine.median / fastest.median:.2f} × transformers at its best setting)",
             ratio >= 2,
         )
     return section
