@@ -112,15 +112,20 @@ typedef struct {
     ck_type type;
     int block, bytes;  // elements and bytes of a block
     int halves[2];     // where its f16 scales are, or -1
-    ck_peak unit;
+    ck_peak units[2];  // what multiplies them at most: the first that the processor has
 } weight_type;
 
+#define PLAIN {CK_PEAK_BF16, CK_PEAK_INT16}
+#define FEW_BITS {CK_PEAK_INT8, CK_PEAK_INT8}
+// Where bytes have no dot product, those of eight bits do not fit where others are added in 16.
+#define EIGHT_BITS {CK_PEAK_INT16, CK_PEAK_INT8}
+
 static const weight_type types[] = {
-    {"bf16", CK_BF16, 1, 2, {-1, -1}, CK_PEAK_BF16},     {"f16", CK_F16, 1, 2, {-1, -1}, CK_PEAK_BF16},
-    {"Q8_0", CK_Q8_0, 32, 34, {0, -1}, CK_PEAK_INT8},    {"Q4_0", CK_Q4_0, 32, 18, {0, -1}, CK_PEAK_INT8},
-    {"Q4_K", CK_Q4_K, 256, 144, {0, 2}, CK_PEAK_INT8},   {"Q5_K", CK_Q5_K, 256, 176, {0, 2}, CK_PEAK_INT8},
-    {"Q6_K", CK_Q6_K, 256, 210, {208, -1}, CK_PEAK_INT8}, {"Q3_K", CK_Q3_K, 256, 110, {108, -1}, CK_PEAK_INT8},
-    {"Q2_K", CK_Q2_K, 256, 84, {80, 82}, CK_PEAK_INT8},  {"IQ4_XS", CK_IQ4_XS, 256, 136, {0, -1}, CK_PEAK_INT8},
+    {"bf16", CK_BF16, 1, 2, {-1, -1}, PLAIN},         {"f16", CK_F16, 1, 2, {-1, -1}, PLAIN},
+    {"Q8_0", CK_Q8_0, 32, 34, {0, -1}, EIGHT_BITS},   {"Q4_0", CK_Q4_0, 32, 18, {0, -1}, FEW_BITS},
+    {"Q4_K", CK_Q4_K, 256, 144, {0, 2}, FEW_BITS},    {"Q5_K", CK_Q5_K, 256, 176, {0, 2}, FEW_BITS},
+    {"Q6_K", CK_Q6_K, 256, 210, {208, -1}, FEW_BITS}, {"Q3_K", CK_Q3_K, 256, 110, {108, -1}, FEW_BITS},
+    {"Q2_K", CK_Q2_K, 256, 84, {80, 82}, FEW_BITS},   {"IQ4_XS", CK_IQ4_XS, 256, 136, {0, -1}, EIGHT_BITS},
 };
 
 typedef struct {
@@ -231,10 +236,11 @@ int main(int count, char **arguments) {
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    double peaks[3], read = peak_read();
-    for (int kind = 0; kind < 3; kind++) { peaks[kind] = peak_operations((ck_peak)kind); }
-    printf("%s, %d threads: f32 %.0f GFLOP/s · bf16 dot %.0f · int8 dot %.0f GOP/s · memory read %.1f GB/s\n\n",
-           ck_isa_name(ck_isa_current()), thread_count, peaks[0], peaks[1], peaks[2], read);
+    double peaks[4], read = peak_read();
+    for (int kind = 0; kind < 4; kind++) { peaks[kind] = peak_operations((ck_peak)kind); }
+    printf("%s, %d threads: f32 %.0f GFLOP/s · bf16 dot %.0f · int16 %.0f · int8 %.0f GOP/s · memory read %.1f GB/s\n\n",
+           ck_isa_name(ck_isa_current()), thread_count, peaks[CK_PEAK_F32], peaks[CK_PEAK_BF16], peaks[CK_PEAK_INT16],
+           peaks[CK_PEAK_INT8], read);
 
     static const int64_t shapes[][3] = {{128, 3584, 4096}, {512, 3584, 4096}, {512, 1024, 14336}, {512, 1792, 512}};
     printf("| product | rows | m | k | GOP/s | share of peak |\n|---|---|---|---|---|---|\n");
@@ -246,7 +252,10 @@ int main(int count, char **arguments) {
                (long long)k, exact, 100 * exact / peaks[CK_PEAK_F32]);
         for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
             double rate = operations / time_product(&types[i], CK_FAST, n, m, k);
-            double peak = peaks[types[i].unit] > 0 ? peaks[types[i].unit] : peaks[CK_PEAK_F32];
+            double peak = peaks[CK_PEAK_F32];
+            for (int u = 1; u >= 0; u--) {
+                if (peaks[types[i].units[u]] > 0) { peak = peaks[types[i].units[u]]; }
+            }
             printf("| %s | %lld | %lld | %lld | %.0f | %.0f %% |\n", types[i].name, (long long)n, (long long)m,
                    (long long)k, rate, 100 * rate / peak);
         }

@@ -48,11 +48,14 @@ typedef struct {
     uint64_t (*peak_read)(const void *memory, size_t bytes);
 
     // CK_FAST, where the instruction set has products of 16-bit or 8-bit numbers; otherwise NULL, and CK_EXACT does it.
-    ck_pack_function pack_bf16, pack_int8;
-    ck_matmul_function matmul_bf16, matmul_int8;
-    size_t (*scratch_bf16)(void);
-    size_t (*scratch_int8)(int64_t k);
+    // For weights that are not quantized, and for those that are.
+    ck_pack_function pack_plain, pack_quantized;
+    ck_matmul_function matmul_plain, matmul_quantized;
+    size_t (*plain_activation_bytes)(int64_t n, int64_t k);
+    size_t (*plain_scratch)(void);
+    size_t (*quantized_scratch)(int64_t k);
     int64_t (*peak_bf16)(int64_t rounds);
+    int64_t (*peak_int16)(int64_t rounds);
     int64_t (*peak_int8)(int64_t rounds);
 } ck_kernels;
 
@@ -72,6 +75,14 @@ size_t ck_matvec_int8_scratch_avx2(int64_t k);
 size_t ck_int8_scratch_avx2(int64_t k);
 int64_t ck_peak_int8_avx2(int64_t rounds);
 
+void ck_pack_int16_avx2(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k, int64_t row_begin,
+                        int64_t row_end, void *packed);
+void ck_matmul_int16_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                          int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+size_t ck_int16_activation_bytes(int64_t n, int64_t k);
+size_t ck_int16_scratch_avx2(void);
+int64_t ck_peak_int16_avx2(int64_t rounds);
+
 void ck_pack_bf16_avx512(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
                          int64_t row_begin, int64_t row_end, void *packed);
 void ck_pack_int8_avx512(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
@@ -86,6 +97,7 @@ void ck_matvec_int8_avx512(ck_type type, const void *weights, size_t row_bytes, 
 size_t ck_matvec_int8_scratch_avx512(int64_t k);
 int64_t ck_peak_bf16_avx512(int64_t rounds);
 int64_t ck_peak_int8_avx512(int64_t rounds);
+size_t ck_bf16_activation_bytes(int64_t n, int64_t k);
 size_t ck_bf16_scratch_avx512(void);
 size_t ck_int8_scratch_avx512(int64_t k);
 #endif

@@ -31,9 +31,14 @@
 const ck_kernels ck_kernels_avx2 = {
     .isa = CK_AVX2,
     CK_F32_ROW,
-    .pack_int8 = ck_pack_int8_avx2,
-    .matmul_int8 = ck_matmul_int8_avx2,
-    .scratch_int8 = ck_int8_scratch_avx2,
+    .pack_plain = ck_pack_int16_avx2,
+    .pack_quantized = ck_pack_int8_avx2,
+    .matmul_plain = ck_matmul_int16_avx2,
+    .matmul_quantized = ck_matmul_int8_avx2,
+    .plain_activation_bytes = ck_int16_activation_bytes,
+    .plain_scratch = ck_int16_scratch_avx2,
+    .quantized_scratch = ck_int8_scratch_avx2,
+    .peak_int16 = ck_peak_int16_avx2,
     .peak_int8 = ck_peak_int8_avx2,
 };
 

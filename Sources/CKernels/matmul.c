@@ -9,20 +9,20 @@ static size_t exact_activation_bytes(int64_t n, int64_t k) {
 }
 
 // Which of the three products computes a type in a mode, with the instruction set in use.
-typedef enum { EXACT, BF16, INT8 } product;
+typedef enum { EXACT, PLAIN, QUANTIZED } product;
 
 static product product_of(ck_type type, ck_mode mode) {
     const ck_kernels *kernels = ck_kernels_current();
     if (mode == CK_EXACT) { return EXACT; }
-    if (ck_is_plain(type)) { return kernels->matmul_bf16 ? BF16 : EXACT; }
-    return kernels->matmul_int8 ? INT8 : EXACT;
+    if (ck_is_plain(type)) { return kernels->matmul_plain ? PLAIN : EXACT; }
+    return kernels->matmul_quantized ? QUANTIZED : EXACT;
 }
 
 size_t ck_activation_bytes(ck_type type, ck_mode mode, int64_t n, int64_t k) {
     size_t rows = (size_t)((n + 3) / 4 * 4);
     switch (product_of(type, mode)) {
-        case BF16: return rows * (size_t)((k + 31) / 32 * 32) * sizeof(uint16_t);
-        case INT8: return rows / CK_INT8_ROWS * (size_t)ck_int8_blocks(k) * sizeof(ck_int8_block);
+        case PLAIN: return ck_kernels_current()->plain_activation_bytes(n, k);
+        case QUANTIZED: return rows / CK_INT8_ROWS * (size_t)ck_int8_blocks(k) * sizeof(ck_int8_block);
         case EXACT: return exact_activation_bytes(n, k);
     }
     return 0;
@@ -32,7 +32,9 @@ void ck_pack_activations(ck_type type, ck_mode mode, const float *x, int64_t x_s
                          int64_t k, int64_t row_begin, int64_t row_end, void *packed) {
     const ck_kernels *kernels = ck_kernels_current();
     product kind = product_of(type, mode);
-    ck_pack_function pack = kind == BF16 ? kernels->pack_bf16 : kind == INT8 ? kernels->pack_int8 : kernels->pack_exact;
+    ck_pack_function pack = kind == PLAIN ? kernels->pack_plain
+        : kind == QUANTIZED               ? kernels->pack_quantized
+                                          : kernels->pack_exact;
     pack(x, x_stride, rows, n, k, row_begin, row_end, packed);
 }
 
@@ -40,8 +42,8 @@ size_t ck_matmul_scratch_bytes(ck_type type, ck_mode mode, int64_t n, int64_t k)
     (void)n;
     const ck_kernels *kernels = ck_kernels_current();
     switch (product_of(type, mode)) {
-        case BF16: return kernels->scratch_bf16();
-        case INT8: return kernels->scratch_int8(k);
+        case PLAIN: return kernels->plain_scratch();
+        case QUANTIZED: return kernels->quantized_scratch(k);
         case EXACT: break;
     }
     return CK_EXACT_SCRATCH_FLOATS * sizeof(float);
@@ -53,6 +55,6 @@ void ck_matmul(ck_type type, ck_mode mode, const void *weights, size_t row_bytes
     const ck_kernels *kernels = ck_kernels_current();
     product kind = k == 0 ? EXACT : product_of(type, mode);
     ck_matmul_function matmul
-        = kind == BF16 ? kernels->matmul_bf16 : kind == INT8 ? kernels->matmul_int8 : kernels->matmul_exact;
+        = kind == PLAIN ? kernels->matmul_plain : kind == QUANTIZED ? kernels->matmul_quantized : kernels->matmul_exact;
     matmul(type, weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride, scratch);
 }

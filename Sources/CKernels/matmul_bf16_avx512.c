@@ -191,6 +191,11 @@ static void matmul_bf16(const uint8_t *weights, size_t row_bytes, int64_t m_begi
     matmul(CK_BF16, weights, row_bytes, m_begin, m_end, k, x, n, y, y_stride, panel);
 }
 
+size_t ck_bf16_activation_bytes(int64_t n, int64_t k) {
+    return (size_t)((n + ACTIVATION_ROWS - 1) / ACTIVATION_ROWS * ACTIVATION_ROWS * ((k + 31) / 32 * 32))
+        * sizeof(uint16_t);
+}
+
 size_t ck_bf16_scratch_avx512(void) { return sizeof(uint16_t) * PANEL_GROUPS * PANEL_ROWS * CHUNK_K; }
 
 void ck_matmul_bf16_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,

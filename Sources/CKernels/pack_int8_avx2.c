@@ -10,10 +10,7 @@
 
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("clang loop unroll(full)")
-
-INLINE __m256 magnitude(__m256 v) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v); }
+#include "vectors256.inc"
 
 // The largest |x| of 32 numbers in each of eight lanes: which of several NaN counts is as in matmul_int8_avx512.c.
 INLINE __m256 largest(const __m256 x[4]) {

@@ -5,6 +5,7 @@ int64_t ck_peak_operations(ck_peak kind, int64_t rounds) {
     switch (kind) {
         case CK_PEAK_F32: return kernels->peak_f32(rounds);
         case CK_PEAK_BF16: return kernels->peak_bf16 ? kernels->peak_bf16(rounds) : 0;
+        case CK_PEAK_INT16: return kernels->peak_int16 ? kernels->peak_int16(rounds) : 0;
         case CK_PEAK_INT8: return kernels->peak_int8 ? kernels->peak_int8(rounds) : 0;
     }
     return 0;

@@ -7,8 +7,8 @@ import Tensors
 public enum Precision: String, Sendable, CaseIterable, Codable {
     /// f32 activations and accumulation, weights dequantized to f32: the reference.
     case exact
-    /// Activations in int8 for quantized weights (AVX2, AVX-512), in bf16 for others (AVX-512); f32 where the processor
-    /// has no faster product than that.
+    /// Activations in int8 for quantized weights (AVX2, AVX-512); for others both sides in bf16 (AVX-512) or in 16-bit
+    /// blocks, eleven bits and more (AVX2). f32 where the processor has neither instruction set.
     case fast
 }
 

@@ -10,6 +10,8 @@ public struct MachinePeaks: Sendable, Codable {
     public let f32: Double
     /// bf16 dot-product operations per second; 0 where the processor has none.
     public let bf16: Double
+    /// Operations on 16-bit whole numbers per second, on AVX2; 0 elsewhere.
+    public let int16: Double
     /// int8 operations per second: dot products, or on AVX2 products of bytes added in 16 bits, as four-bit weights allow;
     /// 0 where the processor has neither.
     public let int8: Double
@@ -19,7 +21,18 @@ public struct MachinePeaks: Sendable, Codable {
         let pool = ThreadPool(threadCount: threads)
         return MachinePeaks(
             memoryRead: readSpeed(pool), f32: operations(CK_PEAK_F32, pool), bf16: operations(CK_PEAK_BF16, pool),
-            int8: operations(CK_PEAK_INT8, pool))
+            int16: operations(CK_PEAK_INT16, pool), int8: operations(CK_PEAK_INT8, pool))
+    }
+
+    /// The most that products with weights of a type can do, in operations per second.
+    public func arithmetic(_ dtype: DType, _ precision: Precision) -> Double {
+        switch (precision, dtype) {
+        case (.exact, _): f32
+        case (.fast, _) where dtype.blockElements == 1: max(f32, bf16, int16)
+        // Eight bits times eight do not fit where AVX2 adds four bits times eight.
+        case (.fast, .q8_0), (.fast, .iq4_nl), (.fast, .iq4_xs): int16 > 0 ? int16 : max(f32, int8)
+        case (.fast, _): max(f32, int8)
+        }
     }
 
     private static func seconds(_ body: () -> Void) -> Double {

@@ -36,7 +36,7 @@ extension BenchCommand {
                 capture: capture[index],
                 speed: speed(
                     ofCapture, tokens: batch.rowCount, operations: operations,
-                    weightBytes: Double(engine.checkpoint.weightBytes), quantized: engine.checkpoint.isQuantized, peaks),
+                    weightBytes: Double(engine.checkpoint.weightBytes), peak: peak(engine, peaks), peaks),
                 added_time: ratios[ratios.count / 2] - 1)
         }
     }

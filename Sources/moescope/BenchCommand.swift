@@ -102,7 +102,9 @@ struct BenchCommand: ParsableCommand {
     func run() throws {
         let loaded = try LoadedModel(model, precision: precision, threads: threads, memory: memory?.bytes)
         let engine = loaded.model
-        say("measuring this machine: memory read and f32, bf16, int8 arithmetic, \(engine.threadCount) threads")
+        say(
+            "measuring this machine: memory read, and f32, bf16, int16 and int8 arithmetic, \(engine.threadCount) threads"
+        )
         let peaks = MachinePeaks.measure(threads: engine.threadCount)
         let captured = prefill > 0 ? try measurePrefill(engine, peaks) : []
         let decodeSpeed = decode > 0 ? try measureDecode(engine, peaks) : nil
@@ -125,8 +127,9 @@ struct BenchCommand: ParsableCommand {
         )
         print(
             String(
-                format: "machine: memory %.1f GB/s · f32 %.0f GFLOP/s · bf16 %.0f GFLOP/s · int8 %.0f GOP/s",
-                output.peaks.memoryRead / 1e9, output.peaks.f32 / 1e9, output.peaks.bf16 / 1e9, output.peaks.int8 / 1e9)
+                format: "machine: memory %.1f GB/s · f32 %.0f GFLOP/s · bf16 %.0f GFLOP/s · int16 %.0f GOP/s"
+                    + " · int8 %.0f GOP/s", output.peaks.memoryRead / 1e9, output.peaks.f32 / 1e9,
+                output.peaks.bf16 / 1e9, output.peaks.int16 / 1e9, output.peaks.int8 / 1e9)
         )
         for (name, speed) in [("prefill", output.prefill), ("decode", output.decode)] {
             guard let speed else { continue }
@@ -159,22 +162,25 @@ struct BenchCommand: ParsableCommand {
         let perToken = Double(engine.matrixParametersActive)
         return speed(
             times, tokens: decode, operations: 2 * perToken * Double(decode),
-            weightBytes: engine.matrixBytesActive * Double(decode), quantized: engine.checkpoint.isQuantized, peaks)
+            weightBytes: engine.matrixBytesActive * Double(decode), peak: peak(engine, peaks), peaks)
     }
 
     func speed(
-        _ times: [Double], tokens: Int, operations: Double, weightBytes: Double, quantized: Bool, _ peaks: MachinePeaks
+        _ times: [Double], tokens: Int, operations: Double, weightBytes: Double, peak: Double, _ peaks: MachinePeaks
     ) -> Speed {
         let sorted = times.sorted()
         let middle = sorted[sorted.count / 2]
-        let arithmetic = precision == .exact ? peaks.f32 : max(peaks.f32, peaks.bf16)
-        let best = precision == .fast && quantized ? max(arithmetic, peaks.int8) : arithmetic
         return Speed(
             tokens: tokens, tokens_per_second: Double(tokens) / middle,
             slowest: Double(tokens) / (sorted.last ?? middle), fastest: Double(tokens) / sorted[0], runs: times,
             gflops: operations / middle / 1e9, gigabytes_per_second: weightBytes / middle / 1e9,
-            share_of_arithmetic_peak: operations / middle / best,
+            share_of_arithmetic_peak: operations / middle / peak,
             share_of_memory_peak: weightBytes / middle / peaks.memoryRead)
+    }
+
+    /// The arithmetic peak for the type of most of the weights.
+    func peak(_ engine: Model, _ peaks: MachinePeaks) -> Double {
+        peaks.arithmetic(engine.checkpoint.dtypes.first?.dtype ?? .f32, precision)
     }
 
     /// Round 0 is the warm-up.

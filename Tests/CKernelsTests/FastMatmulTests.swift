@@ -29,27 +29,123 @@ extension KernelTests {
             return (worst, size * weight)
         }
 
+        /// Rows and inputs of every remainder, few rows and many, one block of 256 inputs and several.
+        static let plainShapes =
+            (0...66).map { (5, 7, $0) } + (1...9).map { ($0, 13, 70) } + (1...14).map { (6, $0, 40) }
+            + [(9, 61, 2048), (5, 7, 2049), (33, 121, 96), (3, 7, 4100)]
+
+        /// Weights of a plain type as they are stored, and as f32.
+        static func stored(_ weights: [Float], _ type: ck_type) -> (bytes: [UInt8], wide: [Float]) {
+            guard type != CK_F32 else { return (weights.withUnsafeBytes(Array.init), weights) }
+            let bits = halfBits(weights, type)
+            var wide = weights
+            ck_dequantize(type, bits, Int64(weights.count), &wide)
+            return (bits.withUnsafeBytes(Array.init), wide)
+        }
+
         @Test func plainTypes() {
             KernelTests.withEachInstructionSet { isa in
+                if isa == CK_AVX2 { return }
                 let rounds = isa == CK_AVX512
                 var numbers = SeededNumbers(state: 31)
-                var shapes = (0...66).map { (5, 7, $0) } + (1...9).map { ($0, 13, 70) } + (1...14).map { (6, $0, 40) }
-                shapes += [(9, 61, 2048), (5, 7, 2049), (33, 121, 96), (3, 7, 4100)]
                 for type in [CK_F32, CK_F16, CK_BF16] {
-                    for (n, m, k) in shapes {
-                        let x = numbers.floats(n * k), w = numbers.floats(m * k)
-                        let bits = type == CK_F32 ? [] : halfBits(w, type)
-                        var wide = w
-                        if type != CK_F32 { ck_dequantize(type, bits, Int64(m * k), &wide) }
-                        let y =
-                            type == CK_F32
-                            ? matmul(type, CK_FAST, weights: w, rowBytes: 4 * k, x: x, xStride: k, n: n, m: m, k: k)
-                            : matmul(type, CK_FAST, weights: bits, rowBytes: 2 * k, x: x, xStride: k, n: n, m: m, k: k)
+                    for (n, m, k) in Self.plainShapes {
+                        let x = numbers.floats(n * k)
+                        let (bytes, wide) = Self.stored(numbers.floats(m * k), type)
+                        let y = matmul(
+                            type, CK_FAST, weights: bytes, rowBytes: bytes.count / m, x: x, xStride: k, n: n, m: m, k: k
+                        )
                         let (worst, size) = Self.compare(
                             y, weights: rounds ? wide.map(Self.bf16) : wide, x: rounds ? x.map(Self.bf16) : x, n: n,
                             m: m, k: k)
                         #expect(
                             worst <= 2e-6 * size + 1e-12, "isa \(isa.rawValue) type \(type.rawValue) \(n) \(m) \(k)")
+                    }
+                }
+            }
+        }
+
+        /// By how much a product of 16-bit blocks may miss the true one: half a step of every activation and weight, and
+        /// what f32 rounds.
+        static func int16Bound(_ x: ArraySlice<Float>, _ w: ArraySlice<Float>) -> Double {
+            var bound = 0.0
+            for at in stride(from: 0, to: x.count, by: 256) {
+                let x = x.dropFirst(at).prefix(256).map { Double(abs($0)) }
+                let w = w.dropFirst(at).prefix(256).map { Double(abs($0)) }
+                let (xSum, wSum) = (x.reduce(0, +), w.reduce(0, +))
+                let xStep = max(x.max()! / 32767, xSum / 262_000), wStep = w.max()! / 4096
+                bound += (xStep * wSum + wStep * xSum) / 2 + xStep * wStep * 64
+                bound += 4e-7 * zip(x, w).map { $0 * $1 }.reduce(0, +)
+            }
+            return bound
+        }
+
+        /// AVX2 has the bits of the plain product, and that is as close as its steps are fine: ordinary numbers, few large
+        /// ones among small, rows of zeros.
+        @Test func equalsThePlainProductOf16Bits() {
+            var numbers = SeededNumbers(state: 35)
+            for type in [CK_F32, CK_F16, CK_BF16] {
+                for (n, m, k) in Self.plainShapes + [(7, 113, 257), (259, 97, 300), (4, 9, 512), (2, 8, 271)]
+                where k > 0 {
+                    var x = numbers.floats(n * k), weights = numbers.floats(m * k)
+                    for i in stride(from: 3, to: n * k, by: 97) { x[i] *= 1000 }
+                    for i in stride(from: 5, to: m * k, by: 211) { weights[i] *= 50 }
+                    for i in 0..<k where n > 1 { x[k + i] = 0 }
+                    for i in 0..<k where m > 2 { weights[2 * k + i] = 0 }
+                    let (bytes, wide) = Self.stored(weights, type)
+                    var plain = [Float](repeating: .nan, count: n * m)
+                    ck_matmul_int16_plain(
+                        type, bytes, bytes.count / m, Int64(m), Int64(k), x, Int64(k), Int64(n), &plain, Int64(m))
+                    let exact = referenceMatmul(weights: wide, x: x, n: n, m: m, k: k)
+                    for i in 0..<n {
+                        for j in 0..<m {
+                            let bound = Self.int16Bound(x[i * k..<(i + 1) * k], wide[j * k..<(j + 1) * k])
+                            #expect(abs(Double(plain[i * m + j]) - exact[i * m + j]) <= bound)
+                        }
+                    }
+                    KernelTests.withEachInstructionSet { isa in
+                        guard isa == CK_AVX2 else { return }
+                        let y = matmul(
+                            type, CK_FAST, weights: bytes, rowBytes: bytes.count / m, x: x, xStride: k, n: n, m: m, k: k
+                        )
+                        #expect(
+                            y.map(\.bitPattern) == plain.map(\.bitPattern), "type \(type.rawValue) \(n) \(m) \(k)")
+                    }
+                }
+            }
+        }
+
+        /// All activations and weights as large as they get and of one sign: no sum overflows.
+        @Test func sumsOf16BitsFit() {
+            KernelTests.withEachInstructionSet { isa in
+                for k in [1, 256, 4096] {
+                    for (x, w) in [(1, 0.99999), (-3e8, 1), (1e-30, -1.9999)] as [(Float, Float)] {
+                        let y = matmul(
+                            CK_F32, CK_FAST, weights: [Float](repeating: w, count: 5 * k), rowBytes: 4 * k,
+                            x: [Float](repeating: x, count: 5 * k), xStride: k, n: 5, m: 5, k: k)
+                        let expected = Double(x) * Double(w) * Double(k)
+                        #expect(
+                            y.allSatisfy { abs(Double($0) - expected) <= 5e-3 * abs(expected) }, "\(isa.rawValue) \(k)")
+                    }
+                }
+            }
+        }
+
+        /// What is not finite does not become a number.
+        @Test func whatIsNotFiniteStaysSo() {
+            KernelTests.withEachInstructionSet { isa in
+                for (n, bad) in [(1, Float.infinity), (2, .nan), (7, -.infinity), (9, .nan)] {
+                    for inWeights in [true, false] {
+                        let k = 300
+                        var x = [Float](repeating: 1, count: n * k), w = [Float](repeating: 1, count: 3 * k)
+                        if inWeights { w[k + 290] = bad } else { x[(n - 1) * k + 290] = bad }
+                        let y = matmul(CK_F32, CK_FAST, weights: w, rowBytes: 4 * k, x: x, xStride: k, n: n, m: 3, k: k)
+                        for i in 0..<n {
+                            for j in 0..<3 {
+                                let touched = inWeights ? j == 1 : i == n - 1
+                                #expect(y[3 * i + j].isFinite != touched, "isa \(isa.rawValue) n \(n) \(bad)")
+                            }
+                        }
                     }
                 }
             }

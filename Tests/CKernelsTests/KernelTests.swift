@@ -52,6 +52,7 @@ import Testing
                 #expect(isa == CK_AVX512 ? integers == 2 * dot : dot == 0)
                 #expect((integers > 0) == (isa == CK_AVX2 || isa == CK_AVX512))
                 #expect((dot > 0) == (isa == CK_AVX512))
+                #expect((ck_peak_operations(CK_PEAK_INT16, 10) > 0) == (isa == CK_AVX2))
                 let bytes = [UInt8](repeating: 3, count: 257)
                 #expect(ck_peak_read(bytes, 257) == 3)
             }

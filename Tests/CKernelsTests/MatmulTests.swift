@@ -109,22 +109,25 @@ extension KernelTests {
         }
 
         /// No bit depends on how many rows there are, where a row stands, how m is split, or on gathering.
-        @Test func rowsAreIndependent() {
+        @Test(arguments: [CK_F32, CK_F16, CK_BF16], [CK_EXACT, CK_FAST])
+        func rowsAreIndependent(_ type: ck_type, _ mode: ck_mode) {
             KernelTests.withEachInstructionSet { isa in
                 var numbers = SeededNumbers(state: 9)
                 let (n, m, k) = (23, 77, 1500)
-                let x = numbers.floats(n * k)
-                let w = numbers.floats(m * k)
-                let whole = matmul(CK_F32, CK_EXACT, weights: w, rowBytes: 4 * k, x: x, xStride: k, n: n, m: m, k: k)
-                let split = matmul(
-                    CK_F32, CK_EXACT, weights: w, rowBytes: 4 * k, x: x, xStride: k, n: n, m: m, k: k,
-                    splits: [5, 41, 60])
-                #expect(whole == split, "isa \(isa.rawValue)")
+                let x = numbers.floats(n * k), w = numbers.floats(m * k)
+                let weights =
+                    type == CK_F32
+                    ? w.withUnsafeBytes(Array.init) : halfBits(w, type).withUnsafeBytes(Array.init)
+                let run = { (rows: [Int32]?, n: Int, splits: [Int]) in
+                    matmul(
+                        type, mode, weights: weights, rowBytes: weights.count / m, x: x, xStride: k, rows: rows, n: n,
+                        m: m, k: k, splits: splits)
+                }
+                let whole = run(nil, n, [])
+                #expect(run(nil, n, [5, 41, 60]) == whole, "isa \(isa.rawValue)")
                 for count in [1, 2, 3, 4, 7] {
                     let rows = (0..<count).map { Int32(($0 * 5 + 3) % n) }
-                    let some = matmul(
-                        CK_F32, CK_EXACT, weights: w, rowBytes: 4 * k, x: x, xStride: k, rows: rows, n: count, m: m,
-                        k: k)
+                    let some = run(rows, count, [])
                     for (i, row) in rows.enumerated() {
                         let expected = whole[Int(row) * m..<(Int(row) + 1) * m]
                         #expect(Array(some[i * m..<(i + 1) * m]) == Array(expected), "isa \(isa.rawValue) n \(count)")

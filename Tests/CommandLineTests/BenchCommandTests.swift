@@ -25,7 +25,7 @@ struct BenchCommandTests {
         let decode = try #require(output["decode"] as? [String: Any])
         #expect(decode["tokens"] as? Int == 2)
         let peaks = try #require(output["peaks"] as? [String: Double])
-        #expect(Set(peaks.keys) == ["memoryRead", "f32", "bf16", "int8"] && (peaks["f32"] ?? 0) > 0)
+        #expect(Set(peaks.keys) == ["memoryRead", "f32", "bf16", "int16", "int8"] && (peaks["f32"] ?? 0) > 0)
     }
 
     @Test func errorsNameTheOption() throws {

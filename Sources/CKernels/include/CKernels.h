@@ -35,11 +35,12 @@ void ck_store(ck_type type, const float *x, int64_t count, void *out);
 // Matrix product y[n, m] = x[n, k] · W[m, k]ᵀ in two steps, so that activations are packed once and used by many
 // products (q, k and v; gate and up) and many threads.
 //
-// `CK_EXACT`: f32 activations, weights dequantized to f32, f32 accumulation. `CK_FAST`: bf16 activations for F32, F16
-// and BF16 weights (which are rounded to bf16), int8 blocks of 32 for quantized ones. In both, every y is summed over k
-// in one fixed order, the same for one row (decoding, straight from the blocks) and for many, whatever n, m, its
-// position and the number of threads. bf16 activations need CK_AVX512, int8 ones CK_AVX2 or CK_AVX512, which give the same
-// bits; for whatever the instruction set in use has no such product, CK_FAST is CK_EXACT.
+// `CK_EXACT`: f32 activations, weights dequantized to f32, f32 accumulation. `CK_FAST`: for quantized weights int8
+// activations in blocks of 32, with the same bits from CK_AVX2 and CK_AVX512; for F32, F16 and BF16 weights what the
+// instruction set multiplies fastest: bf16 activations and weights with CK_AVX512, with CK_AVX2 both as 16-bit whole
+// numbers in blocks of 256 (an activation has about eleven bits, a weight up to thirteen). CK_SCALAR and CK_NEON have none
+// of these: there CK_FAST is CK_EXACT. In both modes, every y is summed over k in one fixed order, the same for one row
+// (decoding, straight from the blocks) and for many, whatever n, m, its position and the number of threads.
 //
 // What is packed for one type serves every type of its kind (plain, quantized) in that mode, with the instruction set
 // that was in use.
@@ -60,6 +61,9 @@ void ck_matmul(ck_type type, ck_mode mode, const void *weights, size_t row_bytes
 // set can be compared with it, bit by bit.
 void ck_matmul_int8_plain(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t k, const float *x,
                           int64_t x_stride, int64_t n, float *y, int64_t y_stride);
+// The same for F32, F16 and BF16 weights (finite) with CK_AVX2.
+void ck_matmul_int16_plain(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t k, const float *x,
+                           int64_t x_stride, int64_t n, float *y, int64_t y_stride);
 
 // ---- Rows of f32 values. Every row is computed alone and in the same order, so no result depends on how rows are
 // batched or split over threads. `out` may be the input itself unless said otherwise.
@@ -145,8 +149,9 @@ void ck_attention_apply(const ck_attention *attention, int64_t head, int64_t row
 // A round takes about ten nanoseconds. ck_peak_operations returns the operations done (a multiply-add counts two), 0
 // where the instruction set in use has no such unit; ck_peak_read reads `bytes` once and returns something made of them.
 // CK_PEAK_INT8 is a dot-product instruction where there is one; with CK_AVX2, products of bytes added as 16-bit numbers,
-// sixteen at a time before they are widened, which is the most that weights of four bits allow.
-typedef enum { CK_PEAK_F32 = 0, CK_PEAK_BF16 = 1, CK_PEAK_INT8 = 2 } ck_peak;
+// sixteen at a time before they are widened, which is the most that weights of four bits allow; wider weights are
+// bounded by CK_PEAK_INT16, which only CK_AVX2 has.
+typedef enum { CK_PEAK_F32 = 0, CK_PEAK_BF16 = 1, CK_PEAK_INT8 = 2, CK_PEAK_INT16 = 3 } ck_peak;
 int64_t ck_peak_operations(ck_peak kind, int64_t rounds);
 uint64_t ck_peak_read(const void *memory, size_t bytes);
 

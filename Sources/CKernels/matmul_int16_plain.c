@@ -1,0 +1,66 @@
+// The 16-bit product of CK_FAST in plain C: the order of its sums, and its roundings, for the vector kernels to be
+// compared with.
+#include "blocks.h"
+#include "dispatch.h"
+#include "half.h"
+#include "int16.h"
+
+#pragma STDC FP_CONTRACT OFF
+
+// To nearest, ties to even: adding and taking away 1.5 · 2²³.
+static int32_t rounded(float value) {
+    float shifted = value + 12582912.0f;
+    return (int32_t)(shifted - 12582912.0f);
+}
+
+static float largest(const float *values, int64_t count) {
+    float top = 0.0f;
+    for (int64_t i = 0; i < count; i++) {
+        float magnitude = __builtin_fabsf(values[i]);
+        top = magnitude > top ? magnitude : top;
+    }
+    return top;
+}
+
+// Levels of up to 256 activations; returns their scale.
+static float activation_levels(const float *x, int64_t count, int32_t *levels) {
+    float lanes[8] = {0};
+    for (int64_t i = 0; i < count; i++) { lanes[i % 8] += __builtin_fabsf(x[i]); }
+    for (int width = 4; width > 0; width /= 2) {
+        for (int i = 0; i < width; i++) { lanes[i] += lanes[i + width]; }
+    }
+    float top = largest(x, count) / CK_INT16_LARGEST, sum = lanes[0] / CK_INT16_SUM;
+    float scale = top > sum ? top : sum, inverse = 1.0f / scale;
+    bool zero = scale < CK_INT16_SMALLEST;
+    for (int64_t i = 0; i < count; i++) { levels[i] = zero ? 0 : rounded(x[i] * inverse); }
+    return zero ? 0.0f : scale;
+}
+
+// Levels of up to 256 weights; returns their scale.
+static float weight_levels(const float *w, int64_t count, int32_t *levels) {
+    uint32_t exponent = ck_int16_exponent(ck_float_to_bits(largest(w, count)) >> 23);
+    float factor = ck_bits_to_float(ck_int16_factor(exponent));
+    for (int64_t i = 0; i < count; i++) { levels[i] = rounded(w[i] * factor); }
+    return ck_bits_to_float(ck_int16_scale(exponent));
+}
+
+void ck_matmul_int16_plain(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t k, const float *x,
+                           int64_t x_stride, int64_t n, float *y, int64_t y_stride) {
+    for (int64_t j = 0; j < m; j++) {
+        const uint8_t *row = (const uint8_t *)weights + row_bytes * (size_t)j;
+        for (int64_t i = 0; i < n; i++) { y[i * y_stride + j] = 0.0f; }
+        for (int64_t at = 0; at < k; at += CK_INT16_BLOCK) {
+            const int64_t count = k - at < CK_INT16_BLOCK ? k - at : CK_INT16_BLOCK;
+            float wide[CK_INT16_BLOCK];
+            int32_t w[CK_INT16_BLOCK], inputs[CK_INT16_BLOCK];
+            ck_dequantize(type, row + ck_block_bytes(type) * (size_t)at, count, wide);
+            const float scale = weight_levels(wide, count, w);
+            for (int64_t i = 0; i < n; i++) {
+                const float x_scale = activation_levels(x + i * x_stride + at, count, inputs);
+                int32_t dot = 0;
+                for (int64_t e = 0; e < count; e++) { dot += w[e] * inputs[e]; }
+                y[i * y_stride + j] = __builtin_fmaf((float)dot, scale * x_scale, y[i * y_stride + j]);
+            }
+        }
+    }
+}
