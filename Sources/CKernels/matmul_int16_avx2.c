@@ -76,13 +76,13 @@ typedef struct {
     uint8_t rest[LANES][BLOCK * 4];
 } eight_rows;
 
-// Inputs [begin, begin + count) of rows; rows past the last repeat it. What is not `steps` whole steps is copied to where
+// Inputs [begin, begin + count) of rows `apart` bytes apart; rows past the last repeat it. What is not `steps` whole steps is copied to where
 // zeros follow it.
-INLINE void find_rows(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t rows, int64_t begin,
+INLINE void find_rows(const ck_type type, const uint8_t *weights, size_t apart, int64_t rows, int64_t begin,
                       int64_t count, const int64_t steps, eight_rows *out) {
     __m256i top[LANES];
     UNROLL for (int r = 0; r < LANES; r++) {
-        const uint8_t *row = weights + row_bytes * (size_t)(r < rows ? r : rows - 1) + bytes_of(type) * (size_t)begin;
+        const uint8_t *row = weights + apart * (size_t)(r < rows ? r : rows - 1) + bytes_of(type) * (size_t)begin;
         if (count < STEP * steps) {
             memset(out->rest[r], 0, bytes_of(type) * (size_t)(STEP * steps));
             memcpy(out->rest[r], row, bytes_of(type) * (size_t)count);
@@ -237,12 +237,12 @@ INLINE void multiply_panel(const ck_type type, const product *p, int64_t m0, int
 }
 
 // Adds one block of eight weight rows, where they are, by n activation rows.
-INLINE void add_few(const ck_type type, const product *p, int64_t m, int64_t block, int64_t count, const int64_t steps,
-                    const int n, int64_t ahead, __m256 sums[FEW_ROWS]) {
+INLINE void add_few(const ck_type type, const product *p, const row_group rows, int64_t block, int64_t count,
+                    const int64_t steps, const int n, __m256 sums[FEW_ROWS]) {
     const int16_t *x = p->x + BLOCK * n * block;
     eight_rows source;
-    find_rows(type, p->weights + p->row_bytes * (size_t)m, p->row_bytes, p->m_end - m, BLOCK * block, count, steps,
-              &source);
+    find_rows(type, p->weights + p->row_bytes * (size_t)rows.first, p->row_bytes * (size_t)rows.apart, rows.count,
+              BLOCK * block, count, steps, &source);
     __m256i dots[FEW_ROWS][LANES];
     for (int r = 0; r < LANES; r++) {
         __m256i row[FEW_ROWS];
@@ -250,7 +250,6 @@ INLINE void add_few(const ck_type type, const product *p, int64_t m, int64_t blo
         const __m256 factor = _mm256_broadcast_ss(source.factor + r);
         for (int64_t s = 0; s < steps; s++) {
             const uint8_t *at = source.rows[r] + bytes_of(type) * (size_t)(STEP * s);
-            _mm_prefetch((const char *)(at + ahead), _MM_HINT_T0);
             const __m256i w = levels_of(type, at, factor);
             UNROLL for (int i = 0; i < n; i++) {
                 __m256i inputs = _mm256_load_si256((const __m256i *)(x + BLOCK * i + STEP * s));
@@ -265,30 +264,27 @@ INLINE void add_few(const ck_type type, const product *p, int64_t m, int64_t blo
     }
 }
 
-INLINE void multiply_few(const ck_type type, const product *p, int64_t m, const int n) {
-    const int64_t whole = p->k / BLOCK, rest = p->k % BLOCK, m_rows = p->m_end - m;
+INLINE void multiply_few(const ck_type type, const product *p, const row_group rows, const int n) {
+    const int64_t whole = p->k / BLOCK, rest = p->k % BLOCK;
     __m256 sums[FEW_ROWS];
     UNROLL for (int i = 0; i < n; i++) { sums[i] = _mm256_setzero_ps(); }
-    // What is asked for ahead: the next block, or the first of the next rows.
-    const int64_t block = (int64_t)bytes_of(type) * BLOCK, next_rows = LANES * (int64_t)p->row_bytes - block * (whole - 1);
-    for (int64_t b = 0; b < whole; b++) {
-        add_few(type, p, m, b, BLOCK, BLOCK / STEP, n, b + 1 < whole ? block : next_rows, sums);
-    }
-    if (rest > 0) { add_few(type, p, m, whole, rest, (rest + STEP - 1) / STEP, n, 0, sums); }
+    for (int64_t b = 0; b < whole; b++) { add_few(type, p, rows, b, BLOCK, BLOCK / STEP, n, sums); }
+    if (rest > 0) { add_few(type, p, rows, whole, rest, (rest + STEP - 1) / STEP, n, sums); }
     UNROLL for (int i = 0; i < n; i++) {
         float line[LANES];
         _mm256_storeu_ps(line, sums[i]);
-        memcpy(p->y + i * p->y_stride + m, line, (size_t)(m_rows < LANES ? m_rows : LANES) * sizeof(float));
+        for (int64_t r = 0; r < rows.count; r++) { p->y[i * p->y_stride + rows.first + r * rows.apart] = line[r]; }
     }
 }
 
 INLINE void few_rows(const ck_type type, const product *p) {
-    for (int64_t m = p->m_begin; m < p->m_end; m += LANES) {
+    for (int64_t group = 0; group < group_count(p->m_end - p->m_begin); group++) {
+        const row_group rows = rows_of_group(group, p->m_begin, p->m_end);
         switch (p->n) {
-            case 1: multiply_few(type, p, m, 1); break;
-            case 2: multiply_few(type, p, m, 2); break;
-            case 3: multiply_few(type, p, m, 3); break;
-            default: multiply_few(type, p, m, FEW_ROWS);
+            case 1: multiply_few(type, p, rows, 1); break;
+            case 2: multiply_few(type, p, rows, 2); break;
+            case 3: multiply_few(type, p, rows, 3); break;
+            default: multiply_few(type, p, rows, FEW_ROWS);
         }
     }
 }

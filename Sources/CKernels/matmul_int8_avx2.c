@@ -185,7 +185,7 @@ INLINE void tile(const ck_type type, const int rows, const uint8_t *restrict str
             dot_products(shape, rows, steps, strip + STRIP_VECTORS * 32 * shape.planes * steps * h,
                          (const int8_t (*)[CK_INT8_ROWS][4])x->levels[steps * h][at], dots);
             UNROLL for (int i = 0; i < rows; i++) {
-                const __m256i start = starts_of(type, x->start[sums][at + i]);
+                const __m256i start = _mm256_set1_epi32(start_of(type, x->start[sums][at + i]));
                 const __m256 x_scale = _mm256_set1_ps(x->scale[at + i]), x_sum = _mm256_set1_ps(x->sum[sums][at + i]);
                 UNROLL for (int v = 0; v < STRIP_VECTORS; v++) {
                     __m256 scale = _mm256_load_ps(scales + STRIP_ROWS * h + LANES * v);

@@ -22,7 +22,7 @@ enum { ROWS = 8 };
 
 // What the rows of activations look like to this product, row i `k` levels or `start_count` starts after row i - 1:
 // levels in order of k; for each block (or half block, where scales are fine) the number at which its dot product
-// starts, which undoes the offset that made weights unsigned.
+// starts, which undoes the offset that made weights of the type unsigned.
 typedef struct {
     const int8_t *levels;
     const int32_t *starts;
@@ -75,30 +75,20 @@ INLINE void dot_products(const ck_type type, const bool fine, __m256i p[ROWS], _
 }
 
 INLINE __m256 add_part(const ck_type type, __m256 acc, __m256i dot, int32_t start, __m256 scale, float x_scale) {
-    if (offset_of(type) != 0 && sums_in_16_bits(type) > 0) { dot = _mm256_add_epi32(dot, starts_of(type, start)); }
+    if (offset_of(type) != 0 && sums_in_16_bits(type) > 0) { dot = _mm256_add_epi32(dot, _mm256_set1_epi32(start)); }
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(scale, _mm256_set1_ps(x_scale)), acc);
 }
 
-// Eight rows; rows past `count` repeat the last one. acc[i]: activation row i of n.
-INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t count, int64_t supers,
+// Eight rows, `apart` bytes apart; rows past `count` repeat the last one. acc[i]: activation row i of n.
+INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t apart, int64_t count, int64_t supers,
                        const vector_input x, const int n, __m256 acc[CK_INT8_ROWS]) {
     const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);
     const int parts = fine ? 2 : 1;
     const size_t super_bytes = ck_block_bytes(type) * (size_t)(256 / ck_block_elements(type));
-    // Rows shorter than a page end before the processor has seen their eight streams begin: those of the group after the
-    // next are asked for. Longer ones it reads faster by itself.
-    const bool ahead = row_bytes < 4096;
     const uint8_t *rows[ROWS];
-    UNROLL for (int r = 0; r < ROWS; r++) { rows[r] = weights + row_bytes * (size_t)(r < count ? r : count - 1); }
+    UNROLL for (int r = 0; r < ROWS; r++) { rows[r] = weights + apart * (size_t)(r < count ? r : count - 1); }
     for (int i = 0; i < n; i++) { acc[i] = _mm256_setzero_ps(); }
     for (int64_t s = 0; s < supers; s++) {
-        if (ahead) {
-            UNROLL for (int r = 0; r < ROWS; r++) {
-                for (size_t line = 0; line < super_bytes; line += 64) {
-                    _mm_prefetch((const char *)(rows[r] + 2 * ROWS * row_bytes + line), _MM_HINT_T0);
-                }
-            }
-        }
         __m256 scales[2][ROWS], biases[2][ROWS];
         load_row_scales(type, rows, scales, biases);
         UNROLL for (int pair = 0; pair < 4; pair++) {
@@ -137,7 +127,7 @@ INLINE vector_input unpack_input(const ck_type type, int64_t k, int64_t n, const
         for (int64_t b = 0; b < k / 32; b++) {
             for (int step = 0; step < 8; step++) { memcpy(levels + i * k + 32 * b + 4 * step, packed[b].levels[step][i], 4); }
             for (int64_t h = 0; h < parts; h++) {
-                starts[i * k / 32 * parts + parts * b + h] = packed[b].start[parts == 2 ? h : 2][i];
+                starts[i * k / 32 * parts + parts * b + h] = start_of(type, packed[b].start[parts == 2 ? h : 2][i]);
             }
         }
     }
@@ -147,16 +137,17 @@ INLINE vector_input unpack_input(const ck_type type, int64_t k, int64_t n, const
 INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                    int64_t k, const ck_int8_block *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
     const vector_input x = unpack_input(type, k, n, packed, scratch);
-    for (int64_t m = m_begin; m < m_end; m += ROWS) {
-        const int64_t count = m_end - m < ROWS ? m_end - m : ROWS;
-        const uint8_t *rows = weights + row_bytes * (size_t)m;
+    for (int64_t group = 0; group < group_count(m_end - m_begin); group++) {
+        const row_group at = rows_of_group(group, m_begin, m_end);
+        const uint8_t *rows = weights + row_bytes * (size_t)at.first;
+        const size_t apart = row_bytes * (size_t)at.apart;
         __m256 acc[CK_INT8_ROWS];
-        if (n == 1) { eight_rows(type, rows, row_bytes, count, k / 256, x, 1, acc); }
-        else { eight_rows(type, rows, row_bytes, count, k / 256, x, (int)n, acc); }
+        if (n == 1) { eight_rows(type, rows, apart, at.count, k / 256, x, 1, acc); }
+        else { eight_rows(type, rows, apart, at.count, k / 256, x, (int)n, acc); }
         for (int64_t i = 0; i < n; i++) {
             float line[ROWS];
             _mm256_storeu_ps(line, acc[i]);
-            memcpy(y + i * y_stride + m, line, (size_t)count * sizeof(float));
+            for (int64_t r = 0; r < at.count; r++) { y[i * y_stride + at.first + r * at.apart] = line[r]; }
         }
     }
 }
