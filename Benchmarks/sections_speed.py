@@ -48,13 +48,11 @@ def speed(quick: bool) -> Section:
             mine = section.add(case, "MoEScope", recorded, "tokens/s", samples["MoEScope"])
             peer = section.add(case, "llama.cpp", " ".join(setting), "tokens/s", samples["llama.cpp"])
             ratio = mine.median / peer.median
-            share = 100 * statistics.median(machine[peak])
-            section.check(
-                case,
-                f"≥ {wanted} × llama.cpp",
-                f"{ratio:.2f} × ({share:.0f} % of the {peak} peak)",
-                ratio >= wanted,
-            )
+            share = statistics.median(machine[peak])
+            seen = f"{ratio:.2f} × ({100 * share:.0f} % of the {peak} peak)"
+            if ratio < wanted and ratio / share < wanted:
+                seen = f"{seen[:-1]}, at which it would be {ratio / share:.1f} ×)"
+            section.check(case, f"≥ {wanted} × llama.cpp", seen, ratio >= wanted)
     return section
 
 
