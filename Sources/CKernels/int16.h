@@ -19,7 +19,10 @@ static inline int64_t ck_int16_blocks(int64_t k) { return (k + CK_INT16_BLOCK - 
 
 // The exponent field of the largest weight of a block decides its scale, a power of two. Below this one the scale would
 // not be a normal number.
-static inline uint32_t ck_int16_exponent(uint32_t field) { return field < 13 ? 13 : field; }
+enum { CK_INT16_LEAST_EXPONENT = CK_INT16_WEIGHT_BITS };
+static inline uint32_t ck_int16_exponent(uint32_t field) {
+    return field < CK_INT16_LEAST_EXPONENT ? CK_INT16_LEAST_EXPONENT : field;
+}
 // Bits of the f32 that weights are multiplied with, and of the scale that undoes it. Of what is not finite, NaN.
 static inline uint32_t ck_int16_factor(uint32_t exponent) { return (127 + 126 + CK_INT16_WEIGHT_BITS - exponent) << 23; }
 static inline uint32_t ck_int16_scale(uint32_t exponent) {

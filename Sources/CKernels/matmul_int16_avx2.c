@@ -76,8 +76,8 @@ typedef struct {
     uint8_t rest[LANES][BLOCK * 4];
 } eight_rows;
 
-// Inputs [begin, begin + count) of rows `apart` bytes apart; rows past the last repeat it. What is not `steps` whole steps is copied to where
-// zeros follow it.
+// Inputs [begin, begin + count) of rows `apart` bytes apart; rows past the last repeat it. What is not `steps` whole steps
+// is copied to where zeros follow it.
 INLINE void find_rows(const ck_type type, const uint8_t *weights, size_t apart, int64_t rows, int64_t begin,
                       int64_t count, const int64_t steps, eight_rows *out) {
     __m256i top[LANES];
@@ -92,7 +92,8 @@ INLINE void find_rows(const ck_type type, const uint8_t *weights, size_t apart, 
         top[r] = largest_bits(type, row, steps);
     }
     // ck_int16_exponent, ck_int16_factor and ck_int16_scale of all rows.
-    const __m256i exponent = _mm256_max_epi32(_mm256_srli_epi32(largest_of_lanes(top), 23), _mm256_set1_epi32(13));
+    const __m256i exponent = _mm256_max_epi32(_mm256_srli_epi32(largest_of_lanes(top), 23),
+                                              _mm256_set1_epi32(CK_INT16_LEAST_EXPONENT));
     const __m256i factor = _mm256_sub_epi32(_mm256_set1_epi32(127 + 126 + CK_INT16_WEIGHT_BITS), exponent);
     const __m256i scale = _mm256_sub_epi32(exponent, _mm256_set1_epi32(CK_INT16_WEIGHT_BITS - 1));
     const __m256i infinite = _mm256_cmpeq_epi32(exponent, _mm256_set1_epi32(255));
@@ -100,7 +101,7 @@ INLINE void find_rows(const ck_type type, const uint8_t *weights, size_t apart, 
     out->scales = _mm256_castsi256_ps(_mm256_or_si256(_mm256_slli_epi32(scale, 23), infinite));
 }
 
-// A block of eight rows into vector `vector` of a strip, [pair of inputs][vector][row][2].
+// A block of eight rows into one vector of a strip, [pair of inputs][vector][row][2].
 INLINE void fill_steps(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t rows, int64_t begin,
                        int64_t count, const int64_t steps, int16_t *strip, float *scales) {
     eight_rows source;

@@ -43,20 +43,22 @@ INLINE __m256i add_sums(const bool wide, __m256i a, __m256i b) {
     return wide ? _mm256_add_epi32(a, b) : _mm256_add_epi16(a, b);
 }
 
-// The dot products of eight rows with 32 inputs, from their pair sums: both halves of the inputs together in out[0], or
-// apart, where `fine`.
-INLINE void dot_products(const ck_type type, const bool fine, __m256i p[ROWS], __m256i out[2]) {
-    // Each of three steps doubles how many sums are in one: 16 bits for as long as they fit.
+// The pair sums of two rows, neighbours added. This and the two steps of dot_products each double how many are in a sum:
+// 16 bits for as long as they fit.
+INLINE __m256i two_rows(const ck_type type, __m256i a, __m256i b) {
     const int fit = sums_in_16_bits(type);
     if (fit == 0) {
-        UNROLL for (int r = 0; r < ROWS; r++) { p[r] = widen(p[r]); }
+        a = widen(a);
+        b = widen(b);
     }
-    __m256i twos[4], fours[2];
-    UNROLL for (int i = 0; i < 4; i++) {
-        twos[i] = add_sums(fit == 0, _mm256_unpacklo_epi64(p[2 * i], p[2 * i + 1]),
-                           _mm256_unpackhi_epi64(p[2 * i], p[2 * i + 1]));
-        if (fit == 2) { twos[i] = widen(twos[i]); }
-    }
+    __m256i twos = add_sums(fit == 0, _mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+    return fit == 2 ? widen(twos) : twos;
+}
+
+// The dot products of eight rows with 32 inputs: both halves of the inputs together in out[0], or apart, where `fine`.
+INLINE void dot_products(const ck_type type, const bool fine, const __m256i twos[ROWS / 2], __m256i out[2]) {
+    const int fit = sums_in_16_bits(type);
+    __m256i fours[2];
     UNROLL for (int i = 0; i < 2; i++) {
         __m256 a = _mm256_castsi256_ps(twos[2 * i]), b = _mm256_castsi256_ps(twos[2 * i + 1]);
         fours[i] = add_sums(fit <= 2, _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88)),
@@ -93,15 +95,31 @@ INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t apart,
         load_row_scales(type, rows, scales, biases);
         UNROLL for (int pair = 0; pair < 4; pair++) {
             __m256i w[ROWS][2];
-            UNROLL for (int r = 0; r < ROWS; r++) { load_pair(type, rows[r], pair, w[r]); }
+            if (n > 1) {
+                UNROLL for (int r = 0; r < ROWS; r++) { load_pair(type, rows[r], pair, w[r]); }
+            }
             for (int i = 0; i < n; i++) {
                 const int8_t *inputs = x.levels + i * x.k + 256 * s + 64 * pair;
                 const int32_t *starts = x.starts + i * x.start_count + 8 * parts * s + 2 * parts * pair;
                 const ck_int8_block *block = x.blocks + 8 * s + 2 * pair;
+                __m256i twos[2][ROWS / 2];
+                UNROLL for (int r = 0; r < ROWS; r += 2) {
+                    // A single activation row meets weights as they come: they need not be kept.
+                    if (n == 1) {
+                        load_pair(type, rows[r], pair, w[r]);
+                        load_pair(type, rows[r + 1], pair, w[r + 1]);
+                    }
+                    UNROLL for (int b = 0; b < 2; b++) {
+                        __m256i levels = load32((const uint8_t *)inputs + 32 * b);
+                        twos[b][r / 2] = two_rows(type, pair_sums(type, w[r][b], levels),
+                                                  pair_sums(type, w[r + 1][b], levels));
+                        // Two rows after the other, or more would be loaded than registers hold.
+                        __asm__ volatile("" : "+x"(twos[b][r / 2]));
+                    }
+                }
                 UNROLL for (int b = 0; b < 2; b++) {
-                    __m256i levels = load32((const uint8_t *)inputs + 32 * b), p[ROWS], dots[2];
-                    UNROLL for (int r = 0; r < ROWS; r++) { p[r] = pair_sums(type, w[r][b], levels); }
-                    dot_products(type, fine, p, dots);
+                    __m256i dots[2];
+                    dot_products(type, fine, twos[b], dots);
                     UNROLL for (int h = 0; h < parts; h++) {
                         const int part = parts * (2 * pair + b) + h, sums = fine ? h : 2;
                         acc[i] = add_part(type, acc[i], dots[h], starts[parts * b + h], scales[part / 8][part % 8],
