@@ -112,20 +112,13 @@ typedef struct {
     ck_type type;
     int block, bytes;  // elements and bytes of a block
     int halves[2];     // where its f16 scales are, or -1
-    ck_peak units[2];  // what multiplies them at most: the first that the processor has
 } weight_type;
 
-#define PLAIN {CK_PEAK_BF16, CK_PEAK_INT16}
-#define FEW_BITS {CK_PEAK_INT8, CK_PEAK_INT8}
-// Where bytes have no dot product, those of eight bits do not fit where others are added in 16.
-#define EIGHT_BITS {CK_PEAK_INT16, CK_PEAK_INT8}
-
 static const weight_type types[] = {
-    {"bf16", CK_BF16, 1, 2, {-1, -1}, PLAIN},         {"f16", CK_F16, 1, 2, {-1, -1}, PLAIN},
-    {"Q8_0", CK_Q8_0, 32, 34, {0, -1}, EIGHT_BITS},   {"Q4_0", CK_Q4_0, 32, 18, {0, -1}, FEW_BITS},
-    {"Q4_K", CK_Q4_K, 256, 144, {0, 2}, FEW_BITS},    {"Q5_K", CK_Q5_K, 256, 176, {0, 2}, FEW_BITS},
-    {"Q6_K", CK_Q6_K, 256, 210, {208, -1}, FEW_BITS}, {"Q3_K", CK_Q3_K, 256, 110, {108, -1}, FEW_BITS},
-    {"Q2_K", CK_Q2_K, 256, 84, {80, 82}, FEW_BITS},   {"IQ4_XS", CK_IQ4_XS, 256, 136, {0, -1}, EIGHT_BITS},
+    {"bf16", CK_BF16, 1, 2, {-1, -1}},      {"f16", CK_F16, 1, 2, {-1, -1}},     {"Q8_0", CK_Q8_0, 32, 34, {0, -1}},
+    {"Q4_0", CK_Q4_0, 32, 18, {0, -1}},     {"Q4_K", CK_Q4_K, 256, 144, {0, 2}}, {"Q5_K", CK_Q5_K, 256, 176, {0, 2}},
+    {"Q6_K", CK_Q6_K, 256, 210, {208, -1}}, {"Q3_K", CK_Q3_K, 256, 110, {108, -1}},
+    {"Q2_K", CK_Q2_K, 256, 84, {80, 82}},   {"IQ4_XS", CK_IQ4_XS, 256, 136, {0, -1}},
 };
 
 typedef struct {
@@ -252,10 +245,7 @@ int main(int count, char **arguments) {
                (long long)k, exact, 100 * exact / peaks[CK_PEAK_F32]);
         for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
             double rate = operations / time_product(&types[i], CK_FAST, n, m, k);
-            double peak = peaks[CK_PEAK_F32];
-            for (int u = 1; u >= 0; u--) {
-                if (peaks[types[i].units[u]] > 0) { peak = peaks[types[i].units[u]]; }
-            }
+            double peak = peaks[ck_peak_of(types[i].type, CK_FAST)];
             printf("| %s | %lld | %lld | %lld | %.0f | %.0f %% |\n", types[i].name, (long long)n, (long long)m,
                    (long long)k, rate, 100 * rate / peak);
         }

@@ -18,6 +18,11 @@ static inline bool ck_has_fine_scales(ck_type type) {
     return type == CK_Q2_K || type == CK_Q3_K || type == CK_Q6_K;
 }
 
+// Whether levels take all eight bits of a byte.
+static inline bool ck_has_eight_bit_levels(ck_type type) {
+    return type == CK_Q8_0 || type == CK_IQ4_NL || type == CK_IQ4_XS;
+}
+
 #define CK_LEVELS static inline __attribute__((always_inline)) void
 
 CK_LEVELS ck_both(float *values, float value) { values[0] = values[1] = value; }

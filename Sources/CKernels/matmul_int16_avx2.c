@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "dispatch.h"
-#include "half.h"
 #include "int16.h"
 
 #pragma STDC FP_CONTRACT OFF
@@ -50,7 +49,14 @@ INLINE __m256i largest_bits(const ck_type type, const uint8_t *row, const int64_
     return top;
 }
 
-// Sixteen weights times a factor, rounded, in order.
+// Sixteen numbers times a factor, rounded, in order.
+INLINE __m256i whole_numbers(__m256 first, __m256 second, __m256 factor) {
+    __m256i low = _mm256_cvtps_epi32(_mm256_mul_ps(first, factor));
+    __m256i high = _mm256_cvtps_epi32(_mm256_mul_ps(second, factor));
+    return _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
+}
+
+// The same of sixteen weights.
 INLINE __m256i levels_of(const ck_type type, const uint8_t *at, __m256 factor) {
     if (type == CK_BF16) {
         // Even weights are the low halves of f32 lanes, odd ones the high halves.
@@ -61,11 +67,7 @@ INLINE __m256i levels_of(const ck_type type, const uint8_t *at, __m256 factor) {
         __m256i high = _mm256_cvtps_epi32(_mm256_mul_ps(odd, factor));
         return _mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xaa);
     }
-    __m256i eights[2];
-    UNROLL for (int i = 0; i < 2; i++) {
-        eights[i] = _mm256_cvtps_epi32(_mm256_mul_ps(load_eight(type, at, i), factor));
-    }
-    return _mm256_permute4x64_epi64(_mm256_packs_epi32(eights[0], eights[1]), 0xd8);
+    return whole_numbers(load_eight(type, at, 0), load_eight(type, at, 1), factor);
 }
 
 // One block of eight rows of weights.
@@ -170,8 +172,9 @@ INLINE void tile(const int rows, const int16_t *restrict strip, const float *res
     }
 }
 
-static void some_rows(int64_t rows, const int16_t *strip, const float *scales, const int16_t *x, const float *x_scales,
-                      int64_t pairs, bool first, float *sums) {
+// The tile of the first `rows` activation rows, or of TILE_ROWS where there are more.
+static void up_to_tile_rows(int64_t rows, const int16_t *strip, const float *scales, const int16_t *x,
+                            const float *x_scales, int64_t pairs, bool first, float *sums) {
     switch (rows) {
         case 1: tile(1, strip, scales, x, x_scales, pairs, first, sums); return;
         case 2: tile(2, strip, scales, x, x_scales, pairs, first, sums); return;
@@ -217,14 +220,9 @@ INLINE void multiply_panel(const ck_type type, const product *p, int64_t m0, int
         }
         const int64_t pairs = (count + 1) / 2;
         for (int64_t s = 0; s < strips; s++) {
-            int64_t i = 0;
-            for (; i + TILE_ROWS <= n; i += TILE_ROWS) {
-                tile(TILE_ROWS, work->levels[s], work->scales[s], x + BLOCK * i, x_scales + i, pairs, b == 0,
-                     work->sums[s][i]);
-            }
-            if (i < n) {
-                some_rows(n - i, work->levels[s], work->scales[s], x + BLOCK * i, x_scales + i, pairs, b == 0,
-                          work->sums[s][i]);
+            for (int64_t i = 0; i < n; i += TILE_ROWS) {
+                up_to_tile_rows(n - i, work->levels[s], work->scales[s], x + BLOCK * i, x_scales + i, pairs, b == 0,
+                                work->sums[s][i]);
             }
         }
     }
@@ -271,11 +269,7 @@ INLINE void multiply_few(const ck_type type, const product *p, const row_group r
     UNROLL for (int i = 0; i < n; i++) { sums[i] = _mm256_setzero_ps(); }
     for (int64_t b = 0; b < whole; b++) { add_few(type, p, rows, b, BLOCK, BLOCK / STEP, n, sums); }
     if (rest > 0) { add_few(type, p, rows, whole, rest, (rest + STEP - 1) / STEP, n, sums); }
-    UNROLL for (int i = 0; i < n; i++) {
-        float line[LANES];
-        _mm256_storeu_ps(line, sums[i]);
-        for (int64_t r = 0; r < rows.count; r++) { p->y[i * p->y_stride + rows.first + r * rows.apart] = line[r]; }
-    }
+    UNROLL for (int i = 0; i < n; i++) { store_rows(rows, sums[i], p->y + i * p->y_stride); }
 }
 
 INLINE void few_rows(const ck_type type, const product *p) {
@@ -303,10 +297,6 @@ INLINE void multiply(const ck_type type, const product *p) {
     }
 }
 
-static void multiply_f32(const product *p) { multiply(CK_F32, p); }
-static void multiply_f16(const product *p) { multiply(CK_F16, p); }
-static void multiply_bf16(const product *p) { multiply(CK_BF16, p); }
-
 size_t ck_int16_scratch_avx2(void) { return sizeof(panel); }
 
 size_t ck_int16_activation_bytes(int64_t n, int64_t k) {
@@ -320,9 +310,9 @@ void ck_matmul_int16_avx2(ck_type type, const void *weights, size_t row_bytes, i
                        .x = x, .x_scales = (const float *)(x + ck_int16_blocks(k) * n * BLOCK), .y = y,
                        .y_stride = y_stride, .scratch = scratch};
     switch (type) {
-        case CK_F32: multiply_f32(&p); return;
-        case CK_F16: multiply_f16(&p); return;
-        default: multiply_bf16(&p);
+        case CK_F32: multiply(CK_F32, &p); return;
+        case CK_F16: multiply(CK_F16, &p); return;
+        default: multiply(CK_BF16, &p);
     }
 }
 
@@ -344,9 +334,7 @@ INLINE float pack_block(const float *x, int16_t *levels) {
     const bool zero = scale < CK_INT16_SMALLEST;
     const __m256 inverse = _mm256_set1_ps(zero ? 0.0f : 1.0f / scale);
     for (int i = 0; i < BLOCK; i += 16) {
-        __m256i low = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), inverse));
-        __m256i high = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i + 8), inverse));
-        __m256i both = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
+        __m256i both = whole_numbers(_mm256_loadu_ps(x + i), _mm256_loadu_ps(x + i + 8), inverse);
         _mm256_store_si256((__m256i *)(levels + i), both);
     }
     // A sum that is not finite makes every product NaN.

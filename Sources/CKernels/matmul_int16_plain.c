@@ -4,23 +4,9 @@
 #include "dispatch.h"
 #include "half.h"
 #include "int16.h"
+#include "plain.h"
 
 #pragma STDC FP_CONTRACT OFF
-
-// To nearest, ties to even: adding and taking away 1.5 · 2²³.
-static int32_t rounded(float value) {
-    float shifted = value + 12582912.0f;
-    return (int32_t)(shifted - 12582912.0f);
-}
-
-static float largest(const float *values, int64_t count) {
-    float top = 0.0f;
-    for (int64_t i = 0; i < count; i++) {
-        float magnitude = __builtin_fabsf(values[i]);
-        top = magnitude > top ? magnitude : top;
-    }
-    return top;
-}
 
 // Levels of up to 256 activations; returns their scale.
 static float activation_levels(const float *x, int64_t count, int32_t *levels) {
@@ -29,18 +15,18 @@ static float activation_levels(const float *x, int64_t count, int32_t *levels) {
     for (int width = 4; width > 0; width /= 2) {
         for (int i = 0; i < width; i++) { lanes[i] += lanes[i + width]; }
     }
-    float top = largest(x, count) / CK_INT16_LARGEST, sum = lanes[0] / CK_INT16_SUM;
+    float top = ck_largest(x, count) / CK_INT16_LARGEST, sum = lanes[0] / CK_INT16_SUM;
     float scale = top > sum ? top : sum, inverse = 1.0f / scale;
     bool zero = scale < CK_INT16_SMALLEST;
-    for (int64_t i = 0; i < count; i++) { levels[i] = zero ? 0 : rounded(x[i] * inverse); }
+    for (int64_t i = 0; i < count; i++) { levels[i] = zero ? 0 : ck_rounded(x[i] * inverse); }
     return zero ? 0.0f : scale;
 }
 
 // Levels of up to 256 weights; returns their scale.
 static float weight_levels(const float *w, int64_t count, int32_t *levels) {
-    uint32_t exponent = ck_int16_exponent(ck_float_to_bits(largest(w, count)) >> 23);
+    uint32_t exponent = ck_int16_exponent(ck_float_to_bits(ck_largest(w, count)) >> 23);
     float factor = ck_bits_to_float(ck_int16_factor(exponent));
-    for (int64_t i = 0; i < count; i++) { levels[i] = rounded(w[i] * factor); }
+    for (int64_t i = 0; i < count; i++) { levels[i] = ck_rounded(w[i] * factor); }
     return ck_bits_to_float(ck_int16_scale(exponent));
 }
 

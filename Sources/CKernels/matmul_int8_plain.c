@@ -3,6 +3,7 @@
 #include "blocks.h"
 #include "dispatch.h"
 #include "levels.h"
+#include "plain.h"
 
 #pragma STDC FP_CONTRACT OFF
 
@@ -14,18 +15,10 @@ typedef struct {
 
 static activation_block quantize(const float *x) {
     activation_block block;
-    float top = 0.0f;
-    for (int i = 0; i < 32; i++) {
-        float magnitude = __builtin_fabsf(x[i]);
-        top = magnitude > top ? magnitude : top;
-    }
+    float top = ck_largest(x, 32);
     float inverse = top > 0.0f ? 127.0f / top : 0.0f;
     block.scale = top / 127.0f;
-    for (int i = 0; i < 32; i++) {
-        // Adding and taking away 1.5 · 2²³ rounds to nearest, ties to even.
-        float product = x[i] * inverse, shifted = product + 12582912.0f;
-        block.levels[i] = (int32_t)(shifted - 12582912.0f);
-    }
+    for (int i = 0; i < 32; i++) { block.levels[i] = ck_rounded(x[i] * inverse); }
     return block;
 }
 

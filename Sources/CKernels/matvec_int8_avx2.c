@@ -162,11 +162,7 @@ INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes,
         __m256 acc[CK_INT8_ROWS];
         if (n == 1) { eight_rows(type, rows, apart, at.count, k / 256, x, 1, acc); }
         else { eight_rows(type, rows, apart, at.count, k / 256, x, (int)n, acc); }
-        for (int64_t i = 0; i < n; i++) {
-            float line[ROWS];
-            _mm256_storeu_ps(line, acc[i]);
-            for (int64_t r = 0; r < at.count; r++) { y[i * y_stride + at.first + r * at.apart] = line[r]; }
-        }
+        for (int64_t i = 0; i < n; i++) { store_rows(at, acc[i], y + i * y_stride); }
     }
 }
 

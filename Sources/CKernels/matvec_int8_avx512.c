@@ -119,10 +119,10 @@ INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes,
                                                  _mm512_loadu_si512(packed[b].levels[4]));
         _mm256_storeu_si256((__m256i *)(levels + 32 * b), _mm512_castsi512_si256(both));
         if (fine) {
-            starts[2 * b] = packed[b].start[0][0] / 128 * offset_of(type);
-            starts[2 * b + 1] = packed[b].start[1][0] / 128 * offset_of(type);
+            starts[2 * b] = start_of(type, packed[b].start[0][0]);
+            starts[2 * b + 1] = start_of(type, packed[b].start[1][0]);
         } else {
-            starts[b] = packed[b].start[2][0] / 128 * offset_of(type);
+            starts[b] = start_of(type, packed[b].start[2][0]);
         }
     }
     vector_input x = {levels, starts, packed};

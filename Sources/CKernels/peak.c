@@ -1,4 +1,6 @@
+#include "blocks.h"
 #include "dispatch.h"
+#include "levels.h"
 
 int64_t ck_peak_operations(ck_peak kind, int64_t rounds) {
     const ck_kernels *kernels = ck_kernels_current();
@@ -9,6 +11,16 @@ int64_t ck_peak_operations(ck_peak kind, int64_t rounds) {
         case CK_PEAK_INT8: return kernels->peak_int8 ? kernels->peak_int8(rounds) : 0;
     }
     return 0;
+}
+
+ck_peak ck_peak_of(ck_type type, ck_mode mode) {
+    const ck_kernels *kernels = ck_kernels_current();
+    if (mode == CK_EXACT) { return CK_PEAK_F32; }
+    if (ck_is_plain(type)) {
+        return kernels->peak_bf16 ? CK_PEAK_BF16 : kernels->peak_int16 ? CK_PEAK_INT16 : CK_PEAK_F32;
+    }
+    if (ck_has_eight_bit_levels(type) && kernels->peak_int16) { return CK_PEAK_INT16; }
+    return kernels->peak_int8 ? CK_PEAK_INT8 : CK_PEAK_F32;
 }
 
 uint64_t ck_peak_read(const void *memory, size_t bytes) { return ck_kernels_current()->peak_read(memory, bytes); }

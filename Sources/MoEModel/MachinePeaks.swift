@@ -26,12 +26,11 @@ public struct MachinePeaks: Sendable, Codable {
 
     /// The most that products with weights of a type can do, in operations per second.
     public func arithmetic(_ dtype: DType, _ precision: Precision) -> Double {
-        switch (precision, dtype) {
-        case (.exact, _): f32
-        case (.fast, _) where dtype.blockElements == 1: max(f32, bf16, int16)
-        // Eight bits times eight do not fit where AVX2 adds four bits times eight.
-        case (.fast, .q8_0), (.fast, .iq4_nl), (.fast, .iq4_xs): int16 > 0 ? int16 : max(f32, int8)
-        case (.fast, _): max(f32, int8)
+        switch ck_peak_of(Kernels.type(dtype), precision == .exact ? CK_EXACT : CK_FAST) {
+        case CK_PEAK_BF16: bf16
+        case CK_PEAK_INT16: int16
+        case CK_PEAK_INT8: int8
+        default: f32
         }
     }
 

@@ -36,7 +36,7 @@ extension BenchCommand {
                 capture: capture[index],
                 speed: speed(
                     ofCapture, tokens: batch.rowCount, operations: operations,
-                    weightBytes: Double(engine.checkpoint.weightBytes), peak: peak(engine, peaks), peaks),
+                    weightBytes: Double(engine.checkpoint.weightBytes), of: engine, peaks),
                 added_time: ratios[ratios.count / 2] - 1)
         }
     }

@@ -162,25 +162,22 @@ struct BenchCommand: ParsableCommand {
         let perToken = Double(engine.matrixParametersActive)
         return speed(
             times, tokens: decode, operations: 2 * perToken * Double(decode),
-            weightBytes: engine.matrixBytesActive * Double(decode), peak: peak(engine, peaks), peaks)
+            weightBytes: engine.matrixBytesActive * Double(decode), of: engine, peaks)
     }
 
     func speed(
-        _ times: [Double], tokens: Int, operations: Double, weightBytes: Double, peak: Double, _ peaks: MachinePeaks
+        _ times: [Double], tokens: Int, operations: Double, weightBytes: Double, of engine: Model, _ peaks: MachinePeaks
     ) -> Speed {
         let sorted = times.sorted()
         let middle = sorted[sorted.count / 2]
+        // The peak for the type of most of the weights.
+        let arithmetic = peaks.arithmetic(engine.checkpoint.dtypes.first?.dtype ?? .f32, precision)
         return Speed(
             tokens: tokens, tokens_per_second: Double(tokens) / middle,
             slowest: Double(tokens) / (sorted.last ?? middle), fastest: Double(tokens) / sorted[0], runs: times,
             gflops: operations / middle / 1e9, gigabytes_per_second: weightBytes / middle / 1e9,
-            share_of_arithmetic_peak: operations / middle / peak,
+            share_of_arithmetic_peak: operations / middle / arithmetic,
             share_of_memory_peak: weightBytes / middle / peaks.memoryRead)
-    }
-
-    /// The arithmetic peak for the type of most of the weights.
-    func peak(_ engine: Model, _ peaks: MachinePeaks) -> Double {
-        peaks.arithmetic(engine.checkpoint.dtypes.first?.dtype ?? .f32, precision)
     }
 
     /// Round 0 is the warm-up.

@@ -153,6 +153,8 @@ void ck_attention_apply(const ck_attention *attention, int64_t head, int64_t row
 // bounded by CK_PEAK_INT16, which only CK_AVX2 has.
 typedef enum { CK_PEAK_F32 = 0, CK_PEAK_BF16 = 1, CK_PEAK_INT8 = 2, CK_PEAK_INT16 = 3 } ck_peak;
 int64_t ck_peak_operations(ck_peak kind, int64_t rounds);
+// What bounds a product of weights of a type, with the instruction set in use.
+ck_peak ck_peak_of(ck_type type, ck_mode mode);
 uint64_t ck_peak_read(const void *memory, size_t bytes);
 
 #endif
