@@ -3,7 +3,7 @@
 
 #include "CKernels.h"
 
-// How many elements one block of a type holds, and how many bytes it takes; plain types have blocks of one.
+// How many elements one block of a type holds, and how many bytes it takes; dense types have blocks of one.
 static inline int64_t ck_block_elements(ck_type type) {
     switch (type) {
         case CK_F32: case CK_F16: case CK_BF16: return 1;
@@ -32,6 +32,6 @@ static inline size_t ck_block_bytes(ck_type type) {
     return 1;
 }
 
-static inline bool ck_is_plain(ck_type type) { return type == CK_F32 || type == CK_F16 || type == CK_BF16; }
+static inline bool ck_is_dense(ck_type type) { return type == CK_F32 || type == CK_F16 || type == CK_BF16; }
 
 #endif

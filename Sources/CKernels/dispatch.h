@@ -47,12 +47,12 @@ typedef struct {
     int64_t (*peak_f32)(int64_t rounds);
     uint64_t (*peak_read)(const void *memory, size_t bytes);
 
-    // CK_FAST, where the instruction set has products of 16-bit or 8-bit numbers; otherwise NULL, and CK_EXACT does it.
-    // For weights that are not quantized, and for those that are.
-    ck_pack_function pack_plain, pack_quantized;
-    ck_matmul_function matmul_plain, matmul_quantized;
-    size_t (*plain_activation_bytes)(int64_t n, int64_t k);
-    size_t (*plain_scratch)(void);
+    // CK_FAST for dense (unquantized) and for quantized weights, where the instruction set has products of 16-bit or 8-bit
+    // numbers; otherwise NULL, and CK_EXACT computes it.
+    ck_pack_function pack_dense, pack_quantized;
+    ck_matmul_function matmul_dense, matmul_quantized;
+    size_t (*dense_activation_bytes)(int64_t n, int64_t k);
+    size_t (*dense_scratch)(void);
     size_t (*quantized_scratch)(int64_t k);
     int64_t (*peak_bf16)(int64_t rounds);
     int64_t (*peak_int16)(int64_t rounds);

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-// The 16-bit product of CK_FAST for weights that are not quantized. Both operands are whole numbers with a common scale
+// The 16-bit product of CK_FAST for unquantized weights. Both operands are integers with a common scale
 // for each block of 256 inputs of a row, as fine as the sum of a block allows: |weight| ≤ 2¹³, Σ |activation| < 2¹⁸, so
 // any sum of their products fits in 32 bits and is exact. Blocks are added in f32, one after the other.
 enum { CK_INT16_BLOCK = 256, CK_INT16_WEIGHT_BITS = 13 };

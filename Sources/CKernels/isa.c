@@ -2,7 +2,7 @@
 
 #include "dispatch.h"
 
-// What the processor has, found once; and what a thread has chosen instead.
+// The table of the processor's best instruction set, found at the first call; and the one a thread has chosen instead.
 static _Atomic(const ck_kernels *) best;
 static _Thread_local const ck_kernels *chosen;
 

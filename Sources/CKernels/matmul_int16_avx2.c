@@ -1,4 +1,4 @@
-// Matrix product of plain weights (F32, F16, BF16) as 16-bit whole numbers (int16.h) on AVX2, which multiplies and adds
+// Matrix product of dense weights (F32, F16, BF16) as 16-bit integers (int16.h) on AVX2, which multiplies and adds
 // twice as many of them at a time as it does f32 (vpmaddwd).
 //
 // Eight weight rows are the lanes of a vector, two inputs of a row a lane. A block of a panel of rows is made whole

@@ -16,7 +16,7 @@ int64_t ck_peak_operations(ck_peak kind, int64_t rounds) {
 ck_peak ck_peak_of(ck_type type, ck_mode mode) {
     const ck_kernels *kernels = ck_kernels_current();
     if (mode == CK_EXACT) { return CK_PEAK_F32; }
-    if (ck_is_plain(type)) {
+    if (ck_is_dense(type)) {
         return kernels->peak_bf16 ? CK_PEAK_BF16 : kernels->peak_int16 ? CK_PEAK_INT16 : CK_PEAK_F32;
     }
     if (ck_has_eight_bit_levels(type) && kernels->peak_int16) { return CK_PEAK_INT16; }

@@ -30,11 +30,11 @@ extension KernelTests {
         }
 
         /// Rows and inputs of every remainder, few rows and many, one block of 256 inputs and several.
-        static let plainShapes =
+        static let denseShapes =
             (0...66).map { (5, 7, $0) } + (1...9).map { ($0, 13, 70) } + (1...14).map { (6, $0, 40) }
             + [(9, 61, 2048), (5, 7, 2049), (33, 121, 96), (3, 7, 4100)]
 
-        /// Weights of a plain type as they are stored, and as f32.
+        /// Weights of a dense type as they are stored, and as f32.
         static func stored(_ weights: [Float], _ type: ck_type) -> (bytes: [UInt8], wide: [Float]) {
             guard type != CK_F32 else { return (weights.withUnsafeBytes(Array.init), weights) }
             let bits = halfBits(weights, type)
@@ -43,13 +43,13 @@ extension KernelTests {
             return (bits.withUnsafeBytes(Array.init), wide)
         }
 
-        @Test func plainTypes() {
+        @Test func denseTypes() {
             KernelTests.withEachInstructionSet { isa in
                 if isa == CK_AVX2 { return }
                 let rounds = isa == CK_AVX512
                 var numbers = SeededNumbers(state: 31)
                 for type in [CK_F32, CK_F16, CK_BF16] {
-                    for (n, m, k) in Self.plainShapes {
+                    for (n, m, k) in Self.denseShapes {
                         let x = numbers.floats(n * k)
                         let (bytes, wide) = Self.stored(numbers.floats(m * k), type)
                         let y = matmul(
@@ -80,12 +80,12 @@ extension KernelTests {
             return bound
         }
 
-        /// AVX2 has the bits of the plain product, and that is as close as its steps are fine: ordinary numbers, few large
+        /// AVX2 has the bits of the reference product, and that is as close as its steps are fine: ordinary numbers, few large
         /// ones among small, rows of zeros.
-        @Test func equalsThePlainProductOf16Bits() {
+        @Test func equalsTheReferenceProductOf16Bits() {
             var numbers = SeededNumbers(state: 35)
             for type in [CK_F32, CK_F16, CK_BF16] {
-                for (n, m, k) in Self.plainShapes + [(7, 113, 257), (259, 97, 300), (4, 9, 512), (2, 8, 271)]
+                for (n, m, k) in Self.denseShapes + [(7, 113, 257), (259, 97, 300), (4, 9, 512), (2, 8, 271)]
                 where k > 0 {
                     var x = numbers.floats(n * k), weights = numbers.floats(m * k)
                     for i in stride(from: 3, to: n * k, by: 97) { x[i] *= 1000 }
@@ -93,14 +93,14 @@ extension KernelTests {
                     for i in 0..<k where n > 1 { x[k + i] = 0 }
                     for i in 0..<k where m > 2 { weights[2 * k + i] = 0 }
                     let (bytes, wide) = Self.stored(weights, type)
-                    var plain = [Float](repeating: .nan, count: n * m)
-                    ck_matmul_int16_plain(
-                        type, bytes, bytes.count / m, Int64(m), Int64(k), x, Int64(k), Int64(n), &plain, Int64(m))
+                    var reference = [Float](repeating: .nan, count: n * m)
+                    ck_matmul_int16_reference(
+                        type, bytes, bytes.count / m, Int64(m), Int64(k), x, Int64(k), Int64(n), &reference, Int64(m))
                     let exact = referenceMatmul(weights: wide, x: x, n: n, m: m, k: k)
                     for i in 0..<n {
                         for j in 0..<m {
                             let bound = Self.int16Bound(x[i * k..<(i + 1) * k], wide[j * k..<(j + 1) * k])
-                            #expect(abs(Double(plain[i * m + j]) - exact[i * m + j]) <= bound)
+                            #expect(abs(Double(reference[i * m + j]) - exact[i * m + j]) <= bound)
                         }
                     }
                     KernelTests.withEachInstructionSet { isa in
@@ -109,7 +109,7 @@ extension KernelTests {
                             type, CK_FAST, weights: bytes, rowBytes: bytes.count / m, x: x, xStride: k, n: n, m: m, k: k
                         )
                         #expect(
-                            y.map(\.bitPattern) == plain.map(\.bitPattern), "type \(type.rawValue) \(n) \(m) \(k)")
+                            y.map(\.bitPattern) == reference.map(\.bitPattern), "type \(type.rawValue) \(n) \(m) \(k)")
                     }
                 }
             }
@@ -196,9 +196,9 @@ extension KernelTests {
             "Q6_K": (210, [208]), "IQ4_NL": (18, [0]), "IQ4_XS": (136, [0]),
         ]
 
-        /// Every instruction set that has an int8 product gives the bits of the plain one: any block of any type, levels
+        /// Every instruction set that has an int8 product gives the bits of the reference: any block of any type, levels
         /// and activations at both ends of their range, few rows and many, whole and cut superblocks.
-        @Test(arguments: Dequantize.types) func equalsThePlainProduct(_ name: String, _ type: ck_type) throws {
+        @Test(arguments: Dequantize.types) func equalsTheReferenceProduct(_ name: String, _ type: ck_type) throws {
             let elements = ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"].contains(name) ? 256 : 32
             let (blockBytes, places) = try #require(Self.halves[name])
             var shapes = (1...9).map { ($0, 21, 512) } + [(1, 1, 256), (4, 7, 256), (66, 16, 256), (5, 113, 768)]
@@ -214,17 +214,17 @@ extension KernelTests {
                     var x = numbers.floats(n * k)
                     if extreme != nil { for i in x.indices where i % 64 < 48 { x[i] = i % 64 < 32 ? 1 : -1 } }
                     for i in 0..<min(n, k / 32) { for j in 0..<32 { x[i * k + 32 * i + j] = 0 } }
-                    var plain = [Float](repeating: .nan, count: n * m)
-                    ck_matmul_int8_plain(
-                        type, weights, rowBytes, Int64(m), Int64(k), x, Int64(k), Int64(n), &plain, Int64(m))
-                    let size = plain.map(abs).max() ?? 0
+                    var reference = [Float](repeating: .nan, count: n * m)
+                    ck_matmul_int8_reference(
+                        type, weights, rowBytes, Int64(m), Int64(k), x, Int64(k), Int64(n), &reference, Int64(m))
+                    let size = reference.map(abs).max() ?? 0
                     #expect(size.isFinite && (size > 0 || extreme != nil))
                     KernelTests.withEachInstructionSet { isa in
                         guard isa == CK_AVX2 || isa == CK_AVX512 else { return }
                         let y = matmul(
                             type, CK_FAST, weights: weights, rowBytes: rowBytes, x: x, xStride: k, n: n, m: m, k: k)
                         #expect(
-                            y.map(\.bitPattern) == plain.map(\.bitPattern),
+                            y.map(\.bitPattern) == reference.map(\.bitPattern),
                             "isa \(isa.rawValue) \(name) n \(n) m \(m) k \(k) bytes \(String(describing: extreme))")
                     }
                 }

@@ -37,13 +37,13 @@ void ck_store(ck_type type, const float *x, int64_t count, void *out);
 //
 // `CK_EXACT`: f32 activations, weights dequantized to f32, f32 accumulation. `CK_FAST`: for quantized weights int8
 // activations in blocks of 32, with the same bits from CK_AVX2 and CK_AVX512; for F32, F16 and BF16 weights what the
-// instruction set multiplies fastest: bf16 activations and weights with CK_AVX512, with CK_AVX2 both as 16-bit whole
-// numbers in blocks of 256 (an activation has about eleven bits, a weight up to thirteen). CK_SCALAR and CK_NEON have none
+// instruction set multiplies fastest: bf16 activations and weights with CK_AVX512, with CK_AVX2 both as 16-bit
+// integers in blocks of 256 (an activation has about eleven bits, a weight up to thirteen). CK_SCALAR and CK_NEON have none
 // of these: there CK_FAST is CK_EXACT. In both modes, every y is summed over k in one fixed order, the same for one row
 // (decoding, straight from the blocks) and for many, whatever n, m, its position and the number of threads.
 //
-// What is packed for one type serves every type of its kind (plain, quantized) in that mode, with the instruction set
-// that was in use.
+// Weights are of two kinds: dense (F32, F16, BF16) and quantized (blocks). What is packed for one type serves every type
+// of its kind in that mode, with the instruction set that was in use.
 size_t ck_activation_bytes(ck_type type, ck_mode mode, int64_t n, int64_t k);
 // Packs rows [row_begin, row_end) (multiples of 16, or n) of x into the shared buffer; `rows`, if not NULL, gathers:
 // packed row i is x row rows[i].
@@ -56,14 +56,14 @@ size_t ck_matmul_scratch_bytes(ck_type type, ck_mode mode, int64_t n, int64_t k)
 void ck_matmul(ck_type type, ck_mode mode, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
 
-// What CK_FAST computes for quantized weights, where it is not CK_EXACT: m weight rows times n rows of x (finite), one
-// multiplication after the other, packing included. Slow: it says which sums in which order, so that every instruction
-// set can be compared with it, bit by bit.
-void ck_matmul_int8_plain(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t k, const float *x,
-                          int64_t x_stride, int64_t n, float *y, int64_t y_stride);
-// The same for F32, F16 and BF16 weights (finite) with CK_AVX2.
-void ck_matmul_int16_plain(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t k, const float *x,
-                           int64_t x_stride, int64_t n, float *y, int64_t y_stride);
+// Reference twin of CK_FAST for quantized weights: m weight rows times n rows of x (finite), one multiplication after the
+// other, packing included. It is slow and fixes the order of the sums, so that every instruction set can be compared with
+// it bit by bit.
+void ck_matmul_int8_reference(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t k,
+                              const float *x, int64_t x_stride, int64_t n, float *y, int64_t y_stride);
+// Reference twin of CK_FAST for dense weights (F32, F16, BF16; finite) with CK_AVX2.
+void ck_matmul_int16_reference(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t k,
+                               const float *x, int64_t x_stride, int64_t n, float *y, int64_t y_stride);
 
 // ---- Rows of f32 values. Every row is computed alone and in the same order, so no result depends on how rows are
 // batched or split over threads. `out` may be the input itself unless said otherwise.

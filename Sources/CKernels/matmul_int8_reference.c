@@ -1,9 +1,9 @@
-// The int8 product of CK_FAST in plain C: the order of its sums, and of the roundings of its activations, for the vector
-// kernels to be compared with.
+// The int8 product of CK_FAST in scalar C. It fixes the order of the sums and the rounding of the activations; the vector
+// kernels are compared with it.
 #include "blocks.h"
 #include "dispatch.h"
 #include "levels.h"
-#include "plain.h"
+#include "reference.h"
 
 #pragma STDC FP_CONTRACT OFF
 
@@ -58,8 +58,8 @@ static void levels_of(ck_type type, const uint8_t *blocks, int64_t count, int8_t
     }
 }
 
-void ck_matmul_int8_plain(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t k, const float *x,
-                          int64_t x_stride, int64_t n, float *y, int64_t y_stride) {
+void ck_matmul_int8_reference(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t k,
+                              const float *x, int64_t x_stride, int64_t n, float *y, int64_t y_stride) {
     const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);
     for (int64_t i = 0; i < n; i++) {
         for (int64_t j = 0; j < m; j++) {

@@ -1,10 +1,10 @@
-// The 16-bit product of CK_FAST in plain C: the order of its sums, and its roundings, for the vector kernels to be
-// compared with.
+// The 16-bit product of CK_FAST in scalar C. It fixes the order of the sums and the rounding; the vector kernels are
+// compared with it.
 #include "blocks.h"
 #include "dispatch.h"
 #include "half.h"
 #include "int16.h"
-#include "plain.h"
+#include "reference.h"
 
 #pragma STDC FP_CONTRACT OFF
 
@@ -12,8 +12,8 @@
 static float activation_levels(const float *x, int64_t count, int32_t *levels) {
     float lanes[8] = {0};
     for (int64_t i = 0; i < count; i++) { lanes[i % 8] += __builtin_fabsf(x[i]); }
-    for (int width = 4; width > 0; width /= 2) {
-        for (int i = 0; i < width; i++) { lanes[i] += lanes[i + width]; }
+    for (int half = 4; half > 0; half /= 2) {
+        for (int i = 0; i < half; i++) { lanes[i] += lanes[i + half]; }
     }
     float top = ck_largest(x, count) / CK_INT16_LARGEST, sum = lanes[0] / CK_INT16_SUM;
     float scale = top > sum ? top : sum, inverse = 1.0f / scale;
@@ -30,8 +30,8 @@ static float weight_levels(const float *w, int64_t count, int32_t *levels) {
     return ck_bits_to_float(ck_int16_scale(exponent));
 }
 
-void ck_matmul_int16_plain(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t k, const float *x,
-                           int64_t x_stride, int64_t n, float *y, int64_t y_stride) {
+void ck_matmul_int16_reference(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t k,
+                               const float *x, int64_t x_stride, int64_t n, float *y, int64_t y_stride) {
     for (int64_t j = 0; j < m; j++) {
         const uint8_t *row = (const uint8_t *)weights + row_bytes * (size_t)j;
         for (int64_t i = 0; i < n; i++) { y[i * y_stride + j] = 0.0f; }

@@ -1,9 +1,9 @@
-#ifndef CK_PLAIN_H
-#define CK_PLAIN_H
+#ifndef CK_REFERENCE_H
+#define CK_REFERENCE_H
 
 #include <stdint.h>
 
-// What the plain twins of the vector products share.
+// What the reference twins of the vector products share.
 
 // To nearest, ties to even: adding and taking away 1.5 · 2²³.
 static inline int32_t ck_rounded(float value) {
