@@ -91,7 +91,7 @@ public struct Report: Sendable {
                     trace, required: attention?.documents ?? [], budget: Self.browserBudget,
                     bytesPerToken: BrowserData.bytesPerToken(trace.layout))
             let browser = try BrowserData(trace, sample: sample, names: names)
-            payload.append(.init("browser", browser.json.merging(["start": .integer(sections.liveliest)])))
+            payload.append(.init("browser", browser.json.merging(["start": .integer(sections.mostInformativeLayer)])))
             parts.append(sections.browser(browser, of: trace))
             if let attention {
                 payload.append(.init("attention", attention.json))

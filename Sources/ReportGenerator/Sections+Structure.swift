@@ -36,9 +36,9 @@ extension Sections {
     }
 
     var expertCards: Section? {
-        let cards = ExpertCards(metrics: metrics, names: names, experiment: experiment, layer: liveliest).all
+        let cards = ExpertCards(metrics: metrics, names: names, experiment: experiment, layer: mostInformativeLayer).all
         guard !cards.isEmpty, let metric = metrics.result(VocabularyMetric.self) else { return nil }
-        let layer = metric.layers.first { $0.layer == liveliest && $0.side == .input }
+        let layer = metric.layers.first { $0.layer == mostInformativeLayer && $0.side == .input }
         return Section(
             id: "experts", title: "Who the experts are",
             lead:
@@ -46,7 +46,7 @@ extension Sections {
                 + (layer.map {
                     " In layer \($0.layer) a token's favourite expert gets \(Prose.percent($0.specialization)) of its occurrences."
                 } ?? ""),
-            control: cards.contains { $0.layer != liveliest } ? slider([]) : nil,
+            control: cards.contains { $0.layer != mostInformativeLayer } ? slider([]) : nil,
             method: method(VocabularyMetric.definition, sample: metric.sample)
                 + " A figure after a \(names.noun) is its share of assignments as a multiple of an even share, where it differs from the others' at q < \(Findings.level).",
             downloads: ["vocabulary", "vocabulary-layers", "domain-share"]
@@ -82,7 +82,7 @@ extension Sections {
             lead:
                 "A cache of \(half) of \(manifest.model.experts) experts per layer that drops the least recently used finds \(Prose.percent(mean)) of experts "
                 + "already there, on average over layers; knowing the future it would be \(Prose.percent(bound)).",
-            control: slider(["figure-cache"]), figures: [StructureFigures.cache(layer: liveliest)],
+            control: slider(["figure-cache"]), figures: [StructureFigures.cache(layer: mostInformativeLayer)],
             method: method(ExpertCacheMetric.definition, sample: metric.sample), downloads: ["expert-cache"])
     }
 

@@ -16,13 +16,13 @@ struct Sections {
     private var lastLayer: Int { manifest.model.layers - 1 }
 
     /// The layer a slider starts at: where routing tells most about the group.
-    var liveliest: Int {
+    var mostInformativeLayer: Int {
         metrics.information?.layers.max { $0.information.value < $1.information.value }?.layer ?? layers.first ?? 0
     }
 
     func slider(_ figures: [String]) -> Section.LayerControl? {
         guard let first = layers.first, let last = layers.last else { return nil }
-        return .init(figures: figures, layers: first...last, value: liveliest)
+        return .init(figures: figures, layers: first...last, value: mostInformativeLayer)
     }
 
     var all: [Section] {
@@ -90,7 +90,7 @@ struct Sections {
                 : "Each \(names.noun)'s largest share goes to: \(Prose.list(described)).",
             paragraphs: paragraphs, control: slider(["figure-group-layer"]),
             figures: [
-                RoutingFigures.atLayer(groups: groups, experts: experts, layer: liveliest),
+                RoutingFigures.atLayer(groups: groups, experts: experts, layer: mostInformativeLayer),
                 RoutingFigures.overview(groups: groups, layers: layers.count, experts: experts),
             ],
             method: method(DomainShareMetric.definition, sample: metric.sample),
@@ -136,7 +136,7 @@ struct Sections {
             paragraphs: parallel.map { [$0.text] } ?? [], control: slider(["figure-pairs"]),
             figures: [
                 LayerFigures.pairs(
-                    groups: groups, layer: liveliest, largest: metric.pairs.map(\.divergence.value).max() ?? 1),
+                    groups: groups, layer: mostInformativeLayer, largest: metric.pairs.map(\.divergence.value).max() ?? 1),
                 LayerFigures.divergence(layers: depth),
             ] + (parallel.map { [$0.figure] } ?? []),
             method: method(DivergenceMetric.definition, sample: metric.sample),
@@ -174,7 +174,7 @@ struct Sections {
                 "The closest pair is in layer \(best.layer): of the tokens that go to expert \(best.expert), \(Prose.percent(share.value)) also go "
                 + "to expert \(best.other)\(Prose.percentInterval(share)); by chance it would be \(Prose.percent(metric.uniform)).",
             control: slider(["figure-coactivation"]),
-            figures: [RoutingFigures.coactivation(experts: experts, layer: liveliest, largest: share.value)],
+            figures: [RoutingFigures.coactivation(experts: experts, layer: mostInformativeLayer, largest: share.value)],
             method: method(CoactivationMetric.definition, sample: metric.sample), downloads: ["coactivation"])
     }
 

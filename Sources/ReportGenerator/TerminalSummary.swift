@@ -63,7 +63,7 @@ public struct TerminalSummary: Sendable {
 
     private var groups: [String] {
         guard let metric = report.metrics.domainShare else { return [] }
-        let layer = sections.liveliest
+        let layer = sections.mostInformativeLayer
         let rows = metric.rows.filter { $0.layer == layer && $0.share != nil }
         let groups = metric.sample.groups.map(\.name).filter { group in rows.contains { $0.group == group } }
         // As many experts as fit the width; the others are in the tables.

@@ -16,7 +16,7 @@ extension MetricInput {
 
     /// Of every document, whether it is among every so many counted ones of its group: a large trace's documents, evenly
     /// spread, with the groups in proportion.
-    func everySoMany(_ stride: Int) -> [Bool] {
+    func everyNth(_ stride: Int) -> [Bool] {
         var seen = [Int](repeating: 0, count: groups.count)
         return groupOf.indices.map { document in
             guard tokens[document] > 0 else { return false }

@@ -14,7 +14,7 @@ struct SharedTokens {
         let V = input.trace.manifest.model.vocabSize
         let groupPlace = Dictionary(uniqueKeysWithValues: groups.enumerated().map { ($1, $0) })
         let budget = WithinTokenMetric.assignmentBudget
-        let isTaken = input.everySoMany(max(1, (input.sample.tokens * input.sample.expertsPerToken - 1) / budget + 1))
+        let isTaken = input.everyNth(max(1, (input.sample.tokens * input.sample.expertsPerToken - 1) / budget + 1))
         let groupOf = input.groupOf.indices.map { isTaken[$0] ? groupPlace[input.groupOf[$0]] ?? -1 : -1 }
         var counts = [Int32](repeating: 0, count: V * groups.count)
         try input.forEachShard(WithinTokenMetric.definition.name) { shard in

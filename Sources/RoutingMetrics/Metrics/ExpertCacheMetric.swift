@@ -58,7 +58,7 @@ public struct ExpertCacheMetric: MetricResult, Equatable {
         let policies = Policy.allCases
         // Every so many documents; position and K experts are one request each.
         let stride = max(1, (input.sample.tokens * K + requestBudget - 1) / requestBudget)
-        let isTaken = input.everySoMany(stride)
+        let isTaken = input.everyNth(stride)
         let taken = input.trace.documents.filter { isTaken[$0.index] && !input.rows($0).isEmpty }
         // Per document and policy: hits by stack distance 1…E, then requests.
         let columns = policies.count * E + 1
