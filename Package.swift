@@ -48,13 +48,16 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Traces",
-            dependencies: ["Hooks", "Tensors", "Checkpoints", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "Hooks", "JSONText", "Tensors", "Checkpoints", .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
-        .target(name: "RoutingMetrics", dependencies: ["Traces"], swiftSettings: strict),
+        .target(name: "RoutingMetrics", dependencies: ["JSONText", "Traces"], swiftSettings: strict),
         .target(
             name: "ReportGenerator",
             dependencies: [
-                "CReportTemplates", "RoutingMetrics", "Traces", .product(name: "Mustache", package: "swift-mustache"),
+                "CReportTemplates", "JSONText", "RoutingMetrics", "Traces",
+                .product(name: "Mustache", package: "swift-mustache"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
@@ -84,6 +87,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount", cSettings: strictC),
         .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(name: "JSONTextTests", dependencies: ["JSONText"], swiftSettings: strict),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "TestSupport"], swiftSettings: strict),
         .testTarget(
@@ -96,14 +100,14 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "TokenizersTests",
-            dependencies: ["Tokenizers", "TestSupport", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: ["JSONText", "Tokenizers", "TestSupport", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: strict),
         .testTarget(name: "HooksTests", dependencies: ["Hooks", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "MoEModelTests",
             dependencies: ["MoEModel", "Checkpoints", "Hooks", "CAllocationCount", "TestSupport"],
             swiftSettings: strict),
-        .testTarget(name: "TracesTests", dependencies: ["Traces", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "TracesTests", dependencies: ["JSONText", "Traces", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "RoutingMetricsTests", dependencies: ["RoutingMetrics", "TestSupport"], swiftSettings: strict),
         .testTarget(

@@ -30,7 +30,7 @@ def main() -> None:
         return together / np.maximum(seen, 1)[:, None]
 
     here = shares(chosen[layer])[often]
-    pieces = model.pieces(often)
+    pieces = model.texts(often)
     columns: dict[str, list] = {"expert": [], "load": [], "specialization": [], "tokens (share of occurrences)": []}
     figure, axes = plt.subplots(2, -(-c.experts // 2), figsize=(14, 6), squeeze=False)
     for expert, axis in zip(range(c.experts), axes.flat, strict=False):

@@ -45,10 +45,10 @@ def main() -> None:
     probability = np.exp(log_p.max(2))
     image = axis.imshow(probability, aspect="auto", cmap="Blues", vmin=0, vmax=1)
     for row in range(len(steps)):
-        for column, piece in enumerate(model.pieces(log_p[row].argmax(1))):
+        for column, piece in enumerate(model.texts(log_p[row].argmax(1))):
             colour = "white" if probability[row, column] > 0.6 else "black"
             axis.text(column, row, piece.replace("$", r"\$"), ha="center", va="center", fontsize=7, color=colour)
-    axis.set_xticks(range(len(tokens)), [piece.replace("$", r"\$") for piece in model.pieces(tokens)], rotation=45)
+    axis.set_xticks(range(len(tokens)), [piece.replace("$", r"\$") for piece in model.texts(tokens)], rotation=45)
     axis.set_yticks(range(len(steps)), steps)
     axis.set_title("most probable next token after each layer")
     plt.colorbar(image, ax=axis, label="its probability")

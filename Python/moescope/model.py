@@ -91,8 +91,13 @@ class Run:
 
     @property
     def pieces(self) -> list[str]:
-        """[T] the tokens as one prints them."""
+        """[T] the tokens as the vocabulary writes them; `texts` is for readers."""
         return self._model.pieces(self.tokens)
+
+    @property
+    def texts(self) -> list[str]:
+        """[T] the tokens as a person reads them: "␣der", "⏎"."""
+        return self._model.texts(self.tokens)
 
     @property
     def nll(self) -> float:
@@ -187,8 +192,12 @@ class Model:
         return self._native.decode(list(tokens)).decode("utf-8", errors="replace")
 
     def pieces(self, tokens: Tokens) -> list[str]:
-        """Tokens as one prints them: SentencePiece's U+2581 for a space, `<0x0A>` for a byte."""
+        """Tokens as the vocabulary writes them: "▁der" and `<0x0A>` in SentencePiece's, "Ġder" and "Ċ" in byte-level ones."""
         return self._native.pieces(list(tokens))
+
+    def texts(self, tokens: Tokens) -> list[str]:
+        """Tokens as a person reads them: ␣ for a space, ⏎ for a line break, bytes that are no UTF-8 as `⟨E2 80⟩`."""
+        return self._native.texts(list(tokens))
 
     def run(
         self,

@@ -68,7 +68,7 @@ function startAttention(facts) {
     inspect(at("inspector"), text, i, place);
     const list = make("ol", "bars");
     for (const [k, weight] of rows[i].slice(0, 8)) {
-      const row = make("li"), bar = make("i"), track = make("span", "track"), name = make("bdi", "key-name", text.text(k).replace("\n", "⏎") || "␣");
+      const row = make("li"), bar = make("i"), track = make("span", "track"), name = make("bdi", "key-name", text.alone(k));
       bar.style.width = `${100 * weight}%`;
       track.append(bar);
       row.append(name, track, make("span", "share", percent(weight)));

@@ -21,7 +21,10 @@ class RoutedText {
     this.weights = unpack(data.weights);
     this.probabilities = data.probabilities ? unpack(data.probabilities) : null;
   }
+  /** As it stands in its text. */
   text(i) { return this.facts.pieces[this.places[i]][0]; }
+  /** By itself: white space is visible. */
+  alone(i) { const [inText, , alone] = this.facts.pieces[this.places[i]]; return alone ?? inText; }
   tokenId(i) { return this.facts.pieces[this.places[i]][1]; }
   /** [[expert, weight], …] of a token at the place of a layer. */
   slots(layer, i) {
@@ -124,7 +127,7 @@ function inspect(place, text, i, layer) {
   const { experts, layers, slots } = text.facts;
   const chosen = new Map(text.slots(layer, i));
   const heading = make("p", "token");
-  const shown = make("bdi", "", text.text(i).trim() || (text.text(i).includes("\n") ? "⏎" : "␣"));
+  const shown = make("bdi", "", text.alone(i));
   if (text.lang) shown.lang = text.lang;
   heading.append(shown, make("small", "", ` id ${text.tokenId(i)}, position ${i}`));
   const bits = text.surprise[i] / 8;

@@ -54,8 +54,7 @@ public final class GenerationTrace {
             version: version)
         manifest.generation = generation
         let writer = try TraceWriter(creating: folder, manifest: manifest)
-        try writer.writeVocabulary(
-            TraceVocabulary(pieces: (0..<Int32(tokenizer.vocabularySize)).map { tokenizer.piece($0) }))
+        try writer.writeVocabulary(TraceVocabulary(tokenizer))
         var pending = texts[...]
         while !pending.isEmpty {
             var rows = 0

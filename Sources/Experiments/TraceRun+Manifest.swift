@@ -27,8 +27,8 @@ extension TraceRun {
                 parametersActive: model.checkpoint.parametersActive,
                 sha256: hashingWeights ? try model.checkpoint.sha256() : ""),
             tokenizer: readsText
-                ? TraceManifest.Tokenizer(kind: tokenizer?.kind ?? "none", sha256: tokenizer?.sha256 ?? "")
-                : TraceManifest.Tokenizer(kind: "none", sha256: ""),
+                ? TraceManifest.Tokenizer(kind: tokenizer?.kind ?? .noTokenizer, sha256: tokenizer?.sha256 ?? "")
+                : TraceManifest.Tokenizer(kind: .noTokenizer, sha256: ""),
             capture: TraceManifest.Capture(
                 routerLogits: options.routerLogits, attentionSummary: options.attentionSummary,
                 attentionPattern: options.patterns.map { [$0.layer, $0.head] }, layers: layers,

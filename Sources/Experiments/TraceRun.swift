@@ -82,9 +82,7 @@ public struct TraceRun {
         }
         self.tokens = tokens
         self.truncated = truncated
-        vocabulary = tokenizer.map { tokenizer in
-            TraceVocabulary(pieces: (0..<Int32(tokenizer.vocabularySize)).map { tokenizer.piece($0) })
-        }
+        vocabulary = tokenizer.map(TraceVocabulary.init)
         manifest = try Self.manifest(
             model: model, tokenizer: tokenizer, corpus: corpus, tokens: tokens, options: options, version: version)
         _ = try Self.plan(options, manifest: manifest, model: model)

@@ -30,15 +30,16 @@ enum ModelObject {
                         return try ToPython.bytes(tokenizer.decodeBytes(ids)).release()
                     }
                 },
-                MethodEntry("pieces", "pieces(ids) -> list of tokens as one prints them.") {
+                MethodEntry("pieces", "pieces(ids) -> list of tokens as the vocabulary writes them.") {
                     object, arguments, count in
                     answering { () throws(PythonError) in
-                        let tokenizer = try types.model.payload(of: object).requireTokenizer()
-                        let arguments = try Arguments(arguments, count, expected: 1...1)
-                        let ids = try FromPython.tokens(try arguments[0], "ids", below: tokenizer.vocabularySize)
-                        return try ToPython.list(count: ids.count) { (index) throws(PythonError) in
-                            try ToPython.string(tokenizer.piece(ids[index]) ?? "").release()
-                        }.release()
+                        try ModelObject.texts(of: object, arguments, count) { $0.piece($1) ?? "" }
+                    }
+                },
+                MethodEntry("texts", "texts(ids) -> list of tokens as a person reads them.") {
+                    object, arguments, count in
+                    answering { () throws(PythonError) in
+                        try ModelObject.texts(of: object, arguments, count) { $0.text($1) }
                     }
                 },
                 MethodEntry(
@@ -117,12 +118,26 @@ enum ModelObject {
         var context_length: Int
     }
 
+    /// A list of one text per token id.
+    private static func texts(
+        of object: PythonObject?, _ arguments: UnsafePointer<PythonObject?>?, _ count: Int,
+        _ text: (any Tokenizer, Int32) -> String
+    ) throws(PythonError) -> PythonObject {
+        let tokenizer = try types.model.payload(of: object).requireTokenizer()
+        let arguments = try Arguments(arguments, count, expected: 1...1)
+        let ids = try FromPython.tokens(try arguments[0], "ids", below: tokenizer.vocabularySize)
+        return try ToPython.list(count: ids.count) { (index) throws(PythonError) in
+            try ToPython.string(text(tokenizer, ids[index])).release()
+        }.release()
+    }
+
     private static func facts(_ loaded: LoadedModel) throws(PythonError) -> String {
         let model = loaded.model
         let config = model.config
         let facts = Facts(
             name: model.checkpoint.name, path: model.checkpoint.url.path, precision: model.precision.rawValue,
-            threads: model.threadCount, instruction_set: Model.instructionSet, tokenizer: loaded.tokenizer?.kind,
+            threads: model.threadCount, instruction_set: Model.instructionSet,
+            tokenizer: loaded.tokenizer?.kind.rawValue,
             bos: loaded.tokenizer?.bos ?? config.bosToken, eos: loaded.tokenizer?.eos ?? config.eosToken,
             config: ConfigFacts(
                 architecture: config.architecture, vocab_size: config.vocabularySize, hidden_size: config.hiddenSize,

@@ -1,5 +1,6 @@
 import Foundation
 import GGUFFormat
+import JSONText
 
 extension SentencePieceTokenizer {
     /// The vocabulary as GGUF metadata (`tokenizer.ggml.…`).
@@ -41,7 +42,7 @@ extension JSONTokenizer {
         case [.digits(individual: true), .split(.gpt2)]: name = "refact"
         default: return nil
         }
-        guard kind == "byte-level-bpe" else { return nil }
+        guard kind == .byteLevelBPE else { return nil }
         var tokens: [[UInt8]] = []
         var kinds: [Int64] = []
         let special = specialIDs

@@ -1,10 +1,12 @@
+import JSONText
+
 /// Turns text into token ids and back.
 ///
 /// Text never becomes a control token, whatever it spells: control ids are only reached through `bos`, `eos` and the
 /// ids a caller passes itself.
 public protocol Tokenizer: Sendable {
-    /// What the vocabulary is: "sentencepiece-bpe", "byte-level-bpe", …
-    var kind: String { get }
+    /// How the vocabulary writes its pieces.
+    var kind: TokenizerKind { get }
     /// SHA-256 (hex) of the file the vocabulary came from.
     var sha256: String { get }
     var vocabularySize: Int { get }
@@ -22,7 +24,7 @@ public protocol Tokenizer: Sendable {
     var joinsByteTokens: Bool { get }
     /// Bytes of a token sequence; decoding what `encode` gave returns the text as the reference library does.
     func decodeBytes(_ ids: some Collection<Int32>) -> [UInt8]
-    /// The token as one would print it (SentencePiece's U+2581 kept, byte tokens as `<0x0A>`), or nil for an id out of range.
+    /// The token as the vocabulary writes it ("▁Der", "<0x0A>", "Ġder"), or nil for an id out of range. `text(_:)` is for readers.
     func piece(_ id: Int32) -> String?
     /// The id of a piece, if the vocabulary has it.
     func id(ofPiece piece: String) -> Int32?
@@ -32,6 +34,10 @@ extension Tokenizer {
     public var joinsByteTokens: Bool { false }
     public func encode(_ text: String) -> [Int32] { encode(bytes: Array(text.utf8)) }
     public func encode(markup text: String) -> [Int32] { encode(markup: text, without: []) }
+    /// The token as a person reads it in a list: "␣Der", "⏎"; `⟨#12⟩` for an id out of range.
+    public func text(_ id: Int32) -> String {
+        piece(id).map { TokenText.alone(piece: $0, kind: kind) } ?? TokenText(pieces: [], kind: kind).alone(id)
+    }
     public func decode(_ ids: some Collection<Int32>) -> String { String(decoding: decodeBytes(ids), as: UTF8.self) }
 }
 

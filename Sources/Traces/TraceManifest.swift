@@ -1,3 +1,5 @@
+import JSONText
+
 /// `manifest.json`: what was run on what, and which shards are complete. Wire type of trace format 1; keys in the file
 /// are snake_case, in alphabetical order, so that equal manifests are equal bytes.
 public struct TraceManifest: Codable, Sendable, Equatable {
@@ -95,12 +97,14 @@ public struct TraceManifest: Codable, Sendable, Equatable {
     }
 
     public struct Tokenizer: Codable, Sendable, Equatable {
-        /// "sentencepiece", "tokenizer.json", "gguf" or, for a corpus of token ids, "none".
+        /// A `TokenizerKind`: "sentencepiece-bpe", "byte-level-bpe", "bpe" or, for a corpus of token ids, "none". A trace of
+        /// another program may say something else (`TokenizerKind.init(named:)`).
         public var kind: String
+        /// Of the tokenizer's file; empty for a corpus of token ids.
         public var sha256: String
 
-        public init(kind: String, sha256: String) {
-            self.kind = kind
+        public init(kind: TokenizerKind, sha256: String) {
+            self.kind = kind.rawValue
             self.sha256 = sha256
         }
     }

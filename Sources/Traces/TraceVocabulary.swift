@@ -1,16 +1,22 @@
 import Foundation
+import JSONText
 
-/// `vocabulary.json`: the text of every token id, so that what a trace shows needs neither model nor tokenizer. Optional.
+/// `vocabulary.json`: the piece of every token id, so that what a trace shows needs neither model nor tokenizer. Optional.
 public struct TraceVocabulary: Codable, Sendable, Equatable {
     /// Always "moescope-vocabulary".
     public var format = TraceVocabulary.formatName
     /// By token id, as the tokenizer writes them ("▁Der", "<0x0A>"); nil where an id has no piece.
     public var pieces: [String?]
+    /// A `TokenizerKind`: how the pieces are written. nil in older traces, where the manifest's tokenizer says it.
+    public var kind: String?
 
     public static let formatName = "moescope-vocabulary"
     static let fileName = "vocabulary.json"
 
-    public init(pieces: [String?]) { self.pieces = pieces }
+    public init(pieces: [String?], kind: TokenizerKind) {
+        self.pieces = pieces
+        self.kind = kind.rawValue
+    }
 }
 
 extension TraceWriter {
@@ -22,7 +28,7 @@ extension TraceWriter {
 }
 
 extension Trace {
-    /// The text of every token id; nil where the trace has none.
+    /// The piece of every token id; nil where the trace has none.
     public func vocabulary() throws(TraceError) -> TraceVocabulary? {
         let url = folder.file(TraceVocabulary.fileName)
         guard FileManager.default.fileExists(atPath: url.path) else { return nil }
@@ -34,5 +40,12 @@ extension Trace {
                 found: "\"\(vocabulary.format)\"")
         }
         return vocabulary
+    }
+
+    /// What tokens say to a reader; nil where the trace has no vocabulary.
+    public func tokenText() throws(TraceError) -> TokenText? {
+        try vocabulary().map {
+            TokenText(pieces: $0.pieces, kind: TokenizerKind(named: $0.kind ?? manifest.tokenizer.kind))
+        }
     }
 }

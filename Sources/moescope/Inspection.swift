@@ -137,7 +137,7 @@ struct Inspection: Encodable {
             let tokenizer = try TokenizerFile.open(url)
             remarks.compare(tokenizer)
             return TokenizerFacts(
-                file: url.lastPathComponent, kind: tokenizer.kind, vocabularySize: tokenizer.vocabularySize,
+                file: url.lastPathComponent, kind: tokenizer.kind.rawValue, vocabularySize: tokenizer.vocabularySize,
                 bos: tokenizer.bos, bosPiece: tokenizer.bos.flatMap(tokenizer.piece), eos: tokenizer.eos,
                 eosPiece: tokenizer.eos.flatMap(tokenizer.piece), sha256: tokenizer.sha256)
         } catch {

@@ -56,7 +56,7 @@ struct SyntheticTrace {
                 heads: 1,
                 kvHeads: 1, hiddenSize: 8, vocabSize: vocabulary, quantization: "F32", parametersTotal: 1,
                 parametersActive: 1, sha256: ""),
-            tokenizer: .init(kind: "none", sha256: ""),
+            tokenizer: .init(kind: .noTokenizer, sha256: ""),
             capture: .init(
                 routerLogits: .f32, attentionSummary: true, layers: Array(0..<layers), predicted: true, speculative: [1]
             ),

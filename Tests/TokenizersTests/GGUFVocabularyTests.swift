@@ -7,7 +7,7 @@ import Tokenizers
     /// merged.gguf carries the vocabulary of identity.model: the same ids for everything.
     @Test func sentencePieceVocabulary() throws {
         let tokenizer = try TokenizerFile.open(Fixtures.folder.appending(path: "gguf/merged.gguf"))
-        #expect(tokenizer.kind == "sentencepiece-bpe")
+        #expect(tokenizer.kind == .sentencePieceBPE)
         #expect(tokenizer.bos == 1)
         #expect(tokenizer.eos == 2)
         #expect(tokenizer.vocabularySize == 520)

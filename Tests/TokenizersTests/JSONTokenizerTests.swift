@@ -70,7 +70,7 @@ struct JSONTokenizerReference: Decodable {
     /// A vocabulary out of GGUF metadata gives the ids of the tokenizer.json it was made from.
     @Test func ggufVocabulary() throws {
         let tokenizer = try TokenizerFile.open(JSONTokenizerReference.folder.appending(path: "granite.gguf"))
-        #expect(tokenizer.kind == "byte-level-bpe")
+        #expect(tokenizer.kind == .byteLevelBPE)
         #expect(tokenizer.eos.flatMap(tokenizer.piece) == "<|endoftext|>")
         let json = try JSONTokenizerReference.tokenizer("granite")
         var generator = SplitMix64(state: 99)

@@ -16,7 +16,7 @@ struct SmallRun {
                 name: "small", architecture: "mixtral", layers: 3, experts: experts, expertsPerToken: 2, heads: 2,
                 kvHeads: 1, hiddenSize: 8, vocabSize: 100, quantization: "F32", parametersTotal: 10,
                 parametersActive: 5, sha256: "a"),
-            tokenizer: .init(kind: "none", sha256: "b"),
+            tokenizer: .init(kind: .noTokenizer, sha256: "b"),
             capture: .init(
                 routerLogits: logits, attentionSummary: attention, attentionPattern: patterns, layers: [0, 2]),
             compute: .init(precision: "exact", isa: "scalar", threads: 1, version: "0"),

@@ -265,4 +265,7 @@ def test_text_round_trips(model):
     for text in ("Grüße, 世界 🙂", "", "def f(x):\n\treturn x"):
         assert model.decode(model.encode(text)[1:]) == text
     assert len(model.pieces(model.encode(TEXT))) == len(model.encode(TEXT))
+    # The vocabulary's own spelling, and what a reader gets of it.
+    assert model.pieces(model.encode("\nder")) == ["<s>", "▁", "<0x0A>", "der"]
+    assert model.texts(model.encode("\nder")) == ["<s>", "␣", "⏎", "der"] == model.run("\nder").texts
     assert "Run of" in repr(model.run(TEXT)) and "polyglot" in repr(model)

@@ -1,32 +1,29 @@
-/// A picture of one or more tables of the page: a Vega-Lite specification whose data are named, not copied.
+import JSONText
+
+/// A chart of the page and its words.
 struct Figure: Sendable {
     let id: String
     /// What it shows, for someone who can't see it.
     let label: String
     let caption: String
-    /// Uses the tables of `tables` as named data, colours and sizes as "@names".
-    let spec: JSON
-    let tables: [String]
+    let chart: Chart
     /// The table under the figure; nil where another figure of the section already shows it.
     let shown: String?
-    var layout = Layout()
 
-    /// How the page shares its width among small multiples.
-    struct Layout: Sendable {
-        /// At most this many side by side.
-        var columns = 1
-        /// The least width in pixels each needs.
-        var cell = 0
-        /// Width in pixels taken by axes and legends around each.
-        var margin = 68
+    init(id: String, label: String, caption: String, chart: Chart, shown: String?) {
+        self.id = id
+        self.label = label
+        self.caption = caption
+        self.chart = chart
+        self.shown = shown
     }
 
     var json: JSON {
         [
-            "id": .string(id), "label": .string(label), "spec": spec,
-            "tables": .array(tables.map { .string($0) }),
-            "columns": .integer(layout.columns), "cell": .integer(max(layout.cell, 1)),
-            "margin": .integer(layout.margin),
+            "id": .string(id), "label": .string(label), "spec": chart.spec,
+            "tables": .array(chart.tables.map { .string($0) }),
+            "columns": .int(chart.layout.columns), "cell": .int(max(chart.layout.cell, 1)),
+            "margin": .int(chart.layout.margin),
         ]
     }
 }

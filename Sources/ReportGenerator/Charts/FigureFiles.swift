@@ -1,4 +1,5 @@
 import Foundation
+import JSONText
 
 /// A report's figures as SVG and PNG for papers, drawn by PyPI's vl-convert-python out of the same specifications as the page's.
 public struct FigureFiles {
@@ -27,20 +28,22 @@ public struct FigureFiles {
 
     /// The page's specification with data, colours and sizes filled in for paper.
     private func specification(of figure: Figure, in page: Page) -> JSON {
-        let columns = max(1, min(figure.layout.columns, Self.room / max(1, figure.layout.cell)))
+        let layout = figure.chart.layout
+        let columns = max(1, min(layout.columns, Self.room / max(1, layout.cell)))
         let sizes: [String: JSON] = [
-            "columns": .integer(columns), "cellWidth": .integer(Self.room / columns - figure.layout.margin),
-            "room": .integer(Self.room - figure.layout.margin), "legendColumns": 6,
+            "columns": .int(columns), "cellWidth": .int(Self.room / columns - layout.margin),
+            "room": .int(Self.room - layout.margin), "legendColumns": 6,
         ]
         let fill: (String) -> JSON = { text in
             guard text.hasPrefix("@") else { return .string(text) }
             let name = String(text.dropFirst())
-            return sizes[name] ?? Palette.light.json[name] ?? .string(text)
+            return sizes[name] ?? Palette.light.colours.object?[name] ?? .string(text)
         }
-        let data = JSON.object(
-            figure.tables.compactMap { name in page.tables[name].map { JSON.Member(name, $0.records()) } })
-        return figure.spec.mappingStrings(fill).merging([
-            "config": Palette.configuration.mappingStrings(fill).merging(["background": "#ffffff"]), "datasets": data,
+        let data = JSONObject(
+            figure.chart.tables.compactMap { name in page.tables[name].map { (name, $0.records()) } })
+        return figure.chart.spec.mappingStrings(fill).merging([
+            "config": Palette.configuration.mappingStrings(fill).merging(["background": "#ffffff"]),
+            "datasets": .object(data),
         ])
     }
 

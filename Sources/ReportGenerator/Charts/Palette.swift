@@ -1,35 +1,31 @@
+import JSONText
+
 /// Colours that stay apart for colour-blind readers, in a light and a dark version. A figure names them as "@ink";
 /// the page puts in those of the reader's mode, an exported figure those of paper.
 struct Palette: Sendable {
-    let colours: [JSON.Member]
-
-    var json: JSON { .object(colours) }
+    let colours: JSON
 
     static let light = Palette(colours: [
-        .init("paper", "#fdfcf9"), .init("ink", "#1f1d1a"), .init("muted", "#5d5850"), .init("rule", "#ddd7ca"),
-        .init("accent", "#1b5e8c"), .init("null", "#b9b2a5"),
-        .init("sequential", ["#f3f0e9", "#cfdee6", "#93bcd6", "#4a8db8", "#0c4a75"]),
-        .init("diverging", ["#8a4b08", "#d9a562", "#f1ece2", "#74abcf", "#0c4a75"]),
+        "paper": "#fdfcf9", "ink": "#1f1d1a", "muted": "#5d5850", "rule": "#ddd7ca",
+        "accent": "#1b5e8c", "null": "#b9b2a5",
+        "sequential": ["#f3f0e9", "#cfdee6", "#93bcd6", "#4a8db8", "#0c4a75"],
+        "diverging": ["#8a4b08", "#d9a562", "#f1ece2", "#74abcf", "#0c4a75"],
         // Okabe and Ito's set, darkened where it would vanish on paper
-        .init(
-            "category",
-            [
-                "#0072b2", "#d55e00", "#00855f", "#b5569b", "#a87b00", "#3d9bd4", "#5d5850", "#8c2d19", "#4b4fa8",
-                "#6d8b00",
-            ]),
+        "category": [
+            "#0072b2", "#d55e00", "#00855f", "#b5569b", "#a87b00", "#3d9bd4", "#5d5850", "#8c2d19", "#4b4fa8",
+            "#6d8b00",
+        ],
     ])
 
     static let dark = Palette(colours: [
-        .init("paper", "#15171a"), .init("ink", "#e9e5dc"), .init("muted", "#a9a49a"), .init("rule", "#363b42"),
-        .init("accent", "#85bdea"), .init("null", "#5f6670"),
-        .init("sequential", ["#1d2126", "#1f435d", "#2b6d99", "#5aa6d6", "#c8e6fb"]),
-        .init("diverging", ["#f2b76c", "#94601f", "#272a2e", "#31719f", "#b4ddf8"]),
-        .init(
-            "category",
-            [
-                "#5ab0ea", "#ff9149", "#3fc79d", "#e39bcd", "#dcb03c", "#9ad4f7", "#b4aea4", "#e67f68", "#a3a6f0",
-                "#b3cf4b",
-            ]),
+        "paper": "#15171a", "ink": "#e9e5dc", "muted": "#a9a49a", "rule": "#363b42",
+        "accent": "#85bdea", "null": "#5f6670",
+        "sequential": ["#1d2126", "#1f435d", "#2b6d99", "#5aa6d6", "#c8e6fb"],
+        "diverging": ["#f2b76c", "#94601f", "#272a2e", "#31719f", "#b4ddf8"],
+        "category": [
+            "#5ab0ea", "#ff9149", "#3fc79d", "#e39bcd", "#dcb03c", "#9ad4f7", "#b4aea4", "#e67f68", "#a3a6f0",
+            "#b3cf4b",
+        ],
     ])
 
     /// How every figure looks, whatever it shows.

@@ -1,3 +1,5 @@
+import JSONText
+
 /// Pieces that Vega-Lite specifications share. Sizes and colours that begin with "@" are filled in where the figure is drawn.
 enum Spec {
     static let schema: JSON = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -7,58 +9,40 @@ enum Spec {
         (["$schema": schema, "width": "@room", "height": height, "autosize": ["type": "pad"]] as JSON).merging(members)
     }
 
-    static func data(_ table: String) -> JSON { ["name": .string(table)] }
+    static func names(_ texts: some Sequence<String>) -> JSON { .array(texts.map { .string($0) }) }
 
-    /// log₂ of a ratio to chance, and its colour: paper at chance, blue above, brown below.
-    static func lift(from field: String, chance: Double) -> JSON {
-        ["calculate": .string("log(max(datum.\(field) / \(chance), 0.0001)) / LN2"), "as": "lift"]
-    }
-
-    static func liftColour(title: String) -> JSON {
-        [
-            "field": "lift", "type": "quantitative", "title": .string(title),
-            "scale": ["domain": [-2, -1, 0, 1, 2], "range": "@diverging", "clamp": true, "interpolate": "lab"],
-            "legend": [
-                "gradientLength": 160, "gradientThickness": 10, "direction": "horizontal", "orient": "bottom",
-                "values": [-2, -1, 0, 1, 2],
-                "labelExpr":
-                    "datum.value <= -2 ? '≤ ¼×' : datum.value == -1 ? '½×' : datum.value == 0 ? 'chance' : datum.value == 1 ? '2×' : '≥ 4×'",
-            ],
-        ]
-    }
-
-    /// Dark text on pale cells and the reverse.
-    static let liftTextColour: JSON = [
-        "condition": ["test": "datum.lift > 1.4 || datum.lift < -1.5", "value": "@paper"], "value": "@ink",
-    ]
+    // MARK: Axes
 
     static func ordinal(_ field: String, title: String? = nil, sort: JSON? = nil, axis: JSON? = nil) -> JSON {
-        var members: [JSON.Member] = [.init("field", .string(field)), .init("type", "ordinal")]
-        members.append(.init("title", title.map { .string($0) } ?? .null))
-        if let sort { members.append(.init("sort", sort)) }
-        if let axis { members.append(.init("axis", axis)) }
+        var members: JSONObject = [
+            "field": .string(field), "type": "ordinal", "title": title.map { .string($0) } ?? .null,
+        ]
+        members["sort"] = sort
+        members["axis"] = axis
         return .object(members)
     }
 
-    static func quantitative(
-        _ field: String, title: String, format: String? = nil, zero: Bool = true, stack: Bool = false
-    ) -> JSON {
-        var axis: [JSON.Member] = [.init("tickCount", 5)]
-        if let format { axis.append(.init("format", .string(format))) }
-        var members: [JSON.Member] = [
-            .init("field", .string(field)), .init("type", "quantitative"), .init("title", .string(title)),
-            .init("scale", ["zero": .bool(zero)]), .init("axis", .object(axis)),
+    /// An ordinal axis along the bottom, whose labels stand upright.
+    static func columns(_ field: String, title: String) -> JSON {
+        ordinal(field, title: title, axis: ["labelAngle": 0, "labelOverlap": true])
+    }
+
+    static func quantitative(_ field: String, title: String, format: String? = nil, zero: Bool = true) -> JSON {
+        var axis: JSONObject = ["tickCount": 5]
+        axis["format"] = format.map { .string($0) }
+        return [
+            "field": .string(field), "type": "quantitative", "title": .string(title),
+            "scale": ["zero": .bool(zero)], "axis": .object(axis), "stack": .null,
         ]
-        if !stack { members.append(.init("stack", .null)) }
-        return .object(members)
     }
 
     /// Whole layers on a quantitative axis.
+    /// - Parameter count: one past the last layer.
     static func layerAxis(_ count: Int) -> JSON {
         [
             "field": "layer", "type": "quantitative", "title": "layer",
-            "scale": ["domain": [0, .integer(max(count - 1, 1))], "nice": false, "padding": 12],
-            "axis": ["values": .array(ticks(count).map { .integer($0) }), "format": "d", "grid": false],
+            "scale": ["domain": [0, .int(max(count - 1, 1))], "nice": false, "padding": 12],
+            "axis": ["values": .array(ticks(count).map { .int($0) }), "format": "d", "grid": false],
         ]
     }
 
@@ -67,22 +51,51 @@ enum Spec {
         return Array(stride(from: 0, to: count, by: step))
     }
 
-    static func tooltip(_ fields: [(field: String, title: String, format: String?)]) -> JSON {
+    // MARK: Tooltips
+
+    /// One line of a tooltip: a field, what it is called, and a d3 format where it is a number.
+    typealias Tip = (field: String, title: String, format: String?)
+
+    static func tooltip(_ tips: [Tip]) -> JSON {
         .array(
-            fields.map { entry in
-                var members: [JSON.Member] = [
-                    .init("field", .string(entry.field)), .init("title", .string(entry.title)),
-                ]
-                if let format = entry.format {
-                    members += [.init("type", "quantitative"), .init("format", .string(format))]
-                } else {
-                    members.append(.init("type", "nominal"))
-                }
+            tips.map { tip in
+                var members: JSONObject = ["field": .string(tip.field), "title": .string(tip.title)]
+                members["type"] = tip.format == nil ? "nominal" : "quantitative"
+                members["format"] = tip.format.map { .string($0) }
                 return .object(members)
             })
     }
 
+    /// The lines of an estimate: its value and the bounds of its interval.
+    static func estimate(_ field: String, _ title: String, _ format: String) -> [Tip] {
+        [(field, title, format), (field + "_lower", "95 % from", format), (field + "_upper", "to", format)]
+    }
+
+    // MARK: Controls
+
     /// A parameter that a slider of the page sets.
-    static func layerParameter(_ value: Int) -> JSON { [["name": "layer", "value": .integer(value)]] }
+    static func layerParameter(_ value: Int) -> JSON { [["name": "layer", "value": .int(value)]] }
     static let atLayer: JSON = ["filter": "datum.layer == layer"]
+
+    // MARK: Colours
+
+    /// One colour per value of a field.
+    static func category(_ field: String, title: String? = nil, domain: JSON? = nil, sort: JSON? = nil) -> JSON {
+        var scale: JSONObject = ["range": "@category"]
+        scale["domain"] = domain
+        var members: JSONObject = [
+            "field": .string(field), "type": "nominal", "title": title.map { .string($0) } ?? .null,
+            "scale": .object(scale),
+        ]
+        members["sort"] = sort
+        return .object(members)
+    }
+
+    static func gradient(format: String? = nil) -> JSON {
+        var legend: JSONObject = [
+            "orient": "bottom", "direction": "horizontal", "gradientLength": 160, "gradientThickness": 10,
+        ]
+        legend["format"] = format.map { .string($0) }
+        return .object(legend)
+    }
 }

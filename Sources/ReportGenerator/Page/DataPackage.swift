@@ -1,3 +1,4 @@
+import JSONText
 import RoutingMetrics
 
 /// `datapackage.json`: what every column of every CSV file is (Frictionless Data Package, tabular profile).
@@ -38,12 +39,11 @@ struct DataPackage {
     }
 
     private static func field(_ column: MetricColumn) -> JSON {
-        var members: [JSON.Member] = [
-            .init("name", .string(column.name)),
-            .init("type", .string(type(of: column.kind))),
-            .init("description", .string(column.definition)),
+        var members: JSONObject = [
+            "name": .string(column.name), "type": .string(type(of: column.kind)),
+            "description": .string(column.definition),
         ]
-        if !column.unit.isEmpty { members.append(.init("unit", .string(column.unit))) }
+        if !column.unit.isEmpty { members["unit"] = .string(column.unit) }
         return .object(members)
     }
 

@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import JSONText
 import RoutingMetrics
 
 /// The report as one self-contained HTML file: every script and style is inside and named by its hash in the page's
@@ -15,9 +16,6 @@ struct Page: Sendable {
     var provenance: [String]
     /// Where the CSV files are, relative to the page; nil where none are written.
     var csvFolder: String?
-    /// More members of the page's data, for the token browser and the attention viewer.
-    var payload: [JSON.Member] = []
-
     /// Rows of a table that are printed in the page; all are in the CSV file.
     private static let printedRows = 200
 
@@ -25,8 +23,7 @@ struct Page: Sendable {
         let templates = try PageTemplates()
         let style = try templates.text(of: "style.css")
         var scripts = [try templates.text(of: "report.js")]
-        if payload.contains(where: { $0.key == "browser" }) { scripts.append(try templates.text(of: "tokens.js")) }
-        if payload.contains(where: { $0.key == "attention" }) { scripts.append(try templates.text(of: "attention.js")) }
+        for script in sections.compactMap(\.body?.script) { scripts.append(try templates.text(of: script)) }
         if let vega { scripts.insert(vega, at: 0) }
         let policy =
             "default-src 'none'; script-src \(scripts.map(Self.source).joined(separator: " ")); "
@@ -40,8 +37,8 @@ struct Page: Sendable {
                 + sections.map { ["id": $0.id, "title": $0.title] },
             "findings": findings.map { ["claim": $0.claim, "evidence": $0.evidence] },
             "findingsNote": findingsNote,
-            "sections": sections.map { section in
-                view(of: section, firstFigure: &number)
+            "sections": try sections.map { (section) throws(ReportError) in
+                try view(of: section, templates, firstFigure: &number)
             },
             "provenance": provenance.map { ["text": $0] },
             "data": data.serialized(.embedded),
@@ -52,14 +49,15 @@ struct Page: Sendable {
     /// What the scripts work on. Tables that no figure shows stay out.
     private var data: JSON {
         let figures = sections.flatMap(\.figures)
-        let needed = Set(figures.flatMap(\.tables)).sorted()
-        return .object(
-            [
-                .init("tables", .object(needed.compactMap { name in tables[name].map { .init(name, $0.json()) } })),
-                .init("figures", .array(figures.map(\.json))),
-                .init("palettes", ["light": Palette.light.json, "dark": Palette.dark.json]),
-                .init("config", Palette.configuration),
-            ] + payload)
+        let needed = Set(figures.flatMap(\.chart.tables)).sorted()
+        var data: JSONObject = [
+            "tables": .object(JSONObject(needed.compactMap { name in tables[name].map { (name, $0.json()) } })),
+            "figures": .array(figures.map(\.json)),
+            "palettes": ["light": Palette.light.colours, "dark": Palette.dark.colours],
+            "config": Palette.configuration,
+        ]
+        for (key, value) in sections.compactMap(\.body?.data) { data[key] = value }
+        return .object(data)
     }
 
     private static func source(_ text: String) -> String {
@@ -67,7 +65,9 @@ struct Page: Sendable {
     }
 
     // Mustache looks a missing name up in the enclosing object, so every name is always given, false where there is nothing.
-    private func view(of section: Section, firstFigure number: inout Int) -> [String: Any] {
+    private func view(
+        of section: Section, _ templates: PageTemplates, firstFigure number: inout Int
+    ) throws(ReportError) -> [String: Any] {
         var figures: [[String: Any]] = []
         for figure in section.figures {
             number += 1
@@ -88,23 +88,13 @@ struct Page: Sendable {
         return [
             "id": section.id, "title": section.title, "lead": section.lead,
             "paragraphs": section.paragraphs.map { ["text": $0] }, "control": control, "figures": figures,
-            "table": section.table.flatMap { tables[$0] }.map { view(of: $0) as Any } ?? false,
+            "body": try section.body.map { (body) throws(ReportError) in
+                try templates.render(body.values, with: body.template)
+            } ?? false as Any,
             "method": section.method,
             "downloads": section.downloads.compactMap { name in
                 csvFolder.map { ["href": Self.linkPath("\($0)/\(name).csv"), "name": "\(name).csv"] }
             },
-            "hasCards": section.part == .cards, "cards": section.cards.map(Self.view),
-            "browser": section.part == .browser,
-            "attention": section.part == .attention,
-        ]
-    }
-
-    private static func view(of card: ExpertCard) -> [String: Any] {
-        [
-            "layer": card.layer, "expert": card.expert, "load": card.load, "hidden": !card.isShown,
-            "serves": card.groups.isEmpty ? "nobody above an even share" : card.groups.joined(separator: ", "),
-            "tokens": card.tokens.map { ["text": $0] },
-            "confidence": card.confidence ?? false as Any, "ablation": card.ablation ?? false as Any,
         ]
     }
 

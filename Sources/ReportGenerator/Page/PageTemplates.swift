@@ -1,4 +1,5 @@
 import CReportTemplates
+import JSONText
 import Mustache
 
 /// The templates of Reports/Templates/, as they were when the program was built.
@@ -31,10 +32,35 @@ struct PageTemplates: Sendable {
         return text
     }
 
+    func render(_ values: JSON, with name: String) throws(ReportError) -> String {
+        try render(values.object?.forTemplates ?? [:], with: name)
+    }
+
     func render(_ object: [String: Any], with name: String) throws(ReportError) -> String {
         guard let text = library.render(object, withTemplate: name) else {
             throw .template(name: name + ".mustache", reason: "not built into this program")
         }
         return text
+    }
+}
+
+extension JSONObject {
+    fileprivate var forTemplates: [String: Any] {
+        Dictionary(uniqueKeysWithValues: zip(keys, values.map(\.forTemplates)))
+    }
+}
+
+extension JSON {
+    /// As Mustache takes values.
+    fileprivate var forTemplates: Any {
+        switch self {
+        case .null: false
+        case .bool(let value): value
+        case .int(let value): value
+        case .double(let value): value
+        case .string(let value): value
+        case .array(let values): values.map(\.forTemplates)
+        case .object(let members): members.forTemplates
+        }
     }
 }

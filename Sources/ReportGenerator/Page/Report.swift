@@ -39,7 +39,12 @@ public struct Report: Sendable {
         shown = places
     }
 
-    private var tables: [MetricTable] { metrics.tables + (experiment?.tables ?? []) }
+    /// The page's parts.
+    var sections: Sections {
+        Sections(trace: trace, metrics: metrics, names: names, experiment: experiment, shown: shown)
+    }
+
+    private var tables: [MetricTable] { metrics.tables + sections.measured.flatMap(\.tables) }
 
     /// One CSV file per table and the `datapackage.json` that describes them.
     public func writeTables(to folder: URL) throws(ReportError) {
@@ -73,31 +78,9 @@ public struct Report: Sendable {
     /// The opening sentences, as plain text.
     public var findingTexts: [String] { Findings(metrics: metrics, names: names).all.map(\.claim) }
 
-    /// Bytes of the token browser and of the attention viewer, before base64: what keeps a page small on any corpus.
-    private static let browserBudget = 600_000
-    private static let attentionBudget = 1_500_000
-
     func page(csvFolder: String?) throws -> Page {
         let model = manifest.model
         let findings = Findings(metrics: metrics, names: names)
-        let sections = Sections(manifest: manifest, metrics: metrics, names: names, experiment: experiment)
-        var payload: [JSON.Member] = []
-        var parts = sections.all
-        if manifest.model.experts <= 255 {
-            let attention = try AttentionData(trace, budget: Self.attentionBudget)
-            let sample =
-                shown.map { DocumentSample(documents: $0 + (attention?.documents ?? [])) }
-                ?? DocumentSample(
-                    trace, required: attention?.documents ?? [], budget: Self.browserBudget,
-                    bytesPerToken: BrowserData.bytesPerToken(trace.layout))
-            let browser = try BrowserData(trace, sample: sample, names: names)
-            payload.append(.init("browser", browser.json.merging(["start": .integer(sections.mostInformativeLayer)])))
-            parts.append(sections.browser(browser, of: trace))
-            if let attention {
-                payload.append(.init("attention", attention.json))
-                parts.append(sections.attention(attention))
-            }
-        }
         let groupFacts = metrics.sample?.groups.count ?? manifest.corpus.groups.count
         return Page(
             title: title,
@@ -109,9 +92,9 @@ public struct Report: Sendable {
                 ("Chosen per token", "\(model.expertsPerToken)"), ("Documents", Prose.count(manifest.documents)),
                 ("Tokens", Prose.count(manifest.tokens)), ("Groups", "\(groupFacts)"),
             ],
-            findings: findings.all, findingsNote: Findings.note, sections: parts,
+            findings: findings.all, findingsNote: Findings.note, sections: try sections.all(),
             tables: Dictionary(uniqueKeysWithValues: tables.map { ($0.name, $0) }),
-            provenance: provenance, csvFolder: csvFolder, payload: payload)
+            provenance: provenance, csvFolder: csvFolder)
     }
 
     /// When the trace was finished; SOURCE_DATE_EPOCH, where it is set, makes reports of equal traces equal bytes.

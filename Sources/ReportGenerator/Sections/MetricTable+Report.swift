@@ -1,4 +1,5 @@
 import Foundation
+import JSONText
 import RoutingMetrics
 
 extension MetricTable {
@@ -14,7 +15,7 @@ extension MetricTable {
     func records() -> JSON {
         .array(
             rows.map { row in
-                .object(zip(columns, row).map { JSON.Member($0.name, $1.json) })
+                .object(JSONObject(zip(columns, row).map { ($0.name, $1.json) }))
             })
     }
 }
@@ -22,8 +23,8 @@ extension MetricTable {
 extension MetricCell {
     fileprivate var json: JSON {
         switch self {
-        case .integer(let number): .integer(number)
-        case .real(let number): .number(number.rounded(significant: 5))
+        case .integer(let number): .int(number)
+        case .real(let number): .double(number.rounded(significant: 5))
         case .text(let text): .string(text)
         case .missing: .null
         }

@@ -48,7 +48,7 @@ public struct ReportMetrics: Sendable {
 
     /// Every table, each with its own CSV file.
     var tables: [MetricTable] {
-        results.flatMap(\.tables) + (repetition == nil ? [] : [PublishedRepetition.table])
+        results.flatMap(\.tables)
     }
 
     /// Documents, tokens and settings: the same for all, so any one's.

@@ -1,3 +1,6 @@
+import JSONText
+import RoutingMetrics
+
 /// One part of the page: what is seen in one sentence, its figures, and how it was measured.
 struct Section: Sendable {
     let id: String
@@ -6,23 +9,30 @@ struct Section: Sendable {
     var paragraphs: [String] = []
     var control: LayerControl?
     var figures: [Figure] = []
-    /// Shown as it is, where a figure would say less than the numbers.
-    var table: String?
+    /// What figures cannot show.
+    var body: Body?
     let method: String
     /// Names of the tables whose files are linked.
     var downloads: [String] = []
-    var part: Part = .plain
-    var cards: [ExpertCard] = []
+    /// Tables that only this section has; those of the metrics are there anyway.
+    var tables: [MetricTable] = []
 
-    /// Parts with templates of their own.
-    enum Part: Sendable {
-        case plain, cards, browser, attention
-    }
-
-    /// A slider that sets the parameter `layer` of figures.
+    /// A slider that sets the parameter `layer` of figures, and says which cards are shown.
     struct LayerControl: Sendable {
         var figures: [String]
         var layers: ClosedRange<Int>
         var value: Int
+    }
+
+    /// A part with a template of its own.
+    struct Body: Sendable {
+        /// Name of the file in Reports/Templates/, without ".mustache".
+        var template: String
+        /// What the template is filled with.
+        var values: JSON = [:]
+        /// Name of the file of its script.
+        var script: String?
+        /// A member of the page's data that the script works on.
+        var data: (key: String, value: JSON)?
     }
 }

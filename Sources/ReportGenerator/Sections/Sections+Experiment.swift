@@ -1,3 +1,4 @@
+import JSONText
 import RoutingMetrics
 
 extension Sections {
@@ -21,83 +22,54 @@ extension Sections {
         }
         return Section(
             id: "experiment", title: "What an experiment shows: \(experiment.kind)", lead: lead,
-            figures: [ExperimentFigures.figure(experiment)].compactMap(\.self),
+            figures: [contrasts(experiment) ?? effects(experiment)].compactMap(\.self),
             method:
                 "Negative log-likelihood per token of every changed model less the untouched model's, paired by document. "
                 + "p-values from flipping signs over documents, q-values are Benjamini–Hochberg's. "
                 + "\(Prose.plural(experiment.documents, "document")), \(Prose.plural(experiment.tokens, "predicted token")); "
                 + "\(Prose.count(experiment.settings.bootstrap)) bootstrap replicates, seed \(experiment.settings.seed).",
-            downloads: experiment.tables.map(\.name))
+            downloads: experiment.tables.map(\.name), tables: experiment.tables)
     }
 
     private static func nats(_ estimate: Estimate) -> String {
         (estimate.value > 0 ? "+" : "") + Prose.number(estimate.value) + Prose.interval(estimate)
     }
-}
 
-/// Effects with their intervals, beside zero.
-enum ExperimentFigures {
-    /// More rows than this are read in the table.
-    private static let largest = 80
-
-    /// Contrasts with the controls where there are any, otherwise every change's effect over all documents.
-    static func figure(_ experiment: ReportedExperiment) -> Figure? {
-        let changes = Set(experiment.effects.map(\.arm)).count
-        if experiment.contrasts.contains(where: { $0.difference != nil }) {
-            return figure(
-                label: "Points with intervals: what each group's own experts cost it beyond the controls.",
-                caption:
-                    "What changing a group's own experts costs it beyond each control, with 95 % intervals: random experts of the same "
-                    + "layers, the same experts of other layers, the own experts of other groups. Right of zero: its own matter more.",
-                table: "experiment-contrasts", row: "target",
-                transform: [["filter": "isValid(datum.difference)"]],
-                more: [
-                    "color": [
-                        "field": "control", "type": "nominal", "title": .null, "scale": ["range": "@category"],
-                    ], "yOffset": ["field": "control"],
-                ], step: 34)
-        }
-        guard changes <= largest, experiment.effects.contains(where: { $0.difference != nil }) else { return nil }
-        return figure(
-            label: "Points with intervals: the effect of every change over all documents.",
+    /// What each group's own experts cost it beyond the controls; nil where there are no controls.
+    private func contrasts(_ experiment: ReportedExperiment) -> Figure? {
+        guard experiment.contrasts.contains(where: { $0.difference != nil }) else { return nil }
+        return Figure(
+            id: "figure-experiment",
+            label: "Points with intervals: what each group's own experts cost it beyond the controls.",
             caption:
-                "What every change costs over all documents, with 95 % intervals. Right of zero: prediction is worse.",
-            table: "experiment-effects", row: "arm",
-            transform: [["filter": "datum.group == 'all' && isValid(datum.difference)"]],
-            more: ["color": ["value": "@accent"]], step: 17)
+                "What changing a group's own experts costs it beyond each control, with 95 % intervals: random experts of the same "
+                + "layers, the same experts of other layers, the own experts of other groups. Right of zero: its own matter more.",
+            chart: Charts.intervals(
+                Rows("experiment-contrasts", ["filter": "isValid(datum.difference)"]), row: "target", "difference",
+                title: "nats per token",
+                encoding: ["color": Spec.category("control"), "yOffset": ["field": "control"]], step: 34,
+                tooltip: tips("target")),
+            shown: "experiment-contrasts")
     }
 
-    private static func figure(
-        label: String, caption: String, table: String, row: String, transform: JSON, more: JSON, step: Int
-    ) -> Figure {
-        Figure(
-            id: "figure-experiment", label: label, caption: caption,
-            spec: Spec.wide(
-                height: ["step": .integer(step), "for": "position"],
-                [
-                    "data": Spec.data(table), "transform": transform,
-                    "encoding": (["y": Spec.ordinal(row)] as JSON).merging(more),
-                    "layer": [
-                        [
-                            "mark": ["type": "rule", "strokeWidth": 2, "opacity": 0.55],
-                            "encoding": [
-                                "x": Spec.quantitative("difference_lower", title: "nats per token"),
-                                "x2": ["field": "difference_upper"],
-                            ],
-                        ],
-                        [
-                            "mark": ["type": "point", "filled": true, "size": 55, "opacity": 1],
-                            "encoding": [
-                                "x": Spec.quantitative("difference", title: "nats per token"),
-                                "tooltip": Spec.tooltip([
-                                    (row, row, nil), ("difference", "nats per token", ".3f"),
-                                    ("difference_lower", "95 % from", ".3f"), ("difference_upper", "to", ".3f"),
-                                    ("documents", "documents", ",d"), ("q_value", "q", ".4f"),
-                                ]),
-                            ],
-                        ],
-                    ],
-                ]),
-            tables: [table], shown: table, layout: .init(margin: 110))
+    /// Every change's effect over all documents; nil where there is none, or more than can be read in a figure.
+    private func effects(_ experiment: ReportedExperiment) -> Figure? {
+        guard Set(experiment.effects.map(\.arm)).count <= 80,
+            experiment.effects.contains(where: { $0.difference != nil })
+        else { return nil }
+        return Figure(
+            id: "figure-experiment", label: "Points with intervals: the effect of every change over all documents.",
+            caption:
+                "What every change costs over all documents, with 95 % intervals. Right of zero: prediction is worse.",
+            chart: Charts.intervals(
+                Rows("experiment-effects", ["filter": "datum.group == 'all' && isValid(datum.difference)"]), row: "arm",
+                "difference", title: "nats per token", encoding: ["color": ["value": "@accent"]], step: 17,
+                tooltip: tips("arm")),
+            shown: "experiment-effects")
+    }
+
+    private func tips(_ row: String) -> [Spec.Tip] {
+        [(row, row, nil)] + Spec.estimate("difference", "nats per token", ".3f")
+            + [("documents", "documents", ",d"), ("q_value", "q", ".4f")]
     }
 }

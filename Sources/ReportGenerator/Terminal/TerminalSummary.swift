@@ -34,10 +34,7 @@ public struct TerminalSummary: Sendable {
         return lines.joined(separator: "\n")
     }
 
-    private var sections: Sections {
-        Sections(
-            manifest: report.manifest, metrics: report.metrics, names: report.names, experiment: report.experiment)
-    }
+    private var sections: Sections { report.sections }
 
     /// What the trace was held against.
     private var beside: [String] {

@@ -1,4 +1,5 @@
 import Foundation
+import JSONText
 import Traces
 
 /// What the attention viewer shows: captured patterns, sparse, as base64 of bytes.
@@ -51,7 +52,7 @@ struct AttentionData: Sendable {
                     (
                         place,
                         [
-                            "layer": .integer(member.layer), "head": .integer(member.head),
+                            "layer": .int(member.layer), "head": .int(member.head),
                             "data": BrowserData.packed(bytes),
                         ]
                     ))
@@ -63,7 +64,7 @@ struct AttentionData: Sendable {
             longestRow = max(longestRow, rowLimit)
             documents.append(document)
             entries.append([
-                "document": .integer(document), "heads": .array(packed.sorted { $0.place < $1.place }.map(\.json)),
+                "document": .int(document), "heads": .array(packed.sorted { $0.place < $1.place }.map(\.json)),
             ])
         }
         guard !entries.isEmpty else { return nil }

@@ -1,4 +1,5 @@
 import Foundation
+import JSONText
 import Traces
 
 /// What the token browser shows: the tokens of some documents with their routing, packed small.
@@ -18,7 +19,7 @@ struct BrowserData: Sendable {
 
     /// - Precondition: the layout's experts fit a byte.
     init(_ trace: Trace, sample: DocumentSample, names: GroupNames) throws(TraceError) {
-        let texts = TokenText(vocabulary: try trace.vocabulary(), tokenizer: trace.manifest.tokenizer)
+        let texts = try trace.tokenText() ?? TokenText(pieces: [], kind: .noTokenizer)
         var places: [Int32: Int] = [:]
         var pieces: [JSON] = []
         var documents: [JSON] = []
@@ -39,21 +40,21 @@ struct BrowserData: Sendable {
                     if place < 0 {
                         place = pieces.count
                         places[token] = place
-                        pieces.append([.string(texts.display(token)), .integer(Int(token))])
+                        pieces.append(Self.piece(token, texts))
                     }
                     ids.append(UInt8(truncatingIfNeeded: place))
                     ids.append(UInt8(truncatingIfNeeded: place >> 8))
                     let bits = -Double(shard.logprob[row]) / log(2)
                     surprise.append(bits.isFinite ? UInt8(min(254, max(0, (bits * 8).rounded()))) : 255)
                 }
-                let direction = TokenText.direction(rows.lazy.map { texts.display(shard.token[$0]) }.dropFirst())
+                let direction = Self.direction(rows.lazy.map { texts.inText(shard.token[$0]) }.dropFirst())
                 documents.append([
-                    "index": .integer(index), "id": .string(document.id), "group": .string(document.group),
+                    "index": .int(index), "id": .string(document.id), "group": .string(document.group),
                     "name": .string(names.prose(document.group)),
                     "lang": names.language(document.group).map { .string($0) } ?? .null,
                     "dir": .string(direction),
                     "parallel": document.parallelID.map { .string($0) } ?? .null,
-                    "length": .integer(rows.count), "tokens": .integer(document.tokens),
+                    "length": .int(rows.count), "tokens": .int(document.tokens),
                     "ids": Self.packed(ids), "surprise": Self.packed(surprise),
                     "chosen": Self.packed(routing.chosen(rows)), "weights": Self.packed(routing.weights(rows)),
                     "probabilities": shard.hasRouterLogits ? Self.packed(routing.probabilities(rows)) : .null,
@@ -64,10 +65,29 @@ struct BrowserData: Sendable {
         tokenCount = total
         documentCount = documents.count
         json = [
-            "layers": .array(trace.layout.layers.map { .integer($0) }), "experts": .integer(trace.layout.experts),
-            "slots": .integer(trace.layout.expertsPerToken), "pieces": .array(pieces), "documents": .array(documents),
-            "readable": .bool(texts.isReadable),
+            "layers": .array(trace.layout.layers.map { .int($0) }), "experts": .int(trace.layout.experts),
+            "slots": .int(trace.layout.expertsPerToken), "pieces": .array(pieces), "documents": .array(documents),
         ]
+    }
+
+    /// [text in its place, id], and the text by itself where that differs.
+    private static func piece(_ token: Int32, _ texts: TokenText) -> JSON {
+        let (inText, alone) = (texts.inText(token), texts.alone(token))
+        return .array([.string(inText), .int(Int(token))] + (inText == alone ? [] : [.string(alone)]))
+    }
+
+    /// "rtl" where the first letter that has a direction is Hebrew, Arabic or a relative, otherwise "ltr".
+    private static func direction(_ texts: some Sequence<String>) -> String {
+        for text in texts {
+            for scalar in text.unicodeScalars where scalar.properties.isAlphabetic {
+                switch scalar.value {
+                case 0x0590...0x08FF, 0xFB1D...0xFDFF, 0xFE70...0xFEFF, 0x10800...0x10FFF, 0x1E800...0x1EFFF:
+                    return "rtl"
+                default: return "ltr"
+                }
+            }
+        }
+        return "ltr"
     }
 
     static func packed(_ bytes: [UInt8]) -> JSON { .string(Data(bytes).base64EncodedString()) }

@@ -1,4 +1,5 @@
 import Foundation
+import JSONText
 import Traces
 
 /// Does routing follow the place in the text, and is what groups differ in still there without such places?
@@ -69,8 +70,7 @@ public struct PositionMetric: MetricResult, Equatable {
     }
 
     public static func compute(_ input: MetricInput) throws(MetricError) -> PositionMetric {
-        let pieces = (try? input.trace.vocabulary())?.pieces
-        let starts = pieces.map(SentenceStarts.init)
+        let starts = (try? input.trace.tokenText()).map(SentenceStarts.init)
         let places = Place.allCases.filter { starts != nil || ($0 != .sentenceStart && $0 != .elsewhere) }
         let E = input.sample.experts
         let C = 4 * (E + 1)
@@ -172,26 +172,20 @@ public struct PositionMetric: MetricResult, Equatable {
     }
 }
 
-/// Which tokens begin a sentence, as far as pieces of a vocabulary tell.
+/// Which tokens begin a sentence, as far as the tokens of a vocabulary tell.
 struct SentenceStarts {
     private let ends: [Bool]
     private let breaks: [Bool]
     private let beginsWord: [Bool]
 
-    /// - Parameter pieces: as the tokenizer writes them: a space is "▁" (SentencePiece) or "Ġ", a line break "<0x0A>" or "Ċ".
-    init(_ pieces: [String?]) {
-        let closing = Set("\"'”’»)]")
-        ends = pieces.map { piece in
-            guard let last = piece?.last(where: { !closing.contains($0) && $0 != "▁" && $0 != "Ġ" }) else {
-                return false
-            }
-            return ".!?…。！？".contains(last)
+    init(_ vocabulary: TokenText) {
+        let closing = Set("\"'”’»)] ")
+        let texts = vocabulary.pieces.indices.map { String(decoding: vocabulary.bytes($0) ?? [], as: UTF8.self) }
+        ends = texts.map { text in
+            text.last { !closing.contains($0) }.map { ".!?…。！？".contains($0) } ?? false
         }
-        breaks = pieces.map { piece in
-            guard let piece else { return false }
-            return piece == "<0x0A>" || piece.last == "\n" || piece.last == "Ċ"
-        }
-        beginsWord = pieces.map { $0?.first.map { "▁Ġ ".contains($0) } ?? false }
+        breaks = texts.map { $0.unicodeScalars.last == "\n" }
+        beginsWord = texts.map { $0.first == " " }
     }
 
     /// - Parameters:

@@ -24,8 +24,8 @@ public struct VocabularyMetric: MetricResult, Equatable {
         /// 1 is the expert's most exclusive token.
         public var rank: Int
         public var token: Int
-        /// As the tokenizer writes it, where the trace has the vocabulary.
-        public var piece: String?
+        /// As a person reads it ("␣der", "⏎"), where the trace has the vocabulary.
+        public var text: String?
         /// n(x,e)
         public var count: Int
         /// n(x)
@@ -60,14 +60,14 @@ public struct VocabularyMetric: MetricResult, Equatable {
                     .layer, MetricColumn("side", .text, "the row's own token, the next, or the predicted one"), .expert,
                     MetricColumn("rank", .integer, "1 is the most exclusive"),
                     MetricColumn("token", .integer, "token id"),
-                    MetricColumn("piece", .text, "the token's text"),
+                    MetricColumn("text", .text, "the token as a reader sees it: ␣ is a space, ⏎ a line break"),
                     MetricColumn("count", .integer, "occurrences routed to the expert"),
                     MetricColumn("total", .integer, "occurrences"), MetricColumn("share", .real, "count/total"),
                 ],
                 rows: tokens.map {
                     [
                         .integer($0.layer), .text($0.side.rawValue), .integer($0.expert), .integer($0.rank),
-                        .integer($0.token), .optional($0.piece), .integer($0.count), .integer($0.total),
+                        .integer($0.token), .optional($0.text), .integer($0.count), .integer($0.total),
                         .real($0.share),
                     ]
                 }),
@@ -90,8 +90,7 @@ public struct VocabularyMetric: MetricResult, Equatable {
     }
 
     public static func compute(_ input: MetricInput) throws(MetricError) -> VocabularyMetric {
-        var pieces: [String?] = []
-        if let vocabulary = try? input.trace.vocabulary() { pieces = vocabulary.pieces }
+        let text = try? input.trace.tokenText()
         var layers: [Layer] = []
         var tokens: [Token] = []
         // One layer at a time: its table is vocabulary × experts.
@@ -102,7 +101,7 @@ public struct VocabularyMetric: MetricResult, Equatable {
                 layers.append(summary)
                 tokens += top.map { token in
                     var token = token
-                    token.piece = pieces.indices.contains(token.token) ? pieces[token.token] : nil
+                    token.text = text?.alone(token.token)
                     return token
                 }
             }
@@ -184,7 +183,7 @@ private struct TokenTable {
                 let count = Int(counts[token * E + expert])
                 tokens.append(
                     .init(
-                        layer: layer.layer, side: side, expert: expert, rank: rank + 1, token: token, piece: nil,
+                        layer: layer.layer, side: side, expert: expert, rank: rank + 1, token: token, text: nil,
                         count: count, total: Int(totals[token]), share: Double(count) / Double(totals[token])))
             }
         }

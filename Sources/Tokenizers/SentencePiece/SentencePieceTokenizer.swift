@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import JSONText
 import SwiftProtobuf
 
 /// A SentencePiece BPE vocabulary (`tokenizer.model` of Llama, Mistral and Mixtral): the same ids and the same text
@@ -14,7 +15,7 @@ public struct SentencePieceTokenizer: Tokenizer {
         case byte = 6
     }
 
-    public let kind = "sentencepiece-bpe"
+    public let kind = TokenizerKind.sentencePieceBPE
     public let sha256: String
     public let bos: Int32?
     public let eos: Int32?

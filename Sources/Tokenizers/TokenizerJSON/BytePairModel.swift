@@ -1,3 +1,5 @@
+import JSONText
+
 /// Byte-pair merging by rank, as `tokenizer.json` (model type BPE) and GGUF's "gpt2" vocabularies describe it.
 struct BytePairModel: Sendable {
     /// What a word is first taken apart into.

@@ -32,7 +32,7 @@ extension JSONTokenizer {
         let pieces = try Self.pieces(modelNode, added)
         let (steps, isByteLevel) = try root.preTokenization()
         let unknown = try modelNode.optionalString("unk_token").flatMap { pieces.find(Array($0.utf8)) }
-        kind = isByteLevel ? "byte-level-bpe" : "bpe"
+        kind = isByteLevel ? .byteLevelBPE : .bpe
         model = try BytePairModel(
             pieces: pieces,
             alphabet: isByteLevel

@@ -1,4 +1,5 @@
 import GGUFFormat
+import JSONText
 
 extension JSONTokenizer {
     /// The byte-level vocabulary (`tokenizer.ggml.model` "gpt2") of a GGUF file.
@@ -33,7 +34,7 @@ extension JSONTokenizer {
         // Kind 3 is a control token, 4 one that the user defined; the rest comes out of merging.
         let added = vocabulary.tokens.indices.filter { vocabulary.kinds[$0] == 3 || vocabulary.kinds[$0] == 4 }
         self.init(
-            kind: "byte-level-bpe", sha256: vocabulary.sha256, bos: vocabulary.token("bos_token_id"),
+            kind: .byteLevelBPE, sha256: vocabulary.sha256, bos: vocabulary.token("bos_token_id"),
             eos: vocabulary.token("eos_token_id"),
             model: try BytePairModel(
                 pieces: PieceTable(vocabulary.tokens) { ![3, 4].contains(vocabulary.kinds[$0]) }, alphabet: .bytes,

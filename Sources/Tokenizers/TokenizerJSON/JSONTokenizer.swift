@@ -1,11 +1,12 @@
 import Foundation
+import JSONText
 
 /// A vocabulary from `tokenizer.json` (byte-level BPE of OLMoE, Qwen and Granite; SentencePiece-style BPE), or from a
 /// GGUF file's "gpt2" metadata: the same ids as the `tokenizers` library with `encode_special_tokens` on.
 ///
 /// Bytes that are no UTF-8 become U+FFFD first, as Python's `errors="replace"` does.
 public struct JSONTokenizer: Tokenizer {
-    public let kind: String
+    public let kind: TokenizerKind
     public let sha256: String
     public let joinsByteTokens = true
     public let bos: Int32?
@@ -82,7 +83,7 @@ public struct JSONTokenizer: Tokenizer {
             }
             flush()
             if decoding.isByteLevel {
-                text += ByteAlphabet.decode(piece) ?? Array(piece)
+                text += ByteAlphabet.decode(String(decoding: piece, as: UTF8.self)) ?? Array(piece)
             } else if decoding.replacesSpaceSymbol {
                 text += NormalizationStep.replace(spaceSymbol, with: [0x20], in: Array(piece))
             } else {

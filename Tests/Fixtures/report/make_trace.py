@@ -136,7 +136,7 @@ def main() -> None:
     with open(folder / "documents.jsonl", "w", encoding="utf-8") as file:
         for document in documents:
             file.write(json.dumps(document, sort_keys=True) + "\n")
-    (folder / "vocabulary.json").write_text(json.dumps({"format": "moescope-vocabulary", "pieces": vocabulary}), encoding="utf-8")
+    (folder / "vocabulary.json").write_text(json.dumps({"format": "moescope-vocabulary", "kind": "sentencepiece-bpe", "pieces": vocabulary}), encoding="utf-8")
 
     def digest(path: pathlib.Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -148,7 +148,7 @@ def main() -> None:
             "kv_heads": 2, "hidden_size": 64, "vocab_size": len(vocabulary), "quantization": "F32",
             "parameters_total": 1_234_567, "parameters_active": 456_789, "sha256": hashlib.sha256(b"planted").hexdigest(),
         },
-        "tokenizer": {"kind": "sentencepiece", "sha256": hashlib.sha256(b"tokenizer").hexdigest()},
+        "tokenizer": {"kind": "sentencepiece-bpe", "sha256": hashlib.sha256(b"tokenizer").hexdigest()},
         "capture": {
             "router_logits": "f16", "attention_summary": True, "layers": list(range(L)),
             "attention_pattern": [[layer, head] for layer in (0, L // 2) for head in range(H)],

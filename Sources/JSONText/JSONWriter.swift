@@ -1,82 +1,23 @@
-import Foundation
-
-/// A JSON value whose objects keep their order, so that the same report is the same bytes every time.
-indirect enum JSON: Sendable, Equatable {
-    case null
-    case bool(Bool)
-    case integer(Int)
-    /// Written with its shortest round-trip form; NaN and infinities become null.
-    case number(Double)
-    case string(String)
-    case array([JSON])
-    case object([Member])
-
-    struct Member: Sendable, Equatable {
-        var key: String
-        var value: JSON
-
-        init(_ key: String, _ value: JSON) {
-            self.key = key
-            self.value = value
-        }
-    }
-
-    /// The members of two objects, the second's winning where both have a key.
-    func merging(_ other: JSON) -> JSON {
-        guard case .object(var members) = self, case .object(let others) = other else { return other }
-        for member in others {
-            if let index = members.firstIndex(where: { $0.key == member.key }) {
-                members[index] = member
-            } else {
-                members.append(member)
-            }
-        }
-        return .object(members)
-    }
-
-    /// The member of an object, or nil.
-    subscript(key: String) -> JSON? {
-        guard case .object(let members) = self else { return nil }
-        return members.first { $0.key == key }?.value
-    }
-
-    /// Every string replaced by what `transform` makes of it; keys stay.
-    func mappingStrings(_ transform: (String) -> JSON) -> JSON {
-        switch self {
-        case .string(let text): transform(text)
-        case .array(let values): .array(values.map { $0.mappingStrings(transform) })
-        case .object(let members):
-            .object(members.map { Member($0.key, $0.value.mappingStrings(transform)) })
-        default: self
-        }
-    }
-}
-
-extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral,
-    ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
-{
-    init(stringLiteral value: String) { self = .string(value) }
-    init(integerLiteral value: Int) { self = .integer(value) }
-    init(floatLiteral value: Double) { self = .number(value) }
-    init(booleanLiteral value: Bool) { self = .bool(value) }
-    init(arrayLiteral elements: JSON...) { self = .array(elements) }
-    init(dictionaryLiteral elements: (String, JSON)...) {
-        self = .object(elements.map { Member($0.0, $0.1) })
-    }
-}
-
 extension JSON {
-    enum Style: Sendable {
-        /// No spaces; `<`, `>`, `&` and the line separators that scripts treat as ends of line are written as escapes,
-        /// so the text can stand inside a `<script>` element and never end it.
+    public enum Style: Sendable {
+        /// No spaces; `<`, `>` and `&` are written as escapes, so that the text can stand inside a `<script>` element and never end it.
         case embedded
-        /// Two spaces of indentation, for people.
+        /// Two spaces of indentation, for people; a list without lists or objects in it stays on one line.
         case pretty
     }
 
-    func serialized(_ style: Style) -> String {
+    /// The value as text. The same value is the same bytes every time.
+    public func serialized(_ style: Style) -> String {
         var bytes: [UInt8] = []
         write(into: &bytes, style: style, depth: 0)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The text as a JSON string literal, quotes included. Control characters, and the line separators that scripts
+    /// treat as ends of line, are escapes.
+    public static func quoted(_ text: String) -> String {
+        var bytes: [UInt8] = []
+        write(text, into: &bytes, style: .pretty)
         return String(decoding: bytes, as: UTF8.self)
     }
 
@@ -84,11 +25,10 @@ extension JSON {
         switch self {
         case .null: bytes.append(contentsOf: "null".utf8)
         case .bool(let value): bytes.append(contentsOf: (value ? "true" : "false").utf8)
-        case .integer(let value): bytes.append(contentsOf: String(value).utf8)
-        case .number(let value): bytes.append(contentsOf: Self.text(of: value).utf8)
+        case .int(let value): bytes.append(contentsOf: String(value).utf8)
+        case .double(let value): bytes.append(contentsOf: Self.text(of: value).utf8)
         case .string(let value): Self.write(value, into: &bytes, style: style)
         case .array(let values):
-            // Numbers and short strings read better on one line, whatever the style.
             let inline = style == .embedded || values.allSatisfy(\.isScalar)
             Self.writeList(count: values.count, brackets: ("[", "]"), inline: inline, depth: depth, into: &bytes) {
                 values[$0].write(into: &$1, style: style, depth: depth + 1)
@@ -96,9 +36,9 @@ extension JSON {
         case .object(let members):
             let inline = style == .embedded
             Self.writeList(count: members.count, brackets: ("{", "}"), inline: inline, depth: depth, into: &bytes) {
-                Self.write(members[$0].key, into: &$1, style: style)
+                Self.write(members.keys[$0], into: &$1, style: style)
                 $1.append(contentsOf: (style == .embedded ? ":" : ": ").utf8)
-                members[$0].value.write(into: &$1, style: style, depth: depth + 1)
+                members.values[$0].write(into: &$1, style: style, depth: depth + 1)
             }
         }
     }

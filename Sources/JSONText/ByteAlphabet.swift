@@ -1,6 +1,6 @@
 /// The printable characters that byte-level vocabularies write bytes with (GPT-2's table): printable Latin-1 stands for
 /// itself, the other 68 bytes for U+0100 and on.
-enum ByteAlphabet {
+public enum ByteAlphabet {
     /// The character of each byte.
     static let scalars: [Unicode.Scalar] = {
         var next: UInt32 = 256
@@ -25,10 +25,10 @@ enum ByteAlphabet {
         scalar.value < 0x144 ? bytes[Int(scalar.value)] : nil
     }
 
-    /// The bytes a piece stands for, or nil where it has a character of no byte.
-    static func decode(_ piece: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
+    /// The bytes a piece stands for, or nil where it has a character of no byte (a special token).
+    public static func decode(_ piece: String) -> [UInt8]? {
         var result: [UInt8] = []
-        for scalar in String(decoding: piece, as: UTF8.self).unicodeScalars {
+        for scalar in piece.unicodeScalars {
             guard let byte = byte(of: scalar) else { return nil }
             result.append(byte)
         }
@@ -36,7 +36,7 @@ enum ByteAlphabet {
     }
 
     /// The piece that writes these bytes, as UTF-8.
-    static func encode(_ text: some Sequence<UInt8>) -> [UInt8] {
+    public static func encode(_ text: some Sequence<UInt8>) -> [UInt8] {
         var result: [UInt8] = []
         for byte in text { result.append(contentsOf: UTF8.encode(scalars[Int(byte)]) ?? replacement) }
         return result

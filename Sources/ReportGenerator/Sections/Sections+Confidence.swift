@@ -1,0 +1,42 @@
+import RoutingMetrics
+
+extension Sections {
+    /// How decided the router is.
+    var confidence: Section? {
+        guard let metric = metrics.confidence else { return nil }
+        let rows = metric.rows.filter { $0.group == ConfidenceMetric.allGroups && $0.entropy != nil }
+        guard let sure = rows.min(by: { ($0.entropy?.value ?? 0) < ($1.entropy?.value ?? 0) }),
+            let unsure = rows.max(by: { ($0.entropy?.value ?? 0) < ($1.entropy?.value ?? 0) })
+        else { return nil }
+        return Section(
+            id: "confidence", title: "How decided the router is",
+            lead:
+                "The router is most decided in layer \(sure.layer) (mean entropy \(Prose.number(sure.entropy?.value ?? .nan)) nats) and least in "
+                + "layer \(unsure.layer) (\(Prose.number(unsure.entropy?.value ?? .nan)) nats).",
+            figures: [entropyByLayer(metric.sample.largeGroupNames)],
+            method: method(ConfidenceMetric.definition, sample: metric.sample), downloads: ["confidence"])
+    }
+
+    /// Mean router entropy by layer, one line per group.
+    /// - Parameter groups: those with enough documents; may be none.
+    private func entropyByLayer(_ groups: [String]) -> Figure {
+        let nats = Measure("nats", zero: false)
+        let together = Marks.line(
+            Rows("confidence", ["filter": "datum.group == 'all'"]), "entropy", nats, colour: "@ink", dash: .dashed)
+        let x = Spec.layerAxis(depth)
+        return Figure(
+            id: "figure-confidence", label: "Lines of mean router entropy by layer and group.",
+            caption:
+                "Mean entropy of the router's probabilities by layer: low where it is sure. One line per group, dashed for all together.",
+            chart: groups.isEmpty
+                ? Charts.layered(x: x, [together])
+                : Charts.lines(
+                    Rows("confidence", ["filter": "datum.group != 'all'"]), x: x, "entropy", nats,
+                    colour: Spec.category("group", sort: Spec.names(groups)),
+                    tooltip: [("group", "group", nil), ("layer", "layer", nil)]
+                        + Spec.estimate("entropy", "nats", ".3f")
+                        + [("choice_margin", "margin of the last choice", ".3f")],
+                    emphasis: .light, behind: [together]),
+            shown: "confidence")
+    }
+}

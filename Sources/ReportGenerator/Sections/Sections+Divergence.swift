@@ -1,0 +1,106 @@
+import RoutingMetrics
+
+extension Sections {
+    /// How differently groups are routed.
+    var divergence: Section? {
+        guard let metric = metrics.divergence, !metric.pairs.isEmpty else { return nil }
+        let mean = Dictionary(grouping: metric.pairs, by: { [$0.groupA, $0.groupB] }).mapValues { pairs in
+            pairs.reduce(0) { $0 + $1.divergence.value } / Double(pairs.count)
+        }.sorted { ($0.value, $0.key[0], $0.key[1]) < ($1.value, $1.key[0], $1.key[1]) }
+        var lead = ""
+        if let near = mean.first, let far = mean.last, mean.count > 1 {
+            lead =
+                "Routed most alike are \(names.prose(near.key[0])) and \(names.prose(near.key[1])) (\(Prose.number(near.value)) nats on average "
+                + "over layers), most differently \(names.prose(far.key[0])) and \(names.prose(far.key[1])) (\(Prose.number(far.value)))."
+        }
+        let parallel = parallelTexts
+        return Section(
+            id: "divergence", title: "How differently \(names.noun)s are routed", lead: lead,
+            paragraphs: parallel.map { [$0.text] } ?? [], control: slider(["figure-pairs"]),
+            figures: [
+                pairsAtLayer(metric), divergenceByLayer,
+            ] + (parallel.map { [$0.figure] } ?? []),
+            method: method(DivergenceMetric.definition, sample: metric.sample),
+            downloads: ["divergence", "divergence-layers"]
+                + (parallel == nil ? [] : ["parallel-divergence", "parallel-divergence-layers"]))
+    }
+
+    /// The same text in two groups: a paragraph and a figure.
+    private var parallelTexts: (text: String, figure: Figure)? {
+        guard let metric = metrics.result(ParallelDivergenceMetric.self), !metric.layers.isEmpty,
+            let low = metric.layers.min(by: { $0.mean.value < $1.mean.value }),
+            let high = metric.layers.max(by: { $0.mean.value < $1.mean.value })
+        else { return nil }
+        let first = metric.layers[0]
+        let last = metric.layers[metric.layers.count - 1]
+        let inner = low.layer != first.layer && low.layer != last.layer
+        let shape =
+            inner && (first.mean.lower ?? 0) > (low.mean.upper ?? 1) && (last.mean.lower ?? 0) > (low.mean.upper ?? 1)
+            ? "a U over the layers, as published for larger models"
+            : "no U over the layers, unlike what is published for larger models"
+        return (
+            "For the same text in two \(names.noun)s the normalized divergence goes from \(Prose.number(low.mean.value)) in layer \(low.layer) to "
+                + "\(Prose.number(high.mean.value)) in layer \(high.layer) (\(Prose.count(first.texts)) texts): \(shape).",
+            parallelByLayer
+        )
+    }
+
+    /// Group × group at the layer of the slider.
+    private func pairsAtLayer(_ metric: DivergenceMetric) -> Figure {
+        let groups = Spec.names(metric.sample.largeGroupNames)
+        return Figure(
+            id: "figure-pairs", label: "Heat map of the divergence between every two groups at the layer chosen.",
+            caption:
+                "Jensen–Shannon divergence between the expert distributions of every two groups, in nats, at the layer of the slider.",
+            chart: Charts.heatMap(
+                "divergence", x: Spec.ordinal("group_a", sort: groups, axis: ["labelAngle": 0]),
+                y: Spec.ordinal("group_b", sort: groups),
+                .amount(
+                    of: "divergence", title: "nats", largest: metric.pairs.map(\.divergence.value).max() ?? 1,
+                    format: nil),
+                text: ".2f", step: 32,
+                tooltip: [("group_a", "group", nil), ("group_b", "and", nil)]
+                    + Spec.estimate("divergence", "nats", ".3f") + [("q_value", "q", ".4f")],
+                layer: mostInformativeLayer, margin: 80),
+            shown: "divergence")
+    }
+
+    /// The divergence of the groups' expert distributions, averaged over pairs, through the layers.
+    private var divergenceByLayer: Figure {
+        let nats = Measure("nats")
+        return Figure(
+            id: "figure-divergence", label: "Line of the divergence between groups by layer, with interval and null.",
+            caption:
+                "Jensen–Shannon divergence between the expert distributions of two groups by layer: mean over all pairs with its "
+                + "95 % interval (blue), every pair (grey), and the mean when group labels are permuted over documents (dashed). "
+                + "0: routed alike; ln 2 = 0.69: no expert in common.",
+            chart: Charts.lineWithBand(
+                "divergence-layers", x: Spec.layerAxis(depth), "mean", nats,
+                tooltip: [("layer", "layer", nil)] + Spec.estimate("mean", "mean over pairs", ".3f")
+                    + [("null_mean", "permuted labels", ".4f")],
+                behind: [
+                    Marks.pairs("divergence", "divergence", nats),
+                    Marks.line("divergence-layers", "null_mean", nats, colour: "@muted", dash: .dashed),
+                ]),
+            shown: "divergence-layers")
+    }
+
+    /// The same text in two languages, through the layers, beside different texts of one language.
+    private var parallelByLayer: Figure {
+        let measure = Measure("normalized divergence")
+        return Figure(
+            id: "figure-parallel", label: "Line of the normalized divergence of parallel texts by layer.",
+            caption:
+                "The same text in two groups: normalized divergence of the router's mean probabilities, mean over pairs with its "
+                + "95 % interval (blue), every pair (grey), and different texts of one group (dashed).",
+            chart: Charts.lineWithBand(
+                "parallel-divergence-layers", x: Spec.layerAxis(depth), "mean", measure,
+                tooltip: [("layer", "layer", nil)] + Spec.estimate("mean", "same text", ".3f")
+                    + [("baseline", "different texts, same group", ".3f"), ("texts", "texts", ",d")],
+                behind: [
+                    Marks.pairs("parallel-divergence", "divergence", measure),
+                    Marks.line("parallel-divergence-layers", "baseline", measure, colour: "@muted", dash: .dashed),
+                ]),
+            shown: "parallel-divergence-layers")
+    }
+}

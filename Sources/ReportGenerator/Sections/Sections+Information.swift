@@ -1,0 +1,59 @@
+import RoutingMetrics
+
+extension Sections {
+    /// How much routing tells about the group.
+    var information: Section? {
+        guard let metric = metrics.information else { return nil }
+        let real = metric.layers.filter { $0.qValue < Findings.level }
+        let low = metric.layers.min { $0.information.value < $1.information.value }
+        let high = metric.layers.max { $0.information.value < $1.information.value }
+        var lead =
+            "Expert and \(names.noun) are related beyond chance in \(real.count) of \(Prose.plural(metric.layers.count, "layer"))"
+        if let low, let high, low.layer != high.layer {
+            lead +=
+                ": from \(Prose.number(max(0, low.information.value))) bits in layer \(low.layer) to "
+                + "\(Prose.number(high.information.value)) in layer \(high.layer), of "
+                + "\(Prose.number(high.groupEntropy)) bits that knowing the \(names.noun) is worth"
+        }
+        return Section(
+            id: "information", title: "How much routing tells about the \(names.noun)", lead: lead + ".",
+            paragraphs: [withinTokens].compactMap(\.self), figures: [informationByLayer],
+            method: method(InformationMetric.definition, sample: metric.sample),
+            downloads: ["information"] + (withinTokens == nil ? [] : ["within-token"]))
+    }
+
+    /// Is it the language that the router sees, or its spelling?
+    private var withinTokens: String? {
+        guard let metric = metrics.result(WithinTokenMetric.self),
+            let best = metric.layers.max(by: { $0.within.value < $1.within.value })
+        else { return nil }
+        let real = metric.layers.count { $0.qValue < Findings.level }
+        return
+            "Spelling alone? Among the \(Prose.count(best.tokenIds)) token ids that \(names.noun)s share, the expert of the same token still tells "
+            + "\(Prose.number(best.within.value)) bits\(Prose.interval(best.within)) about its \(names.noun) in layer \(best.layer), where "
+            + "\(Prose.number(best.information)) are told when the token is not held fixed; beyond chance in \(real) of "
+            + "\(Prose.plural(metric.layers.count, "layer"))."
+    }
+
+    /// Bits that the expert tells about the group, with its interval and what permuted labels give.
+    private var informationByLayer: Figure {
+        let bits = Measure("bits")
+        return Figure(
+            id: "figure-information",
+            label: "Line of information between group and expert by layer, with interval and null band.",
+            caption:
+                "Information between group and expert by layer. Band around the line: 95 % interval from a bootstrap over "
+                + "documents. Grey band at the bottom: what remains when group labels are permuted over documents, mean to 95th percentile.",
+            chart: Charts.lineWithBand(
+                "information", x: Spec.layerAxis(depth), "information", bits,
+                tooltip: [("layer", "layer", nil)] + Spec.estimate("information", "bits", ".3f") + [
+                    ("share", "share of the group's entropy", ".1%"),
+                    ("null_upper", "permuted labels, up to", ".4f"), ("q_value", "q", ".4f"),
+                ],
+                behind: [
+                    Marks.band(
+                        "information", from: "null_mean", to: "null_upper", bits, colour: "@null", opacity: 0.7)
+                ]),
+            shown: "information")
+    }
+}

@@ -1,0 +1,66 @@
+import JSONText
+import RoutingMetrics
+
+extension Sections {
+    /// Is what groups differ in still there without sentence starts and first tokens?
+    var positions: Section? {
+        guard let metric = metrics.result(PositionMetric.self) else { return nil }
+        func rows(_ place: PositionMetric.Place) -> [PositionMetric.Row] { metric.rows.filter { $0.place == place } }
+        func furthest(_ place: PositionMetric.Place) -> (layer: Int, divergence: Estimate)? {
+            rows(place).compactMap { row in row.divergence.map { (row.layer, $0) } }.max { $0.1.value < $1.1.value }
+        }
+        guard let early = furthest(.early) else { return nil }
+        var lead =
+            "The first \(PositionMetric.earlyTokens) tokens of a document are routed most differently from the rest in layer "
+            + "\(early.layer): \(Prose.number(early.divergence.value)) nats\(Prose.interval(early.divergence)) of at most 0.69"
+        if let start = furthest(.sentenceStart) {
+            lead +=
+                "; tokens that begin a sentence in layer \(start.layer): "
+                + "\(Prose.number(start.divergence.value))\(Prose.interval(start.divergence))"
+        }
+        let all = rows(.all).compactMap { row in row.information.map { (row.layer, $0) } }
+        var paragraphs: [String] = []
+        if let best = all.max(by: { $0.1.value < $1.1.value }),
+            let rest = rows(.later).first(where: { $0.layer == best.0 })?.information
+        {
+            paragraphs.append(
+                "Without those first tokens experts still tell \(Prose.number(rest.value)) bits\(Prose.interval(rest)) about the "
+                    + "\(names.noun) in layer \(best.0), of \(Prose.number(best.1.value)) with them.")
+        }
+        return Section(
+            id: "positions", title: "Whether the place in the text matters", lead: lead + ".", paragraphs: paragraphs,
+            figures: [placesByLayer], method: method(PositionMetric.definition, sample: metric.sample),
+            downloads: ["positions"])
+    }
+
+    /// Information about the group, and divergence from the other tokens, by place in the text.
+    private var placesByLayer: Figure {
+        // Of two places that are each other's rest, one line of divergence is enough.
+        let apart = [PositionMetric.Place.sentenceStart, .early].map { "datum.place == '\($0.rawValue)'" }
+        let filter =
+            "isValid(datum.value) && (datum.quantity == 'information' || \(apart.joined(separator: " || ")))"
+        let colour = Spec.category("place", domain: Spec.names(PositionMetric.Place.allCases.map(\.rawValue)))
+        return Figure(
+            id: "figure-positions", label: "Lines by layer, one per place in the text: information and divergence.",
+            caption:
+                "By layer and place in the text: bits that experts tell about the group, over these tokens alone, and the Jensen–Shannon "
+                + "divergence, in nats, of their expert distribution from that of all remaining tokens.",
+            chart: Charts.smallMultiples(
+                Rows(
+                    "positions", ["fold": ["information", "divergence"], "as": ["quantity", "value"]],
+                    ["filter": .string(filter)]),
+                by: .init(
+                    field: "quantity", values: ["information", "divergence"],
+                    headings: ["bits told about the group", "nats from the other tokens"]),
+                each: Charts.smallLines(
+                    x: Spec.layerAxis(depth), y: Spec.quantitative("value", title: ""),
+                    colour: colour.merging([
+                        "legend": ["orient": "bottom", "columns": "@legendColumns", "labelLimit": 170]
+                    ]),
+                    tooltip: [("place", "tokens", nil), ("layer", "layer", nil)]
+                        + Spec.estimate("information", "bits", ".3f") + Spec.estimate("divergence", "nats", ".4f")
+                        + [("tokens", "tokens", ",d")]),
+                independent: true, layout: .init(columns: 2, cell: 300, margin: 62)),
+            shown: "positions")
+    }
+}

@@ -1,0 +1,106 @@
+import JSONText
+import RoutingMetrics
+
+extension Sections {
+    /// Whether neighbouring tokens keep their expert.
+    var repetition: Section? {
+        guard let metric = metrics.repetition else { return nil }
+        let rows = metric.rows.filter { $0.group == RepetitionMetric.allGroups }
+        let above = rows.count { ($0.first?.lower ?? 0) > $0.loadChanceFirst }
+        let below = rows.count { ($0.first?.upper ?? 1) < $0.loadChanceFirst }
+        return Section(
+            id: "repetition", title: "Whether neighbouring tokens keep their expert",
+            lead: "The first expert is repeated more often than the measured load makes by chance in \(above) of "
+                + "\(Prose.plural(rows.count, "layer"))\(below > 0 ? ", less often in \(below)" : "").",
+            figures: [
+                repetitionByDepth(
+                    "first", label: "Lines of how often neighbouring tokens have the same first expert, by layer.",
+                    caption: "Share of tokens whose first expert is that of the token before.", shown: "repetition"),
+                repetitionByDepth(
+                    "any", label: "Lines of how often neighbouring tokens share any expert, by layer.",
+                    caption: "Share of tokens that have at least one expert in common with the token before.",
+                    shown: nil),
+            ],
+            method: method(RepetitionMetric.definition, sample: metric.sample),
+            downloads: ["repetition", PublishedRepetition.table.name], tables: [PublishedRepetition.table])
+    }
+
+    /// Repetition beside chance and the published numbers of Mixtral, on a common axis of relative depth.
+    /// - Parameter field: "first" or "any".
+    private func repetitionByDepth(_ field: String, label: String, caption: String, shown: String?) -> Figure {
+        let measure = Measure("share of tokens", format: "%")
+        let ours = Rows(
+            "repetition", ["filter": "datum.group == 'all'"],
+            ["calculate": .string("datum.layer / \(max(model.layers - 1, 1))"), "as": "depth"])
+        let published = Rows(PublishedRepetition.table.name, ["filter": .string("datum.kind == '\(field)'")])
+        return Figure(
+            id: "figure-repetition-\(field)", label: label,
+            caption: caption
+                + " Line: this model, with its 95 % interval; dashed: chance under its measured load; dotted: chance under uniform load. "
+                + "Marks: Mixtral-8x7B, eight kinds of text (Table 5 of arXiv 2401.04088).",
+            chart: Charts.lineWithBand(
+                ours,
+                x: [
+                    "field": "depth", "type": "quantitative",
+                    "title": "depth in the network (0: first layer, 1: last)",
+                    "scale": ["domain": [0, 1], "nice": false, "padding": 12],
+                    "axis": ["grid": false, "tickCount": 5],
+                ], field, measure,
+                tooltip: [("layer", "layer", nil)] + Spec.estimate(field, "repeated", ".1%") + [
+                    ("load_chance_" + field, "chance, measured load", ".1%"),
+                    ("chance_" + field, "chance, uniform load", ".1%"),
+                ],
+                behind: [
+                    published.json.merging([
+                        "mark": ["type": "point", "shape": "diamond", "color": "@muted", "size": 40, "opacity": 0.8],
+                        "encoding": [
+                            "y": measure.y("share"),
+                            "tooltip": Spec.tooltip([
+                                ("corpus", "Mixtral-8x7B on", nil), ("layer", "layer", nil), ("share", "share", ".1%"),
+                            ]),
+                        ],
+                    ]),
+                    Marks.line(ours, "chance_" + field, measure, colour: "@muted", dash: .dotted),
+                    Marks.line(ours, "load_chance_" + field, measure, colour: "@muted", dash: .dashed),
+                ]),
+            shown: shown)
+    }
+}
+
+/// Mixtral-8x7B's repeated assignments (Table 5 of arXiv 2401.04088), to hold a model's own against.
+enum PublishedRepetition {
+    static let source = "Mixtral of Experts (arXiv 2401.04088), Table 5"
+
+    /// Percent of repeated assignments in layers 0, 15 and 31: first choice, then first or second.
+    private static let rows: [(corpus: String, first: [Double], any: [Double])] = [
+        ("ArXiv", [14.0, 27.9, 22.7], [46.5, 62.3, 52.9]),
+        ("DM Mathematics", [14.1, 28.4, 19.7], [44.9, 67.0, 44.5]),
+        ("Github", [14.9, 28.1, 19.7], [49.9, 66.9, 49.2]),
+        ("Gutenberg", [13.9, 26.1, 26.3], [49.5, 63.1, 52.2]),
+        ("PhilPapers", [13.6, 25.3, 22.1], [46.9, 61.9, 51.3]),
+        ("PubMed", [14.2, 24.6, 22.0], [48.6, 61.6, 51.8]),
+        ("StackExchange", [13.6, 27.2, 23.6], [48.2, 64.6, 53.6]),
+        ("Wikipedia", [14.4, 23.6, 25.3], [49.8, 62.1, 51.8]),
+    ]
+    private static let layers = [0, 15, 31]
+
+    static let table = MetricTable(
+        name: "repetition-published", title: "Repeated assignments published for Mixtral-8x7B",
+        columns: [
+            MetricColumn("corpus", .text, "kind of text"),
+            MetricColumn("layer", .integer, "layer of Mixtral-8x7B, from 0 to 31"),
+            MetricColumn("depth", .real, "layer over 31"),
+            MetricColumn("kind", .text, "first: the first choice is repeated; any: the first or second choice is"),
+            MetricColumn("share", .real, "share of repeated assignments; " + source),
+        ],
+        rows: rows.flatMap { row in
+            [("first", row.first), ("any", row.any)].flatMap { kind, percents in
+                zip(layers, percents).map { layer, percent in
+                    [
+                        .text(row.corpus), .integer(layer), .real(Double(layer) / 31), .text(kind),
+                        .real((percent / 100).rounded(significant: 4)),
+                    ]
+                }
+            }
+        })
+}

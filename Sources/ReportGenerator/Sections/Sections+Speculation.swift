@@ -1,0 +1,47 @@
+import JSONText
+import RoutingMetrics
+
+extension Sections {
+    /// Experts guessed from earlier layers, where the trace has guesses.
+    var speculation: Section? {
+        guard let metric = metrics.result(SpeculationMetric.self) else { return nil }
+        let found = metric.rows.compactMap { row in row.layer == nil ? row.recall.map { (row, $0) } : nil }
+        guard !found.isEmpty else { return nil }
+        let parts = found.map { row, recall in
+            "\(Prose.percent(recall.value))\(Prose.percentInterval(recall)) \(Prose.plural(row.ahead, "layer")) ahead"
+        }
+        let popular = found.first?.0.popular.map {
+            "always guessing a layer's most used experts finds \(Prose.percent($0.value)), "
+        }
+        return Section(
+            id: "speculation", title: "If experts were fetched before they are asked for",
+            lead: "A later layer's router, shown an earlier layer's residual stream, names the right experts for "
+                + "\(Prose.list(parts)); \(popular ?? "")chance \(Prose.percent(metric.chance)).",
+            figures: [recallByLayer], method: method(SpeculationMetric.definition, sample: metric.sample),
+            downloads: ["speculation"])
+    }
+
+    /// Recall of guessed experts by layer, one line per distance, beside the layer's most used experts and chance.
+    private var recallByLayer: Figure {
+        let rows = Rows(
+            "speculation", ["filter": "datum.layer != 'all' && isValid(datum.recall)"],
+            ["calculate": "toNumber(datum.layer)", "as": "layer"])
+        let recall = Measure("recall", format: "%")
+        return Figure(
+            id: "figure-speculation", label: "Lines of the recall of guessed experts by layer, one per distance.",
+            caption:
+                "Share of a layer's chosen experts that its own router names from the residual stream so many layers earlier. Dashed: "
+                + "always guessing the layer's most used experts; dotted: chance.",
+            chart: Charts.lines(
+                rows, x: Spec.layerAxis(depth), "recall", recall,
+                colour: Spec.category("ahead", title: "layers ahead").merging(["type": "ordinal"]),
+                tooltip: [("layer", "layer", nil), ("ahead", "layers ahead", nil)]
+                    + Spec.estimate("recall", "recall", ".1%")
+                    + [("popular", "most used", ".1%"), ("chance", "chance", ".1%")],
+                behind: [
+                    Marks.line(rows, "chance", recall, colour: "@muted", dash: .dotted),
+                    Marks.line(rows, "popular", recall, colour: "@muted", dash: .dashed, detail: "ahead"),
+                ]),
+            shown: "speculation")
+    }
+}
