@@ -63,8 +63,12 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Experiments",
-            dependencies: ["MoEModel", "Traces", "RoutingMetrics", "Tokenizers", "Checkpoints", "Hooks", "Tensors"],
+            dependencies: [
+                "CZlib", "JSONText", "MoEModel", "Traces", "RoutingMetrics", "Tokenizers", "Checkpoints", "Hooks",
+                "Tensors",
+            ],
             swiftSettings: strict),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         // Headers only: the extension module must not link libpython. The executable does, through CPythonEmbed.
         .systemLibrary(name: "CPython", providers: [.apt(["libpython3-dev"])]),
         .systemLibrary(name: "CPythonEmbed", pkgConfig: "python3-embed", providers: [.apt(["libpython3-dev"])]),

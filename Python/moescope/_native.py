@@ -22,11 +22,20 @@ def _candidates() -> list[Path]:
     return found
 
 
+def _start_workers_with_this_program() -> None:
+    """Lets multiprocessing's "spawn" and "forkserver" start `moescope`, where the engine is built in, not plain python3."""
+    if program := os.environ.get("MOESCOPE_PROGRAM"):
+        import multiprocessing.spawn
+
+        multiprocessing.spawn.set_executable(program)
+
+
 def _load() -> ModuleType:
     if "_moescope" in sys.builtin_module_names:
         import _moescope  # type: ignore[import-not-found, unused-ignore]
 
         sys.modules[_NAME] = _moescope
+        _start_workers_with_this_program()
         return _moescope  # type: ignore[no-any-return, unused-ignore]
     candidates = _candidates()
     for path in candidates:

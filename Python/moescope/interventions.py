@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
+from moescope import _arguments
+
 
 class Where(TypedDict, total=False):
     """Where an intervention applies; everywhere without."""
@@ -39,15 +41,17 @@ class Intervention:
 
 def _make(name: str, values: dict[str, Any], where: Where) -> Intervention:
     scope: dict[str, Any] = {}
-    layers = list(where.get("layers", ()))
+    layers = _arguments.integers(where["layers"], "layers") if "layers" in where else []
     if "layer" in where:
-        layers.append(where["layer"])
+        layers += _arguments.integers([where["layer"]], "layer")
+    if "layers" in where and not layers:
+        raise ValueError(f"{name}: layers: expected at least one; without it, every layer is meant")
     if layers:
-        scope["layers"] = sorted({int(layer) for layer in layers})
+        scope["layers"] = sorted(set(layers))
     if "positions" in where:
-        scope["positions"] = sorted({int(position) for position in where["positions"]})
+        scope["positions"] = sorted(set(_arguments.integers(where["positions"], "positions")))
     if "tokens" in where:
-        scope["tokens"] = sorted({int(token) for token in where["tokens"]})
+        scope["tokens"] = sorted(set(_arguments.integers(where["tokens"], "tokens")))
     if "groups" in where:
         groups = where["groups"]
         scope["groups"] = sorted({groups} if isinstance(groups, str) else set(groups))
@@ -58,7 +62,7 @@ def _make(name: str, values: dict[str, Any], where: Where) -> Intervention:
 
 
 def _experts(experts: Iterable[int] | int) -> list[int]:
-    return [int(experts)] if isinstance(experts, int) else [int(expert) for expert in experts]
+    return _arguments.integers(experts, "experts")
 
 
 def ablate(*, experts: Iterable[int] | int, renormalize: bool = False, **where: Unpack[Where]) -> Intervention:
@@ -95,17 +99,17 @@ def steer(*, experts: Iterable[int] | int, by: float | None = None, hard: bool =
 
 def top_k(k: int, **where: Unpack[Where]) -> Intervention:
     """Chooses k experts per token instead of the model's number."""
-    return _make("topK", {"_0": int(k)}, where)
+    return _make("topK", {"_0": _arguments.integer(k, "top_k")}, where)
 
 
 def random_routing(seed: int, **where: Unpack[Where]) -> Intervention:
     """Logits become independent standard normal numbers, a function of seed, document, position and layer."""
-    return _make("randomRouting", {"seed": int(seed)}, where)
+    return _make("randomRouting", {"seed": _arguments.integer(seed, "seed")}, where)
 
 
 def replace_with(*, expert: int, other: int, **where: Unpack[Where]) -> Intervention:
     """Tokens routed to `expert` go to `other`, with the same weight."""
-    return _make("replace", {"expert": int(expert), "with": int(other)}, where)
+    return _make("replace", {"expert": _arguments.integer(expert, "expert"), "with": _arguments.integer(other, "other")}, where)
 
 
 def to_json(interventions: Sequence[Intervention]) -> str:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal, TypedDict, Unpack
 
-from moescope import _moescope
+from moescope import _arguments, _moescope
 from moescope.tables import Table
 from moescope.traces import Trace
 
@@ -101,7 +101,7 @@ def _json(name: str, settings: Settings) -> str:
         known = ", ".join(Settings.__annotations__)
         raise TypeError(f"{name}: unknown setting {sorted(unknown)[0]!r}; there are {known}")
     if "layers" in values:
-        values["layers"] = [int(layer) for layer in values["layers"]]
+        values["layers"] = _arguments.integers(values["layers"], "layers")
     return json.dumps(values)
 
 

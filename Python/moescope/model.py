@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, SupportsIndex, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from moescope import _moescope
+from moescope import _arguments, _moescope
 from moescope.interventions import Intervention, to_json
 from moescope.tables import Table
 
@@ -189,15 +189,15 @@ class Model:
 
     def decode(self, tokens: Tokens) -> str:
         """The text of token ids; bytes that are no UTF-8 become U+FFFD."""
-        return self._native.decode(list(tokens)).decode("utf-8", errors="replace")
+        return self._native.decode(_arguments.token_ids(tokens)).decode("utf-8", errors="replace")
 
     def pieces(self, tokens: Tokens) -> list[str]:
         """Tokens as the vocabulary writes them: "▁der" and `<0x0A>` in SentencePiece's, "Ġder" and "Ċ" in byte-level ones."""
-        return self._native.pieces(list(tokens))
+        return self._native.pieces(_arguments.token_ids(tokens))
 
     def texts(self, tokens: Tokens) -> list[str]:
         """Tokens as a person reads them: ␣ for a space, ⏎ for a line break, bytes that are no UTF-8 as `⟨E2 80⟩`."""
-        return self._native.texts(list(tokens))
+        return self._native.texts(_arguments.token_ids(tokens))
 
     def run(
         self,
@@ -220,11 +220,12 @@ class Model:
         heads: at attention scores and patterns, only these heads.
         interventions: `moescope.ablate(…)` and its kin.
         edit: hook point → callable. It gets the value as a writable array and may change it in place or return
-            another; with a second parameter it also gets a `Hook` that says where it is.
+            another of the same shape; with a second parameter it also gets a `Hook` that says where it is.
         group: what interventions with `groups=` compare with.
         logprobs: False saves the product with the vocabulary.
 
-        Raises ValueError with the nearest names for a hook point that does not exist, before any computation.
+        Raises ValueError with the nearest names for a hook point that does not exist, before any computation; TypeError
+        for tokens that are no integers, and for an edit that returns something else than numbers.
         """
         return self.run_many(
             [text], capture=capture, layers=layers, heads=heads, interventions=interventions, edit=edit,
@@ -244,8 +245,11 @@ class Model:
         logprobs: bool = True,
     ) -> list[Run]:
         """Runs many documents in large batches without padding: much faster than one at a time. See `run`."""
-        if isinstance(texts, str):
-            raise TypeError("run_many: expected a list of texts, found one str; use run")
+        if isinstance(texts, str | bytes):
+            raise TypeError(f"run_many: expected a list of texts, found one {type(texts).__name__}; use run")
+        capture = _arguments.names(capture, "capture")
+        layers = None if layers is None else _arguments.integers(layers, "layers")
+        heads = None if heads is None else _arguments.integers(heads, "heads")
         documents = [self._tokens(text) for text in texts]
         if groups is not None and len(groups) != len(documents):
             raise ValueError(f"groups: expected one per document ({len(documents)}), found {len(groups)}")
@@ -256,13 +260,13 @@ class Model:
             batch = documents[wave.start : wave.stop]
             names = list(groups[wave.start : wave.stop]) if groups is not None else []
             result = self._native.run(
-                batch, names, wave.start, list(capture), layers, heads, described, edits, logprobs
+                batch, names, wave.start, capture, layers, heads, described, edits, logprobs
             )
             runs += self._split(batch, result)
         return runs
 
     def _tokens(self, text: str | Tokens) -> list[int]:
-        tokens = self.encode(text) if isinstance(text, str) else [int(token) for token in text]
+        tokens = self.encode(text) if isinstance(text, str) else _arguments.token_ids(text)
         if not tokens:
             raise ValueError("a document needs at least one token")
         return tokens
@@ -307,9 +311,13 @@ class Model:
 
         `cache` is how keys and values of earlier tokens are kept; by default f32 where the model is exact, otherwise f16.
         """
-        if temperature < 0:
+        if not temperature >= 0:
             raise ValueError(f"temperature: expected 0 or more, found {temperature}")
         tokens = self._tokens(prompt)
+        if _arguments.integer(max_tokens, "max_tokens") < 0:
+            raise ValueError(f"max_tokens: expected 0 or more, found {max_tokens}")
+        layers = None if layers is None else _arguments.integers(layers, "layers")
+        capture = _arguments.names(capture, "capture")
         random = np.random.default_rng(seed)
         points = [point for name in capture for point in _moescope.hook_points(name, self.config.layers)]
         points = [point for point in points if layers is None or _layer(point) is None or _layer(point) in layers]
@@ -378,7 +386,7 @@ def _adapter(function: Edit) -> Callable[[_moescope.Array, str, int | None], Non
         arguments = (value, Hook(name, _layer(name), document)) if takes_hook else (value,)
         changed = function(*arguments)
         if changed is not None and changed is not value:
-            value[...] = changed
+            _arguments.edited(name, value, changed)
 
     return edit
 

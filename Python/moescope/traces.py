@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from moescope import _moescope
+from moescope import _arguments, _moescope
 from moescope.interventions import Intervention, to_json
 from moescope.model import Model
 from moescope.tables import Table, table
@@ -171,7 +171,7 @@ def trace(
     """
     options: dict[str, Any] = _capture(capture, model)
     options |= {
-        "layers": list(layers) if layers is not None else None,
+        "layers": None if layers is None else _arguments.integers(layers, "layers"),
         "max_tokens": max_tokens,
         "wave_tokens": wave_tokens,
         "interventions": json.loads(to_json(interventions)),
@@ -230,7 +230,7 @@ def _documents(corpus: Iterable[Mapping[str, Any] | str]) -> list[dict[str, Any]
         if "text" in fields:
             document["text"] = fields["text"]
         if "tokens" in fields:
-            document["tokens"] = [int(token) for token in fields["tokens"]]
+            document["tokens"] = _arguments.token_ids(fields["tokens"])
         if fields.get("parallel_id") is not None:
             document["parallel_id"] = str(fields["parallel_id"])
         documents.append(document)

@@ -37,6 +37,9 @@ static inline int moescope_is_none(PyObject *object) { return object == Py_None;
 static inline int moescope_is_true(PyObject *object) { return object == Py_True; }
 static inline int moescope_is_bool(PyObject *object) { return PyBool_Check(object); }
 static inline int moescope_is_str(PyObject *object) { return PyUnicode_Check(object); }
+static inline int moescope_is_text(PyObject *object) {
+    return PyUnicode_Check(object) || PyBytes_Check(object) || PyByteArray_Check(object);
+}
 static inline PyTypeObject *moescope_type(PyObject *object) { return Py_TYPE(object); }
 
 static inline PyObject *moescope_ValueError(void) { return PyExc_ValueError; }

@@ -72,7 +72,13 @@ public struct SafetensorsFile: Sendable {
         var indexOfName: [String: Int] = [:]
         for entry in entries {
             let data = UnsafeRawBufferPointer(rebasing: map.bytes[dataStart + entry.begin..<dataStart + entry.end])
-            indexOfName[entry.name] = tensors.count
+            // Swift's strings are equal where their characters are, however they are spelled; whoever looks a tensor up by
+            // its name would find either.
+            guard indexOfName.updateValue(tensors.count, forKey: entry.name) == nil else {
+                throw CheckpointError(
+                    .malformed, file: path, subject: "tensor \(entry.name)",
+                    problem: "another tensor's name has the same characters in another Unicode spelling")
+            }
             tensors.append(entry.tensor(data: data, owner: map))
         }
         self.url = url
@@ -82,6 +88,8 @@ public struct SafetensorsFile: Sendable {
     }
 
     private static func metadata(_ json: JSON, path: String) throws(CheckpointError) -> [String: String] {
+        // As the reference reads it: null is no metadata.
+        if json.isNull { return [:] }
         guard let object = json.object else {
             throw CheckpointError(
                 .malformed, file: path, subject: "__metadata__", expected: "an object", found: json.kindDescription)
@@ -164,11 +172,13 @@ private struct SafetensorsEntry {
             guard let size = dimension.int, 0...1 << 48 ~= size else {
                 throw bad("shape", expected: "sizes from 0 to 2⁴⁸", found: dimension)
             }
-            let (product, overflow) = count.multipliedReportingOverflow(by: size)
+            // A size of 0 counts as 1: products of some of the others must not overflow either.
+            let (product, overflow) = count.multipliedReportingOverflow(by: max(1, size))
             guard !overflow else { throw bad("shape", expected: "a product below 2⁶³", found: dimension) }
             count = product
             shape.append(size)
         }
+        if shape.contains(0) { count = 0 }
         guard let offsets = object["data_offsets"]?.array, offsets.count == 2, let begin = offsets[0].int,
             let end = offsets[1].int, 0 <= begin, begin <= end
         else {

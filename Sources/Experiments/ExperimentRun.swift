@@ -92,8 +92,8 @@ public struct ExperimentRun {
         progress: (Int, Int) throws -> Void = { _, _ in }, isCancelled: () -> Bool = { false }
     ) throws -> ExperimentLikelihoods {
         let store = try ExperimentStore(
-            folder, plan: plan, model: sha256, corpus: corpus.sha256, documents: tokens.count,
-            precision: model.precision.rawValue, resume: resume)
+            folder, plan: plan, model: sha256, corpus: corpus.sha256, waves: waves,
+            lengths: tokens.map(\.count), precision: model.precision.rawValue, resume: resume)
         let arms: [(name: String, interventions: [Intervention], first: Int)] = try plan.arms.map { arm in
             let interventions = try arm.changes.map { try Intervention($0, file: "plan") }
             // The first layer any of them touches.

@@ -35,27 +35,64 @@ final class ExperimentStore {
         var first_document: Int
         var nll: [Double]
         var tokens: [Int]
+
+        /// Why the line cannot be one of this run; nil where it can.
+        /// - Parameter wave: the documents that are computed together from `first_document` on.
+        func problem(arms: Set<String>, wave: Range<Int>?, lengths: [Int]) -> String? {
+            guard arms.contains(arm) else { return "field arm: expected an arm of the plan, found \"\(arm)\"" }
+            guard let wave else {
+                return "field first_document: expected the first of a wave's documents, found \(first_document)"
+            }
+            guard nll.count == wave.count, tokens.count == wave.count else {
+                return "fields nll and tokens: expected \(wave.count) values, one per document, found "
+                    + "\(nll.count) and \(tokens.count)"
+            }
+            for (place, document) in wave.enumerated() where tokens[place] != lengths[document] - 1 {
+                return "field tokens: expected \(lengths[document] - 1) of document \(document), found "
+                    + "\(tokens[place]); were documents cut to another length?"
+            }
+            return nll.allSatisfy(\.isFinite) ? nil : "field nll: expected numbers"
+        }
     }
 
     private let file: URL
+    /// Held for as long as the store is there.
+    private let lock: FolderLock
     private var handle: FileHandle
     private var lines: [String: [Int: Line]] = [:]
 
+    /// - Parameters:
+    ///   - waves: documents computed together, in order.
+    ///   - lengths: tokens of every document.
+    /// - Throws: `TraceError` where another process writes there; `ExperimentError` for a folder of another run, and for lines
+    ///   that do not belong to this one.
     init(
-        _ folder: URL, plan: ExperimentPlan, model: String, corpus: String, documents: Int, precision: String,
-        resume: Bool
+        _ folder: URL, plan: ExperimentPlan, model: String, corpus: String, waves: [Range<Int>], lengths: [Int],
+        precision: String, resume: Bool
     ) throws {
         let planFile = folder.appending(path: "plan.json")
         file = folder.appending(path: "nll.jsonl")
-        let recorded = Recorded(model: model, corpus: corpus, documents: documents, precision: precision, plan: plan)
+        let recorded = Recorded(
+            model: model, corpus: corpus, documents: lengths.count, precision: precision, plan: plan)
         let manager = FileManager.default
-        let isThere = manager.fileExists(atPath: planFile.path)
-        if isThere {
-            guard resume else {
+        func isThere() throws -> Bool {
+            let isThere = manager.fileExists(atPath: planFile.path)
+            guard resume || !isThere else {
                 throw ExperimentError(
                     file: folder.path,
                     reason: "an experiment is there already; continue it with --resume, or choose another --output")
             }
+            return isThere
+        }
+        if try !isThere() {
+            do {
+                try manager.createDirectory(at: folder, withIntermediateDirectories: true)
+            } catch {
+                throw ExperimentError(file: folder.path, reason: "cannot be written: \(TraceFolder.reason(error))")
+            }
+        }
+        lock = try FolderLock(folder)
+        if try isThere() {
             let present = try? JSONDecoder().decode(Recorded.self, from: Data(contentsOf: planFile))
             guard present == recorded else {
                 throw ExperimentError(
@@ -64,7 +101,6 @@ final class ExperimentStore {
             }
         } else {
             do {
-                try manager.createDirectory(at: folder, withIntermediateDirectories: true)
                 let encoder = JSONEncoder()
                 encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
                 try Data().write(to: file)
@@ -77,9 +113,22 @@ final class ExperimentStore {
         // A line cut short by an interruption does not count, and makes way for its repetition.
         let data = (try? Data(contentsOf: file)) ?? Data()
         let whole = data.prefix((data.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1)
-        for text in whole.split(separator: UInt8(ascii: "\n")) {
-            if let line = try? JSONDecoder().decode(Line.self, from: text) {
+        let arms = Set(plan.arms.map(\.name) + [ExperimentRun.baseline])
+        let waveOf = Dictionary(waves.map { ($0.lowerBound, $0) }) { first, _ in first }
+        for (index, text) in whole.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
+        where !text.isEmpty {
+            do {
+                let line = try JSONDecoder().decode(Line.self, from: text)
+                if let problem = line.problem(arms: arms, wave: waveOf[line.first_document], lengths: lengths) {
+                    throw ExperimentError(file: file.path, reason: "line \(index + 1): \(problem)")
+                }
                 lines[line.arm, default: [:]][line.first_document] = line
+            } catch let error as DecodingError {
+                throw ExperimentError(
+                    file: file.path,
+                    reason:
+                        "line \(index + 1): \(ExperimentPlan.describe(error)); remove the line and --resume computes it again"
+                )
             }
         }
         guard let handle = try? FileHandle(forUpdating: file) else {

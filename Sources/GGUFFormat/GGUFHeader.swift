@@ -219,7 +219,8 @@ private struct GGUFCursor {
         for _ in 0..<dimensionCount {
             let size: UInt64 = try integer()
             guard size <= 1 << 48 else { throw error("a dimension of \(size)") }
-            let (next, overflow) = product.multipliedReportingOverflow(by: Int(size))
+            // A size of 0 counts as 1: products of some of the others must not overflow either.
+            let (next, overflow) = product.multipliedReportingOverflow(by: max(1, Int(size)))
             guard !overflow else { throw error("the product of the dimensions overflows") }
             product = next
             shape.insert(Int(size), at: 0)

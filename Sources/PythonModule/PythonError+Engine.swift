@@ -21,7 +21,7 @@ extension PythonError {
         case let error as TraceError:
             self = error.reason == .missing ? .fileNotFound(error.description) : .trace(error.description)
         case let error as CorpusError: self = .value(error.description)
-        case let error as MetricError: self = .value(error.description)
+        case let error as MetricError: self = error.damage.map { PythonError($0) } ?? .value(error.description)
         case let error as ReportError: self = .os(error.description)
         default: self = .runtime("\(error)")
         }

@@ -97,7 +97,9 @@ enum ToPython {
 
 /// Conversions from Python, with an exception that names the argument where the type is wrong.
 enum FromPython {
+    /// No bool, which Python counts among the integers, and no float.
     static func int(_ object: PythonObject, _ name: String) throws(PythonError) -> Int {
+        guard moescope_is_bool(object) == 0 else { throw .type("\(name): expected an integer, found bool") }
         let value = PyLong_AsLongLong(object)
         if value == -1, PyErr_Occurred() != nil {
             PyErr_Clear()
@@ -138,11 +140,11 @@ enum FromPython {
         moescope_is_none(object) != 0 ? nil : try convert(object)
     }
 
-    /// Items of any sequence.
+    /// Items of any sequence but texts and bytes, whose items are not what is meant.
     static func list<T>(
         _ object: PythonObject, _ name: String, _ convert: (PythonObject) throws(PythonError) -> T
     ) throws(PythonError) -> [T] {
-        let count = PySequence_Size(object)
+        let count = moescope_is_text(object) != 0 ? -1 : PySequence_Size(object)
         guard count >= 0 else {
             PyErr_Clear()
             throw .type("\(name): expected a sequence, found \(typeName(object))")

@@ -1,5 +1,4 @@
 import Checkpoints
-import Crypto
 import Foundation
 
 extension Trace {
@@ -33,9 +32,9 @@ extension Trace {
             }
         }
         do throws(TraceError) {
-            let trace = try Trace(folder: url)
+            let trace = try Trace(opening: url)
             for index in manifest.shards.indices {
-                if let problem = try trace.shard(index).valueProblem(manifest) { problems.append(problem) }
+                if let problem = try trace.uncheckedShard(index).valueProblem(manifest) { problems.append(problem) }
             }
             for shard in manifest.shards { problems += try trace.patternProblems(shard) }
             if manifest.status == .complete, let problem = trace.corpusProblem { problems.append(problem) }
@@ -48,10 +47,7 @@ extension Trace {
 
     private static func hashProblem(_ url: URL, expected: String) -> TraceError? {
         do throws(CheckpointError) {
-            let file = try MappedFile(url)
-            var hash = SHA256()
-            hash.update(bufferPointer: file.bytes)
-            let found = hash.finalize().hex
+            let found = try FileHashes.sha256(of: url)
             guard found != expected else { return nil }
             return TraceError(.mismatch, file: url.path, field: "sha256", expected: expected, found: found)
         } catch {
@@ -72,26 +68,6 @@ extension Trace {
                 found: "\(documents.count) documents, \(tokens) tokens, \(found)")
         }
         return nil
-    }
-
-    private func patternProblems(_ shard: TraceManifest.Shard) throws(TraceError) -> [TraceError] {
-        guard let attention = shard.attention else { return [] }
-        let file = try openFile(attention.file)
-        return file.tensors.compactMap { tensor in
-            let parts = tensor.name.split(separator: ".")
-            guard parts.count == 6, let document = Int(parts[1]), documents.indices.contains(document) else {
-                return TraceError(
-                    .malformed, file: file.url.path, field: "tensor \(tensor.name)",
-                    expected: "document.{index}.layer.{l}.head.{h}")
-            }
-            let t = documents[document].tokens
-            guard tensor.dtype == .f16, tensor.shape == [t, t] else {
-                return TraceError(
-                    .mismatch, file: file.url.path, field: "tensor \(tensor.name)", expected: "F16 [\(t), \(t)]",
-                    found: "\(tensor.dtype.rawValue) \(tensor.shape)")
-            }
-            return nil
-        }
     }
 }
 

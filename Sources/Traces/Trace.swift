@@ -11,12 +11,21 @@ public struct Trace: Sendable {
     /// The documents of the complete shards, in order.
     public let documents: [TraceDocument]
     let folder: TraceFolder
+    let checked = CheckedFiles()
 
-    /// Opens a folder and checks manifest, documents and every shard's header (names, types, shapes, file sizes) against
-    /// each other. Hashes and values are `verify()`'s.
+    /// Opens a folder and checks manifest, documents and every file's header (names, types, shapes, file sizes) against
+    /// each other. Hashes and values are checked when a shard is first asked for.
     /// - Throws: `missing` where there is no manifest; `unsupported` for a later version; `malformed`, `truncated` or
     ///   `mismatch` naming file and field.
     public init(folder url: URL) throws(TraceError) {
+        try self.init(opening: url)
+        for shard in manifest.shards {
+            if let problem = try patternProblems(shard).first { throw problem }
+        }
+    }
+
+    /// As `init(folder:)`, but files of attention patterns are not looked at.
+    init(opening url: URL) throws(TraceError) {
         let folder = TraceFolder(url: url)
         let manifest = try Self.readManifest(folder)
         self.url = url
@@ -27,8 +36,21 @@ public struct Trace: Sendable {
         for index in manifest.shards.indices { _ = try openShard(index) }
     }
 
-    /// Maps a shard. Cheap: nothing but its header is read before it is used.
+    /// Maps a shard. The first time, its hash is compared with the manifest's and its values are checked, so that whoever
+    /// reads it can rely on both; later it is cheap: nothing but its header is read before it is used.
+    /// - Throws: `mismatch` where the file is damaged or holds a value that cannot be.
     public func shard(_ index: Int) throws(TraceError) -> MappedShard {
+        let entry = manifest.shards[index]
+        _ = try checkedFile(entry.file, sha256: entry.sha256)
+        let shard = try uncheckedShard(index)
+        try checked.once("values of \(entry.file)", folder.file(entry.file)) { () throws(TraceError) in
+            if let problem = shard.valueProblem(manifest) { throw problem }
+        }
+        return shard
+    }
+
+    /// A shard of which only the header was checked.
+    func uncheckedShard(_ index: Int) throws(TraceError) -> MappedShard {
         try MappedShard(trace: self, index: index, file: try openShard(index))
     }
 
@@ -40,7 +62,7 @@ public struct Trace: Sendable {
         guard documents.indices.contains(document),
             let attention = manifest.shards[documents[document].shard].attention
         else { return nil }
-        let file = try openFile(attention.file)
+        let file = try checkedFile(attention.file, sha256: attention.sha256)
         guard let tensor = file[TraceTensor.pattern(document: document, layer: layer, head: head)] else { return nil }
         let t = documents[document].tokens
         guard tensor.dtype == .f16, tensor.shape == [t, t] else {
@@ -63,12 +85,8 @@ public struct Trace: Sendable {
         var result: [(document: Int, layer: Int, head: Int)] = []
         for shard in manifest.shards {
             guard let attention = shard.attention else { continue }
-            for tensor in try openFile(attention.file).tensors {
-                let parts = tensor.name.split(separator: ".")
-                if parts.count == 6, let document = Int(parts[1]), let layer = Int(parts[3]), let head = Int(parts[5]) {
-                    result.append((document, layer, head))
-                }
-            }
+            let file = try checkedFile(attention.file, sha256: attention.sha256)
+            result += file.tensors.compactMap { TraceTensor.patternPlace($0.name) }
         }
         return result.sorted { ($0.document, $0.layer, $0.head) < ($1.document, $1.layer, $1.head) }
     }
@@ -106,7 +124,9 @@ public struct Trace: Sendable {
                 .unsupported, file: path, field: "field version", expected: "\(TraceManifest.currentVersion)",
                 found: "\(head.version)", hint: "a newer MoEScope reads it")
         }
-        return try TraceCoding.decode(TraceManifest.self, from: data, file: path)
+        let manifest = try TraceCoding.decode(TraceManifest.self, from: data, file: path)
+        try manifest.check(file: path)
+        return manifest
     }
 
     private static func readDocuments(
@@ -138,7 +158,7 @@ public struct Trace: Sendable {
             try expect("index", number, document.index)
             try expect("shard", shard, document.shard)
             try expect("first_row", row, document.firstRow)
-            guard document.tokens > 0, row + document.tokens <= manifest.shards[shard].tokens else {
+            guard document.tokens > 0, document.tokens <= manifest.shards[shard].tokens - row else {
                 throw TraceError(
                     .mismatch, file: path, field: "\(place), field tokens",
                     expected: "1 to \(manifest.shards[shard].tokens - row), the rows left in shard \(shard)",

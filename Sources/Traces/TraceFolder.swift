@@ -35,10 +35,23 @@ package struct TraceFolder: Sendable {
         }
     }
 
-    /// Names in a subfolder ("" for the trace's own), sorted; empty where there is none.
+    /// Names in a subfolder ("" for the trace's own), sorted, without a writer's lock; empty where there is none.
     func names(in subfolder: String) -> [String] {
         let target = subfolder.isEmpty ? url : url.appending(path: subfolder)
-        return ((try? FileManager.default.contentsOfDirectory(atPath: target.path)) ?? []).sorted()
+        return ((try? FileManager.default.contentsOfDirectory(atPath: target.path)) ?? [])
+            .filter { $0 != FolderLock.fileName }.sorted()
+    }
+
+    /// Whether a new trace may begin here: nothing is there, or only what a writer leaves that was stopped before its first
+    /// manifest was written.
+    var isUnused: Bool {
+        names(in: "").allSatisfy { name in
+            switch name {
+            case Self.documentsName: (try? Data(contentsOf: documents))?.isEmpty ?? false
+            case Self.shardsName, Self.attentionName: names(in: name).isEmpty
+            default: name.hasPrefix(Self.manifestName + ".") && name.hasSuffix(".tmp")
+            }
+        }
     }
 
     func remove(_ path: String) throws(TraceError) {

@@ -117,4 +117,13 @@ enum TraceTensor {
     static func pattern(document: Int, layer: Int, head: Int) -> String {
         "document.\(document).layer.\(layer).head.\(head)"
     }
+
+    /// What a name of `pattern` says; nil for another name.
+    static func patternPlace(_ name: String) -> (document: Int, layer: Int, head: Int)? {
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 6, let document = Int(parts[1]), let layer = Int(parts[3]), let head = Int(parts[5]),
+            name == pattern(document: document, layer: layer, head: head)
+        else { return nil }
+        return (document, layer, head)
+    }
 }

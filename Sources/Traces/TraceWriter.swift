@@ -8,11 +8,13 @@ import Tensors
 /// (temporary name, flush, rename). What the manifest lists is therefore always whole; killed at any instant, the
 /// trace loses at most the shard in flight, and `init(resuming:)` removes what that left behind. A trace resumed at
 /// `completedDocuments` with the same shards is the same bytes as an uninterrupted one, but for the two times.
-/// One writer at a time, from one thread at a time.
+/// One writer at a time: a second one of the same folder is refused. From one thread at a time.
 public final class TraceWriter {
     public private(set) var manifest: TraceManifest
     public let layout: TraceLayout
     let folder: TraceFolder
+    /// Held until the trace is complete, or the writer is gone.
+    private var lock: FolderLock?
     private let now: () -> Date
 
     /// Starts a new trace.
@@ -21,16 +23,17 @@ public final class TraceWriter {
     public convenience init(
         creating url: URL, manifest: TraceManifest, now: @escaping () -> Date = { Date() }
     ) throws(TraceError) {
-        let folder = TraceFolder(url: url)
+        try self.init(starting: TraceFolder(url: url), manifest: manifest, now: now)
+    }
+
+    private static func checkIsUnused(_ folder: TraceFolder) throws(TraceError) {
+        guard !folder.isUnused else { return }
         let present = folder.names(in: "")
-        guard present.isEmpty else {
-            throw TraceError(
-                .unwritable, file: url.path,
-                problem: "the folder is not empty (\(present.prefix(3).joined(separator: ", ")))",
-                hint: present.contains(TraceFolder.manifestName)
-                    ? "continue the trace there with --resume, or choose another --output" : "choose another --output")
-        }
-        try self.init(starting: folder, manifest: manifest, now: now)
+        throw TraceError(
+            .unwritable, file: folder.url.path,
+            problem: "the folder is not empty (\(present.prefix(3).joined(separator: ", ")))",
+            hint: present.contains(TraceFolder.manifestName)
+                ? "continue the trace there with --resume, or choose another --output" : "choose another --output")
     }
 
     private init(starting folder: TraceFolder, manifest: TraceManifest, now: @escaping () -> Date) throws(TraceError) {
@@ -42,8 +45,13 @@ public final class TraceWriter {
         self.manifest.shards = []
         self.manifest.created = Self.time(now())
         self.manifest.updated = self.manifest.created
-        try Self.check(manifest, file: folder.manifest.path)
+        try self.manifest.check(file: folder.manifest.path)
+        try Self.checkIsUnused(folder)
         try folder.makeFolder("")
+        lock = try FolderLock(folder.url)
+        // Another writer may have been here between the first look and the lock.
+        try Self.checkIsUnused(folder)
+        for name in folder.names(in: "") where name.hasSuffix(".tmp") { try folder.remove(name) }
         try folder.makeFolder(TraceFolder.shardsName)
         if !manifest.capture.attentionPattern.isEmpty { try folder.makeFolder(TraceFolder.attentionName) }
         try folder.write(Data(), to: folder.documents)
@@ -60,7 +68,7 @@ public final class TraceWriter {
         resuming url: URL, manifest: TraceManifest, now: @escaping () -> Date = { Date() }
     ) throws(TraceError) {
         let folder = TraceFolder(url: url)
-        if folder.names(in: "").isEmpty {
+        if folder.isUnused {
             try self.init(starting: folder, manifest: manifest, now: now)
         } else {
             try self.init(continuing: folder, manifest: manifest, now: now)
@@ -73,6 +81,9 @@ public final class TraceWriter {
         self.folder = folder
         self.now = now
         layout = TraceLayout(wanted)
+        // Before the lock, which would be a file in a folder that is no trace.
+        _ = try Trace.readManifest(folder)
+        lock = try FolderLock(folder.url)
         manifest = try Trace.readManifest(folder)
         try Self.check(wanted, continues: manifest, file: folder.manifest.path)
         try removeLeftovers()
@@ -128,6 +139,7 @@ public final class TraceWriter {
                 expected: "\(manifest.corpus.documents) documents, \(manifest.corpus.tokens) tokens",
                 found: "\(manifest.documents) documents, \(manifest.tokens) tokens in the shards")
         }
+        defer { lock = nil }
         guard !isComplete else { return }
         manifest.status = .complete
         manifest.updated = Self.time(now())
@@ -163,13 +175,4 @@ public final class TraceWriter {
     }
 
     private static func time(_ date: Date) -> String { date.formatted(.iso8601) }
-
-    private static func check(_ manifest: TraceManifest, file: String) throws(TraceError) {
-        let layers = manifest.capture.layers
-        guard layers == Set(layers).sorted(), layers.allSatisfy({ 0..<manifest.model.layers ~= $0 }) else {
-            throw TraceError(
-                .mismatch, file: file, field: "field capture.layers",
-                expected: "rising layers from 0 to \(manifest.model.layers - 1)", found: "\(layers)")
-        }
-    }
 }

@@ -115,17 +115,17 @@ struct BenchCommand: ParsableCommand {
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            print(String(decoding: try encoder.encode(output), as: UTF8.self))
+            try print(String(decoding: try encoder.encode(output), as: UTF8.self))
         } else {
-            show(output)
+            try show(output)
         }
     }
 
-    private func show(_ output: Output) {
-        print(
+    private func show(_ output: Output) throws {
+        try print(
             "\(output.model) · \(output.quantization) · \(output.precision) · \(output.isa) · \(output.threads) threads"
         )
-        print(
+        try print(
             String(
                 format: "machine: memory %.1f GB/s · f32 %.0f GFLOP/s · bf16 %.0f GFLOP/s · int16 %.0f GOP/s"
                     + " · int8 %.0f GOP/s", output.peaks.memoryRead / 1e9, output.peaks.f32 / 1e9,
@@ -133,7 +133,7 @@ struct BenchCommand: ParsableCommand {
         )
         for (name, speed) in [("prefill", output.prefill), ("decode", output.decode)] {
             guard let speed else { continue }
-            print(
+            try print(
                 String(
                     format: "%-8@ %6d tokens  %9.1f tokens/s (%.1f to %.1f)  %7.1f GFLOP/s, %.0f %% of peak  "
                         + "%6.2f GB/s, %.0f %% of peak", name, speed.tokens, speed.tokens_per_second, speed.slowest,
@@ -143,7 +143,8 @@ struct BenchCommand: ParsableCommand {
         for other in output.captures.dropFirst() {
             let cost = String(format: "%+.1f %%", 100 * other.added_time)
             let speed = String(format: "%.1f", other.speed.tokens_per_second)
-            print("prefill with \(other.capture): \(speed) tokens/s, \(cost) time beside \(output.captures[0].capture)")
+            try print(
+                "prefill with \(other.capture): \(speed) tokens/s, \(cost) time beside \(output.captures[0].capture)")
         }
     }
 

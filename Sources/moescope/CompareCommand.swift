@@ -68,12 +68,12 @@ struct CompareCommand: ParsableCommand {
             result = try SaturationMetric.compare(series, settings: settings)
         }
         if json {
-            print(try MetricReport(sample: result.sample, results: [result]).json())
+            try print(try MetricReport(sample: result.sample, results: [result]).json())
         } else {
             for table in result.tables {
-                print(csv ? "# \(table.name)\n\(table.csv)" : table.text() + "\n", terminator: "")
+                try print(csv ? "# \(table.name)\n\(table.csv)" : table.text() + "\n", terminator: "")
             }
-            if !csv { MetricsCommand.printSample(result.sample) }
+            if !csv { try MetricsCommand.printSample(result.sample) }
         }
     }
 }

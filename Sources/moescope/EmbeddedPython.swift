@@ -16,6 +16,12 @@ enum EmbeddedPython {
             let path = [environment["PYTHONPATH"], package].compactMap { $0 }.filter { !$0.isEmpty }
             setenv("PYTHONPATH", path.joined(separator: ":"), 1)
         }
+        // Another interpreter that the script starts finds the engine of this build, not whichever was built last.
+        let library = path(beside: "lib_moescope.so")
+        if environment["MOESCOPE_LIBRARY"] == nil, FileManager.default.fileExists(atPath: library) {
+            setenv("MOESCOPE_LIBRARY", library, 1)
+        }
+        setenv("MOESCOPE_PROGRAM", path(beside: nil), 1)
         // Python keeps the pointer to the name.
         let name: StaticString = "_moescope"
         let pointer = UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
@@ -26,6 +32,21 @@ enum EmbeddedPython {
         defer { for copy in copies { free(copy) } }
         copies.append(nil)
         return Py_BytesMain(Int32(arguments.count + 1), &copies)
+    }
+
+    /// The arguments for python3 where this program is started as `moescope -c …` or with another option of python3 in
+    /// the first place: so multiprocessing starts its workers. nil for everything else.
+    static func interpreterArguments(_ commandLine: [String]) -> [String]? {
+        guard let first = commandLine.dropFirst().first, first.hasPrefix("-"), first != "-h",
+            first.dropFirst().first.map({ $0.isASCII && $0.isLetter }) ?? false
+        else { return nil }
+        return Array(commandLine.dropFirst())
+    }
+
+    /// Path of a file beside this program, or of the program itself.
+    private static func path(beside name: String?) -> String {
+        let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+        return name.map { program.deletingLastPathComponent().appending(path: $0).path } ?? program.path
     }
 
     /// The folder with the Python package; nil where there is none.
@@ -40,18 +61,7 @@ enum EmbeddedPython {
     /// `sys.executable` is what scripts start again for worker processes.
     private static func interpreterPath(environment: [String: String]) throws -> String {
         guard let folder = environment["VIRTUAL_ENV"], !folder.isEmpty else { return "python3" }
-        let configuration = (try? String(contentsOfFile: folder + "/pyvenv.cfg", encoding: .utf8)) ?? ""
-        let ours = "\(PY_MAJOR_VERSION).\(PY_MINOR_VERSION)"
-        for line in configuration.split(separator: "\n") {
-            let parts = line.split(separator: "=", maxSplits: 1).map { $0.trimmingCharacters(in: .whitespaces) }
-            guard parts.count == 2, parts[0] == "version" || parts[0] == "version_info" else { continue }
-            guard parts[1] == ours || parts[1].hasPrefix(ours + ".") else {
-                throw ValidationError(
-                    "the active virtual environment \(folder) is Python \(parts[1]), and this program was built with "
-                        + "\(ours). Run the script with the environment's own python3 (after `pip install .`), or "
-                        + "deactivate it")
-            }
-        }
+        if let problem = VirtualEnvironment(folder).problem { throw ValidationError(problem) }
         return folder + "/bin/python3"
     }
 

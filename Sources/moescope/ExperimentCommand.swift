@@ -113,7 +113,7 @@ struct ExperimentCommand: ParsableCommand {
     func run() throws {
         let loaded = try LoadedModel(model, precision: precision, threads: threads)
         let run = try ExperimentRun(
-            model: loaded.model, tokenizer: loaded.tokenizer, corpus: try Corpus.read(corpus), maximumTokens: maxTokens,
+            model: loaded.model, tokenizer: loaded.tokenizer, corpus: try readCorpus(corpus), maximumTokens: maxTokens,
             maximumDocuments: maxDocuments, version: Moescope.version)
         let plan = try makePlan(run)
         let line = ProgressLine("experiment", unit: "passes")
@@ -137,9 +137,9 @@ struct ExperimentCommand: ParsableCommand {
                 bootstrap: bootstrap, permutations: permutations, minimumDocuments: minimumDocuments, seed: seed))
         for table in result.tables {
             try Data(table.csv.utf8).write(to: folder.appending(path: "\(table.name).csv"), options: .atomic)
-            print(table.text(limit: 60))
+            try print(table.text(limit: 60))
         }
-        print(
+        try print(
             "\(run.tokens.count) documents, \(likelihoods.tokens.reduce(0, +)) tokens predicted; 95 % intervals from "
                 + "\(bootstrap) bootstraps over documents, p-values from \(permutations) sign flips, seed \(seed)")
         let encoder = JSONEncoder()

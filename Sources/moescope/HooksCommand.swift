@@ -48,25 +48,25 @@ struct HooksCommand: ParsableCommand {
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            print(String(decoding: try encoder.encode(entries), as: UTF8.self))
+            try print(String(decoding: try encoder.encode(entries), as: UTF8.self))
             return
         }
-        print(
+        try print(
             "T token rows · D hidden · H query heads · G key/value heads · d head size · E experts · K experts per token"
         )
-        print("V vocabulary · t tokens of one document · layers count from 0 · * cannot be edited\n")
+        try print("V vocabulary · t tokens of one document · layers count from 0 · * cannot be edited\n")
         for entry in entries {
             let name = (entry.name + (entry.editable ? "" : " *")).padding(toLength: 28, withPad: " ", startingAt: 0)
-            print(
+            try print(
                 name + (entry.shape + " " + entry.type).padding(toLength: 24, withPad: " ", startingAt: 0)
                     + entry.summary)
             guard aliases else { continue }
             for alias in entry.aliases {
-                print("    \(alias.tool): \(alias.name)" + (alias.remark.map { " (\($0))" } ?? ""))
+                try print("    \(alias.tool): \(alias.name)" + (alias.remark.map { " (\($0))" } ?? ""))
             }
         }
         if !aliases {
-            print("\nNames of TransformerLens, Hugging Face and llama.cpp are accepted: moescope hooks --aliases")
+            try print("\nNames of TransformerLens, Hugging Face and llama.cpp are accepted: moescope hooks --aliases")
         }
     }
 }

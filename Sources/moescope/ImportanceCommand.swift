@@ -23,7 +23,7 @@ struct ImportanceCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "JSON Lines {\"id\",\"group\",\"text\"}, a folder of .txt files, or - for standard input.",
+            "JSON Lines {\"id\",\"group\",\"text\"}, a folder of .txt files, or - for standard input; pipes and gzip files too.",
             valueName: "path"))
     var corpus: String
 
@@ -49,7 +49,7 @@ struct ImportanceCommand: ParsableCommand {
         var options = TraceOptions()
         options.maximumTokens = maxTokens
         let run = try TraceRun(
-            model: loaded.model, tokenizer: loaded.tokenizer, corpus: try Corpus.read(corpus), options: options,
+            model: loaded.model, tokenizer: loaded.tokenizer, corpus: try readCorpus(corpus), options: options,
             version: Moescope.version)
         let statistics = ActivationStatistics()
         let progress = ProgressLine("measuring", unit: "tokens")
@@ -70,7 +70,7 @@ struct ImportanceCommand: ParsableCommand {
             statistics, of: loaded.model.checkpoint, datasets: [run.corpus.source], chunkCount: run.tokens.count,
             chunkSize: maxTokens)
         try matrix.write(to: URL(filePath: output))
-        print("\(output): \(matrix.entries.count) tensors, \(ProgressLine.grouped(run.totalTokens)) tokens")
+        try print("\(output): \(matrix.entries.count) tensors, \(ProgressLine.grouped(run.totalTokens)) tokens")
         let experts = loaded.model.config.expertCount * loaded.model.config.layerCount
         let reached = statistics.sums.keys.count { if case .expert = $0 { true } else { false } }
         if reached < experts {

@@ -30,9 +30,9 @@ struct InspectCommand: ParsableCommand {
             let encoder = JSONEncoder()
             encoder.keyEncodingStrategy = .convertToSnakeCase
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            print(String(decoding: try encoder.encode(inspection), as: UTF8.self))
+            try print(String(decoding: try encoder.encode(inspection), as: UTF8.self))
         } else {
-            print(inspection.screen)
+            try print(inspection.screen)
         }
     }
 }

@@ -94,9 +94,9 @@ struct MemoryCommand: ParsableCommand {
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            print(String(decoding: try encoder.encode(reports), as: UTF8.self))
+            try print(String(decoding: try encoder.encode(reports), as: UTF8.self))
         } else {
-            print(
+            try print(
                 reports.map { [$0.table.screen, $0.measured?.line].compactMap { $0 }.joined(separator: "\n") }
                     .joined(separator: "\n\n"))
         }

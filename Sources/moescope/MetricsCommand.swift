@@ -97,7 +97,7 @@ struct MetricsCommand: ParsableCommand {
             for name in wanted where !MetricCatalog.definitions.contains(where: { $0.name == name }) {
                 _ = try MetricCatalog.named(name)
             }
-            return printList(MetricCatalog.definitions.filter { wanted.isEmpty || wanted.contains($0.name) })
+            return try printList(MetricCatalog.definitions.filter { wanted.isEmpty || wanted.contains($0.name) })
         }
         let types = try names.isEmpty ? MetricCatalog.all : names.map { try MetricCatalog.named($0) }
         guard let trace else { return }
@@ -113,26 +113,27 @@ struct MetricsCommand: ParsableCommand {
             do throws(MetricError) {
                 results.append(try type.compute(input))
             } catch {
-                // Asked for by name, a metric that cannot be computed is an error; among all, it is a remark.
-                guard names.isEmpty else { throw error }
-                FileHandle.standardError.write(Data("left out: \(error)\n".utf8))
+                // Asked for by name, a metric that cannot be computed is an error; among all, it is a remark, unless the trace
+                // itself is at fault.
+                guard names.isEmpty, error.damage == nil else { throw error }
+                say("left out: \(error)")
             }
         }
         if json {
-            print(try MetricReport(sample: input.sample, results: results).json())
+            try print(try MetricReport(sample: input.sample, results: results).json())
         } else if csv {
             let tables = results.flatMap(\.tables)
-            for table in tables { print((tables.count > 1 ? "# \(table.name)\n" : "") + table.csv, terminator: "") }
+            for table in tables { try print((tables.count > 1 ? "# \(table.name)\n" : "") + table.csv, terminator: "") }
         } else {
-            for result in results { for table in result.tables { print(table.text(limit: rows)) } }
-            Self.printSample(input.sample)
+            for result in results { for table in result.tables { try print(table.text(limit: rows)) } }
+            try Self.printSample(input.sample)
         }
     }
 
-    static func printSample(_ sample: MetricSample) {
+    static func printSample(_ sample: MetricSample) throws {
         let groups = sample.groups.map { "\($0.name) \($0.documents)" }.joined(separator: ", ")
         let settings = sample.settings
-        print(
+        try print(
             """
             \(sample.model): \(sample.tokens) \(settings.positions == .all ? "" : settings.positions.rawValue + " ")tokens of \(sample.documents) documents (\(groups)), \
             the first \(settings.skippedPositions) of each left out; \(Int((settings.level * 100).rounded())) % intervals from \
@@ -141,15 +142,15 @@ struct MetricsCommand: ParsableCommand {
             """)
     }
 
-    private func printList(_ definitions: [MetricDefinition]) {
+    private func printList(_ definitions: [MetricDefinition]) throws {
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            if let data = try? encoder.encode(definitions) { print(String(decoding: data, as: UTF8.self)) }
+            try print(String(decoding: try encoder.encode(definitions), as: UTF8.self))
             return
         }
         for definition in definitions {
-            print(
+            try print(
                 "\(definition.name): \(definition.title)\n    \(definition.formula)\n    source: \(definition.source)\n"
             )
         }

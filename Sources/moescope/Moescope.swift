@@ -1,7 +1,8 @@
 import ArgumentParser
+import Foundation
 
 @main
-struct Moescope: AsyncParsableCommand {
+struct Moescope: ParsableCommand {
     static let version = "0.1.0"
 
     static let configuration = CommandConfiguration(
@@ -30,4 +31,37 @@ struct Moescope: AsyncParsableCommand {
             RunCommand.self,
             PythonCommand.self,
         ])
+
+    /// Runs on the process's first thread, whose signals are as the caller left them: programs that a command or a Python script
+    /// starts inherit them.
+    static func main() {
+        StandardStreams.prepare()
+        do {
+            if let arguments = EmbeddedPython.interpreterArguments(CommandLine.arguments) {
+                throw ExitCode(try EmbeddedPython.run(arguments))
+            }
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            end(with: error)
+        }
+    }
+
+    /// Says what an error has to say and ends the process. Help and the version are results; they go to standard output.
+    private static func end(with error: any Error) -> Never {
+        let text = fullMessage(for: error)
+        let code = exitCode(for: error)
+        guard !text.isEmpty else { Foundation.exit(code.rawValue) }
+        guard code.isSuccess else {
+            say(text)
+            Foundation.exit(code.rawValue)
+        }
+        do {
+            try print(text)
+            Foundation.exit(code.rawValue)
+        } catch {
+            say("Error: \(error)")
+            Foundation.exit(ExitCode.failure.rawValue)
+        }
+    }
 }

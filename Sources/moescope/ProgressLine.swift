@@ -37,19 +37,19 @@ final class ProgressLine {
             let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 24 - filled)
             show("\r\(label) \(bar) \(Int(share * 100)) % · \(figures)")
         } else {
-            FileHandle.standardError.write(Data("\(label): \(Int(share * 100)) % · \(figures)\n".utf8))
+            say("\(label): \(Int(share * 100)) % · \(figures)")
         }
     }
 
     /// Ends the live line, so that what follows starts on a line of its own.
     func finish() {
-        if isTerminal, width > 0 { FileHandle.standardError.write(Data("\n".utf8)) }
+        if isTerminal, width > 0 { say("") }
     }
 
     private func show(_ line: String) {
         let padding = String(repeating: " ", count: max(0, width - line.count))
         width = line.count
-        FileHandle.standardError.write(Data((line + padding).utf8))
+        say(line + padding, terminator: "")
     }
 
     static func seconds(_ duration: Duration) -> Double {

@@ -42,7 +42,8 @@ struct QuantizeCommand: ParsableCommand {
         let progress = ProgressLine("quantizing", unit: "weights")
         let size = try export.write(to: url) { done, total in progress.update(done, of: total) }
         progress.finish()
-        print("\(output): \(type.rawValue), \(Inspection.bytes(size)) from \(Inspection.bytes(checkpoint.weightBytes))")
+        try print(
+            "\(output): \(type.rawValue), \(Inspection.bytes(size)) from \(Inspection.bytes(checkpoint.weightBytes))")
     }
 }
 

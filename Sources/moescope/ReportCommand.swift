@@ -102,21 +102,21 @@ struct ReportCommand: ParsableCommand {
         let tables = csv.map { URL(filePath: $0) }
         if let tables {
             try report.writeTables(to: tables)
-            print("tables:  \(tables.relativePath)")
+            try print("tables:  \(tables.relativePath)")
         }
         if let html {
             let file = URL(filePath: html)
             if try !report.writePage(to: file, tables: tables) { say("note: \(VegaBundle.advice)") }
-            print("page:    \(file.relativePath)")
+            try print("page:    \(file.relativePath)")
             if open { try Self.show(file) }
         }
         if let figures {
             let names = try FigureFiles(report).write(to: URL(filePath: figures))
-            print("figures: \(figures) (\(names.count), each as SVG, PNG and Vega-Lite)")
+            try print("figures: \(figures) (\(names.count), each as SVG, PNG and Vega-Lite)")
         }
         if html == nil && csv == nil && figures == nil {
             let colour = isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
-            print(TerminalSummary(report, colour: colour).text)
+            try print(TerminalSummary(report, colour: colour).text)
         }
     }
 

@@ -27,7 +27,7 @@ struct TraceCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "JSON Lines {\"id\",\"group\",\"text\"}, a folder of .txt files, or - for standard input.",
+            "JSON Lines {\"id\",\"group\",\"text\"}, a folder of .txt files, or - for standard input; pipes and gzip files too.",
             valueName: "path"))
     var corpus: String
 
@@ -77,7 +77,7 @@ struct TraceCommand: ParsableCommand {
         options.waveTokens = waveTokens
         options.memory = memory?.bytes
         let run = try TraceRun(
-            model: loaded.model, tokenizer: loaded.tokenizer, corpus: try Corpus.read(corpus), options: options,
+            model: loaded.model, tokenizer: loaded.tokenizer, corpus: try readCorpus(corpus), options: options,
             version: Moescope.version)
         let size = run.projectedBytes + run.projectedPatternBytes
         say(
@@ -144,9 +144,6 @@ extension TraceCommand {
 extension Precision: ExpressibleByArgument {}
 
 extension CacheType: ExpressibleByArgument {}
-
-/// A line for the person at the terminal, on standard error: standard output is for results.
-func say(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
 
 /// "0,3,5" → [0, 3, 5]; "2-4" → [2, 3, 4].
 func parseIntegers(_ text: String, option: String) throws -> [Int] {

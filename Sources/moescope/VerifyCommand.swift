@@ -19,14 +19,13 @@ struct VerifyCommand: ParsableCommand {
     func run() throws {
         let url = URL(filePath: trace)
         let problems = try Trace.verify(url)
-        for problem in problems { FileHandle.standardError.write(Data("\(problem)\n".utf8)) }
+        for problem in problems { say("\(problem)") }
         guard problems.isEmpty else {
-            FileHandle.standardError.write(
-                Data("\(trace): \(problems.count) problem\(problems.count == 1 ? "" : "s")\n".utf8))
+            say("\(trace): \(problems.count) problem\(problems.count == 1 ? "" : "s")")
             throw ExitCode.failure
         }
         let manifest = try Trace(folder: url).manifest
-        print(
+        try print(
             "\(trace): sound; \(manifest.status.rawValue), \(manifest.documents) of \(manifest.corpus.documents) documents, "
                 + "\(manifest.tokens) tokens in \(manifest.shards.count) shards")
     }

@@ -5,14 +5,13 @@ import Synchronization
 ///
 /// Tasks are handed out by an atomic counter, so uneven tasks even out. The calling thread works too: a pool of n
 /// threads starts n − 1. Workers spin for a while after a loop, because the next one usually follows within
-/// microseconds, then sleep until called.
+/// microseconds, then sleep until called. In a process that `fork` made, the next loop starts new threads.
 public final class ThreadPool: @unchecked Sendable {
     public let threadCount: Int
     /// A task's work: what all tasks share, which task, and on which thread.
     typealias Task = @convention(c) (_ context: UnsafeRawPointer, _ task: Int, _ thread: Int) -> Void
 
-    private let shared: Shared
-    private let caller = NSLock()
+    private let crew: RemadeAfterFork<Shared>
 
     private final class Shared: @unchecked Sendable {
         let generation = Atomic<Int>(0)
@@ -24,6 +23,18 @@ public final class ThreadPool: @unchecked Sendable {
         var body: Task?
         var context: UnsafeRawPointer?
         let wake = NSCondition()
+        /// Held by the caller whose loop runs.
+        let caller = NSLock()
+
+        /// Starts threads 1 to `threadCount` − 1; thread 0 is the caller's own.
+        func start(threadCount: Int) {
+            for thread in 1..<max(2, threadCount) where threadCount > 1 {
+                let worker = Thread { self.workerLoop(thread: thread) }
+                worker.name = "moescope \(thread)"
+                worker.stackSize = 1 << 20
+                worker.start()
+            }
+        }
 
         func work(thread: Int) {
             guard let body, let context else { return }
@@ -70,18 +81,17 @@ public final class ThreadPool: @unchecked Sendable {
 
     /// - Parameter threadCount: at least 1; by default the processors this process may use.
     public init(threadCount: Int = ProcessInfo.processInfo.activeProcessorCount) {
-        self.threadCount = max(1, threadCount)
-        shared = Shared()
-        let shared = shared
-        for thread in 1..<max(2, self.threadCount) where self.threadCount > 1 {
-            let worker = Thread { shared.workerLoop(thread: thread) }
-            worker.name = "moescope \(thread)"
-            worker.stackSize = 1 << 20
-            worker.start()
+        let count = max(1, threadCount)
+        self.threadCount = count
+        crew = RemadeAfterFork {
+            let shared = Shared()
+            shared.start(threadCount: count)
+            return shared
         }
     }
 
     deinit {
+        guard let shared = crew.made else { return }
         shared.stopped.store(true, ordering: .releasing)
         shared.call()
     }
@@ -111,8 +121,9 @@ public final class ThreadPool: @unchecked Sendable {
             for task in 0..<max(0, count) { body(context, task, 0) }
             return
         }
-        caller.lock()
-        defer { caller.unlock() }
+        let shared = crew.current
+        shared.caller.lock()
+        defer { shared.caller.unlock() }
         (shared.body, shared.context) = (body, context)
         shared.taskCount = count
         shared.nextTask.store(0, ordering: .relaxed)

@@ -34,9 +34,10 @@ final class Workspace {
 
 /// A lock that a closure is run under.
 final class Turn: @unchecked Sendable {
-    private let lock = NSLock()
+    private let locks = RemadeAfterFork { NSLock() }
 
     func take<R>(_ body: () throws -> R) rethrows -> R {
+        let lock = locks.current
         lock.lock()
         defer { lock.unlock() }
         return try body()

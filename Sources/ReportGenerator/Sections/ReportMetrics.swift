@@ -20,9 +20,10 @@ public struct ReportMetrics: Sendable {
     ) throws(MetricError) {
         let input = try MetricInput(trace, settings: settings)
         for metric in MetricCatalog.all {
-            do {
+            do throws(MetricError) {
                 results.append(try metric.compute(input))
             } catch {
+                guard error.damage == nil else { throw error }
                 notes.append("\(error)")
             }
         }

@@ -7,7 +7,7 @@ extension MetricInput {
         do throws(TraceError) {
             for index in 0..<trace.shardCount { body(try trace.shard(index)) }
         } catch {
-            throw MetricError(metric, error.description)
+            throw MetricError(metric, error)
         }
     }
 

@@ -49,7 +49,10 @@ public struct MetricInput: Sendable {
             groupTokens[group] += tokens[document]
             groupDocuments[group] += 1
         }
-        let pairCells = layout.experts * (layout.experts - 1) / 2 * trace.documents.count * places.count
+        let pairs = layout.experts * (layout.experts - 1) / 2 * places.count
+        let pairCells = pairs * trace.documents.count
+        try Self.checkMemory(
+            trace, layers: places.count, pairCells: pairCells <= Self.pairBudget ? pairCells : pairs * groups.count)
         let layers = places.map {
             LayerCounts(
                 layer: layout.layers[$0], layerIndex: $0, layout: layout, documents: trace.documents.count,
@@ -65,7 +68,7 @@ public struct MetricInput: Sendable {
                 }
             }
         } catch {
-            throw MetricError("metrics", error.description)
+            throw MetricError("metrics", error)
         }
         guard settings.positions != .generated || tokens.contains(where: { $0 > 0 }) else {
             throw MetricError(
@@ -85,6 +88,22 @@ public struct MetricInput: Sendable {
                     isLargeEnough: groupDocuments[$0] >= max(2, settings.minimumDocuments))
             }, settings: settings)
     }
+
+    /// Refuses a trace whose tables would be out of all proportion to what it holds: few tokens of very many experts.
+    private static func checkMemory(_ trace: Trace, layers: Int, pairCells: Int) throws(MetricError) {
+        let perDocument = (trace.layout.routerLogits == nil ? 2 : 3) * trace.layout.experts + 8
+        let needed = 8 * (layers * trace.documents.count * perDocument + pairCells)
+        let recorded = trace.manifest.tokens * trace.layout.bytesPerToken
+        guard needed > max(memoryFloor, 64 * recorded) else { return }
+        throw MetricError(
+            "metrics",
+            "\(trace.url.path)/manifest.json: field model.experts: \(trace.layout.experts) experts need tables of "
+                + "\(needed >> 20) MiB for a trace of \(recorded >> 20) MiB",
+            hint: "look at fewer layers with --layers")
+    }
+
+    /// Bytes of tables that are never too many.
+    private static let memoryFloor = 1 << 29
 
     /// Places of the groups that have enough documents.
     var largeGroups: [Int] { groups.indices.filter { sample.groups[$0].isLargeEnough } }

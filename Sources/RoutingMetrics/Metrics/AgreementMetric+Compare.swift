@@ -123,7 +123,7 @@ struct TracePairing {
         do throws(TraceError) {
             return try trace.shard(shard)
         } catch {
-            throw MetricError(AgreementMetric.definition.name, error.description)
+            throw MetricError(AgreementMetric.definition.name, error)
         }
     }
 

@@ -211,7 +211,7 @@ private struct InductionScores {
                 scores[[layer, head]] = score
             }
         } catch {
-            throw MetricError(AttentionMetric.definition.name, error.description)
+            throw MetricError(AttentionMetric.definition.name, error)
         }
     }
 }

@@ -119,13 +119,23 @@ public struct MetricError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What to do about it.
     public var hint: String?
 
+    /// What is wrong with the trace itself; nil where the trace is sound and the metric does not apply to it.
+    public var damage: TraceError?
+
     public init(_ metric: String, _ problem: String, hint: String? = nil) {
         self.metric = metric
         self.problem = problem
         self.hint = hint
     }
 
+    /// A trace that cannot be read, or holds what cannot be: no metric of it is worth anything.
+    init(_ metric: String, _ damage: TraceError) {
+        self.init(metric, damage.description)
+        self.damage = damage
+    }
+
     public var description: String {
+        if let damage { return damage.description }
         let text = "\(metric): \(problem)"
         return hint.map { "\(text) (\($0))" } ?? text
     }

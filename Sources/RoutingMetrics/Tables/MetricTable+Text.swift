@@ -27,7 +27,8 @@ extension MetricTable {
                 let padding = String(repeating: " ", count: widths[place] - line[place].count)
                 return columns[shown[place]].kind == .text ? line[place] + padding : padding + line[place]
             }
-            text += "  " + cells.joined(separator: "  ").replacing(/\s+$/, with: "") + "\n"
+            let line = "  " + cells.joined(separator: "  ")
+            text += line[..<(line.lastIndex { $0 != " " }.map(line.index(after:)) ?? line.startIndex)] + "\n"
         }
         if rows.count > limit { text += "  … \(rows.count - limit) more rows (--csv shows all)\n" }
         return text

@@ -12,20 +12,21 @@ final class AnswerPrinter {
         colors = isatty(STDOUT_FILENO) != 0 && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
     }
 
-    func show(_ text: String, expert: Int?) {
+    /// - Throws: `StandardOutputError`, as `finish`.
+    func show(_ text: String, expert: Int?) throws(StandardOutputError) {
         guard !isSilent else { return }
-        guard let expert, colors else { return write(text) }
+        guard let expert, colors else { return try write(text) }
         shown.insert(expert)
-        write(Self.colored(text, expert))
+        try write(Self.colored(text, expert))
     }
 
     /// Ends the line, and says which colour is which expert.
-    func finish(layer: Int?) {
+    func finish(layer: Int?) throws(StandardOutputError) {
         guard !isSilent else { return }
-        write("\n")
+        try write("\n")
         guard let layer, !shown.isEmpty else { return }
         let names = shown.sorted().map { Self.colored("■ \($0)", $0) }
-        write("layer \(layer), first expert: \(names.joined(separator: "  "))\n")
+        try write("layer \(layer), first expert: \(names.joined(separator: "  "))\n")
         shown = []
     }
 
@@ -34,5 +35,5 @@ final class AnswerPrinter {
         return "\u{1B}[38;5;\(palette[expert % palette.count])m\(text)\u{1B}[0m"
     }
 
-    private func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+    private func write(_ text: String) throws(StandardOutputError) { try print(text, terminator: "") }
 }

@@ -56,7 +56,7 @@ struct Chat {
     mutating func restart() { messages = system }
 
     /// Says something and generates the answer. Where that throws, the conversation is what it was.
-    mutating func say(_ text: String, show: (String, Int?) -> Void) throws -> Turn {
+    mutating func say(_ text: String, show: (String, Int?) throws -> Void) throws -> Turn {
         let asked = messages + [ChatMessage(.user, text)]
         let prompt = try format.tokens(asked)
         let session = generation.session

@@ -109,7 +109,7 @@ struct GenerateCommand: ParsableCommand {
             let conversation = Chat(try ChatFormat(loaded, tokenizer: tokenizer), generation, system: system)
             try converse(conversation, recording)
         } else if let corpus {
-            try continueCorpus(try Corpus.read(corpus), &generation, recording)
+            try continueCorpus(try readCorpus(corpus), &generation, recording)
         } else {
             try continueText(try given(prompt ?? ""), &generation, recording)
         }
@@ -123,7 +123,7 @@ struct GenerateCommand: ParsableCommand {
     /// A text of the command line, or standard input.
     private func given(_ text: String) throws -> String {
         guard text == "-" else { return text }
-        return String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self)
+        return String(decoding: try StandardStreams.read(), as: UTF8.self)
     }
 
     private func continueText(
@@ -132,10 +132,10 @@ struct GenerateCommand: ParsableCommand {
         let tokens = read(prompt, generation.tokenizer)
         guard !tokens.isEmpty else { throw ValidationError("--prompt: expected a text, found an empty one") }
         let printer = AnswerPrinter(isSilent: json)
-        printer.show(prompt, expert: nil)
-        let answer = try generation.answer(reading: tokens, joining: tokens) { printer.show($0, expert: $1) }
+        try printer.show(prompt, expert: nil)
+        let answer = try generation.answer(reading: tokens, joining: tokens) { try printer.show($0, expert: $1) }
         record(answer, id: "prompt", prompt: prompt, tokens: tokens, generation, recording)
-        printer.finish(layer: showExperts)
+        try printer.finish(layer: showExperts)
         try report(Output(answer, prompt: prompt, promptTokens: tokens.count), answer, generation)
     }
 
@@ -166,7 +166,7 @@ struct GenerateCommand: ParsableCommand {
                 tokens: tokens, generation, recording)
             var output = Output(answer, prompt: prompt, promptTokens: tokens.count)
             (output.id, output.group) = (document.id, document.group)
-            print(try output.line())
+            try print(try output.line())
             line.update(index + 1, of: corpus.documents.count)
         }
         line.finish()
@@ -193,7 +193,7 @@ struct GenerateCommand: ParsableCommand {
     /// JSON, or what is worth saying beside the text.
     private func report(_ output: Output, _ answer: Generation.Answer, _ generation: Generation) throws {
         if json {
-            print(chat ? try output.line() : try output.pretty())
+            try print(chat ? try output.line() : try output.pretty())
             return
         }
         if answer.ending == .context {
@@ -211,9 +211,9 @@ extension GenerateCommand {
         var chat = conversation
         let printer = AnswerPrinter(isSilent: json)
         func turn(_ text: String) throws {
-            let turn = try chat.say(text) { printer.show($0, expert: $1) }
+            let turn = try chat.say(text) { try printer.show($0, expert: $1) }
             record(turn.answer, id: "prompt", prompt: text, tokens: turn.prompt, chat.generation, recording)
-            printer.finish(layer: showExperts)
+            try printer.finish(layer: showExperts)
             var output = Output(turn.answer, prompt: text, promptTokens: turn.prompt.count)
             output.reused_tokens = turn.reused
             try report(output, turn.answer, chat.generation)
@@ -245,7 +245,7 @@ extension GenerateCommand {
 
     /// The next line; while it waits, Ctrl-C ends the process as usual.
     private static func ask(_ isTerminal: Bool) -> String? {
-        if isTerminal { FileHandle.standardError.write(Data("> ".utf8)) }
+        if isTerminal { say("> ", terminator: "") }
         let before = signal(SIGINT, SIG_DFL)
         defer { signal(SIGINT, before) }
         return readLine()

@@ -58,7 +58,7 @@ struct Generation {
     ///   - context: the tokens before the answer that its first text joins on to; empty for an answer on its own.
     ///   - show: called with text as it becomes certain, and the first expert of its last token where one is watched.
     mutating func answer(
-        reading new: [Int32], joining context: [Int32], show: (String, Int?) -> Void
+        reading new: [Int32], joining context: [Int32], show: (String, Int?) throws -> Void
     ) throws -> Answer {
         guard new.count <= session.remaining else {
             throw ModelError.contextExceeded(
@@ -69,10 +69,10 @@ struct Generation {
         var bytes: [UInt8] = []
         var stream = TokenStream(tokenizer, after: context)
         var stop = StopText(options.stops)
-        func give(_ fresh: [UInt8], _ expert: Int?) {
+        func give(_ fresh: [UInt8], _ expert: Int?) throws {
             guard !fresh.isEmpty else { return }
             bytes += fresh
-            show(String(decoding: fresh, as: UTF8.self), expert)
+            try show(String(decoding: fresh, as: UTF8.self), expert)
         }
 
         let clock = ContinuousClock()
@@ -102,13 +102,13 @@ struct Generation {
                 logits = try read([token], after: logits, &answer)
             }
             let (fresh, isStopped) = stop.feed(stream.append(token))
-            give(fresh, watcher?.expert)
+            try give(fresh, watcher?.expert)
             if isStopped { answer.ending = .stop }
             if InterruptFlag.isSet { answer.ending = .interrupted }
         }
         if answer.ending != .stop {
             let (fresh, isStopped) = stop.feed(stream.finish())
-            give(isStopped ? fresh : fresh + stop.finish(), watcher?.expert)
+            try give(isStopped ? fresh : fresh + stop.finish(), watcher?.expert)
         }
         answer.text = String(decoding: bytes, as: UTF8.self)
         answer.prefillSeconds = ProgressLine.seconds(prefilled - started)

@@ -1,0 +1,64 @@
+"""Arguments as the engine takes them: what is not meant as an integer, a list of names or token ids is refused."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
+
+import numpy as np
+
+
+def integer(value: Any, name: str) -> int:
+    """A Python or NumPy integer; no bool, and no float, whatever its value."""
+    if not isinstance(value, bool | np.bool_):
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    raise TypeError(f"{name}: expected an integer, found {value!r} of type {type(value).__name__}")
+
+
+def integers(values: Iterable[Any] | Any, name: str, *, minimum: int | None = 0) -> list[int]:
+    """Several integers, or one. `minimum`: the least that means anything."""
+    if isinstance(values, str | bytes | bytearray | Mapping):
+        raise TypeError(f"{name}: expected integers, found {type(values).__name__}")
+    single = not isinstance(values, Iterable) or np.ndim(values) == 0 and hasattr(values, "__array__")  # type: ignore[arg-type, unused-ignore]
+    found = [integer(value, name) for value in ([values] if single else values)]
+    for number in found:
+        if minimum is not None and number < minimum:
+            raise ValueError(f"{name}: expected {minimum} or more, found {number}")
+    return found
+
+
+def token_ids(values: Any, name: str = "tokens") -> list[int]:
+    """A row of token ids: integers in a sequence, or an array or tensor of one dimension."""
+    if isinstance(values, str | bytes | bytearray | memoryview | Mapping | Set) or not isinstance(values, Iterable):
+        raise TypeError(f"{name}: expected a sequence of token ids, found {type(values).__name__}")
+    if hasattr(values, "__array__"):
+        array = np.asarray(values)
+        if array.ndim != 1:
+            raise ValueError(f"{name}: expected one row of token ids, found an array of shape {list(array.shape)}")
+        if array.size and array.dtype.kind not in "iu":
+            raise TypeError(f"{name}: expected integers, found an array of {array.dtype}")
+        return [int(token) for token in array]
+    return [integer(token, name) for token in values]
+
+
+def names(values: Iterable[str], name: str) -> list[str]:
+    """Several names; one str is not a list of its letters."""
+    if isinstance(values, str | bytes):
+        raise TypeError(f"{name}: expected a list of names, found one {type(values).__name__}")
+    return list(values)
+
+
+def edited(name: str, value: np.ndarray[Any, Any], changed: Any) -> None:
+    """Puts what an edit returned in the value's place. Nothing is stretched, cut or rounded to fit."""
+    array = np.asarray(changed)
+    if array.shape != value.shape:
+        raise ValueError(
+            f"{name}: the edit returned an array of shape {list(array.shape)}; expected {list(value.shape)}, the value's own"
+        )
+    if array.dtype.kind not in "iuf" or not np.can_cast(array.dtype, value.dtype, "same_kind"):
+        raise TypeError(f"{name}: the edit returned an array of {array.dtype}; expected {value.dtype}")
+    value[...] = array

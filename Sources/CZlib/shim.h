@@ -1,0 +1,3 @@
+// zlib, for corpora in gzip files.
+#pragma once
+#include <zlib.h>
