@@ -52,7 +52,7 @@ let package = Package(
                 "Hooks", "JSONText", "Tensors", "Checkpoints", .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
-        .target(name: "RoutingMetrics", dependencies: ["JSONText", "Traces"], swiftSettings: strict),
+        .target(name: "RoutingMetrics", dependencies: ["JSONText", "Tensors", "Traces"], swiftSettings: strict),
         .target(
             name: "ReportGenerator",
             dependencies: [

@@ -22,7 +22,12 @@ final class WeightStream: @unchecked Sendable {
         guard releases else { return }
         if layer + 1 < layers.count {
             let next = layers[layer + 1]
-            readers.async { for tensor in next { tensor.prefetch() } }
+            // In a child of `fork` the queue has no thread.
+            if Forks.count > 0 {
+                for tensor in next { tensor.prefetch() }
+            } else {
+                readers.async { for tensor in next { tensor.prefetch() } }
+            }
         }
         if layer > 0 { leave(layer - 1) }
     }

@@ -141,7 +141,7 @@ private struct ConvertedRows {
             let count = min(batch, rowCount - start)
             let failure = Failure()
             let first = start
-            DispatchQueue.concurrentPerform(iterations: (count + piece - 1) / piece) { index in
+            Forks.perform((count + piece - 1) / piece) { index in
                 let rows = first + index * piece..<first + min(count, (index + 1) * piece)
                 let ok = convert(rows, into: target.pointer + index * piece * rowBytes, rowBytes: rowBytes)
                 if !ok { failure.set() }

@@ -66,8 +66,10 @@ struct VirtualEnvironment {
     private static func library(near folder: String) -> String? {
         let name = "python\(PY_MAJOR_VERSION).\(PY_MINOR_VERSION)"
         // prefix/bin, prefix/lib, prefix/lib/x86_64-linux-gnu
-        for place in ["/../lib/", "/../../lib/"] {
-            if let file = realpath(folder + place + name + "/os.py", nil) {
+        var prefix = URL(fileURLWithPath: folder, isDirectory: true)
+        for _ in 0..<2 {
+            prefix.deleteLastPathComponent()
+            if let file = realpath(prefix.path + "/lib/" + name + "/os.py", nil) {
                 defer { free(file) }
                 return URL(fileURLWithPath: String(cString: file)).deletingLastPathComponent().path
             }

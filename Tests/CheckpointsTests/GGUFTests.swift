@@ -170,6 +170,9 @@ import Testing
         #expect(try one([16], offset: UInt64(Int64.max) / 32 * 32)?.reason == .truncated)
         #expect(try one([4], offset: 4)?.problem?.contains("multiple of the alignment") == true)
         #expect(try one([1 << 32, 1 << 32])?.reason == .malformed)
+        // 0 times anything is 0, but the product of the others is not.
+        #expect(try one([1, 1 << 32, 1 << 32, 0])?.reason == .malformed)
+        #expect(try one([0, 1 << 40, 1 << 40])?.reason == .malformed)
         #expect(try one([.max])?.reason == .malformed)
         #expect(try one([1, 1, 1, 1, 1])?.reason == .malformed)
         #expect(try one([16], type: 8)?.expected?.contains("multiple of 32") == true)

@@ -105,6 +105,7 @@ import Testing
         "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[-4,0]}}",
         // products and offsets beyond 64 bits
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[0,281474976710656,281474976710656],\"data_offsets\":[0,0]}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[0,9223372036854775807],\"data_offsets\":[0,0]}}",
         "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[18446744073709551612,18446744073709551616]}}",
         // a gap, an overlap, bytes nobody owns
@@ -121,6 +122,22 @@ import Testing
         let found = try error("{\"a\":{\"dtype\":\"U8\",\"shape\":[9],\"data_offsets\":[0,9]}}", data: 4)
         #expect(found?.reason == .truncated)
         #expect(found?.subject == "tensor a")
+    }
+
+    /// As safetensors 0.8.0 reads it.
+    @Test func metadataMayBeNull() throws {
+        let (folder, url) = try file(
+            "{\"__metadata__\":null,\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", data: 1)
+        let opened = try withExtendedLifetime(folder) { try SafetensorsFile(url) }
+        #expect(opened.metadata.isEmpty && opened.tensors.map(\.name) == ["a"])
+    }
+
+    /// "Å" as one character and as A with a ring: equal strings of different bytes.
+    @Test func namesThatOnlyUnicodeTellsApart() throws {
+        let found = try error(
+            "{\"\u{C5}\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+                + "\"A\u{30A}\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}", data: 2)
+        #expect(found?.reason == .malformed && found?.problem?.contains("another Unicode spelling") == true)
     }
 
     @Test func unknownType() throws {

@@ -37,6 +37,31 @@ struct MetricsCommandTests {
         #expect(text.output.contains("20 bootstraps over documents") && text.output.contains("seed"))
     }
 
+    /// Expert 2 becomes 254 of 8 in a few rows: the shard is not the one that was written, and no number is made of it.
+    @Test func aDamagedShardStopsEveryReader() throws {
+        let folder = try Moescope.temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let copy = folder.appending(path: "trace")
+        try FileManager.default.copyItem(atPath: trace, toPath: copy.path)
+        let shard = copy.appending(path: "shards/000000.safetensors")
+        var data = try Data(contentsOf: shard)
+        data[data.count - 40] ^= 0xFC
+        try data.write(to: shard)
+        let page = folder.appending(path: "r.html").path
+        for arguments in [
+            ["metrics", copy.path, "load", "--json"], ["metrics", copy.path], ["report", copy.path],
+            ["report", copy.path, "--html", page], ["compare", trace, copy.path],
+        ] {
+            let result = try Moescope.run(arguments: arguments + (arguments[0] == "report" ? [] : few))
+            #expect(result.status == 1 && result.output.isEmpty, "\(arguments): \(result.status)")
+            #expect(
+                result.errorLines.count == 1
+                    && result.errors.contains("000000.safetensors: sha256: the file is damaged or was changed")
+                    && result.errors.contains("moescope verify"), "\(result.errors)")
+        }
+        #expect(!FileManager.default.fileExists(atPath: page))
+    }
+
     @Test func whatCannotBeComparedIsSaid() throws {
         #expect(try Moescope.run("compare", trace).errors.contains("two traces or more"))
         let foreign = Fixtures.folder.appending(path: "report/trace").path

@@ -21,12 +21,23 @@ enum Moescope {
         try run(arguments: arguments, input: input, environment: environment)
     }
 
+    /// The same, started by a line of shell that has the command as $0 and its arguments as $@.
+    static func run(through shell: String, _ arguments: [String]) throws -> Result {
+        try run(URL(filePath: "/bin/bash"), ["-c", shell, executable.path] + arguments)
+    }
+
     static func run(
         arguments: [String], input: String = "", environment: [String: String] = [:]
     ) throws -> Result {
+        try run(executable, arguments, input: input, environment: environment)
+    }
+
+    private static func run(
+        _ program: URL, _ arguments: [String], input: String = "", environment: [String: String] = [:]
+    ) throws -> Result {
         let process = Process()
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        process.executableURL = executable
+        process.executableURL = program
         process.arguments = arguments
         process.currentDirectoryURL = FileManager.default.temporaryDirectory
         let folder = try temporaryFolder()

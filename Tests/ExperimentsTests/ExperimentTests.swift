@@ -122,6 +122,54 @@ import Traces
         #expect(try ExperimentPlan.read(file) == plan)
     }
 
+    /// Lines of another run, or of a damaged file, do not end in numbers.
+    @Test func linesThatCannotBeOfThisRunAreNamed() throws {
+        let run = try experiment()
+        let folder = temporary()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        _ = try run.run(plan, into: folder)
+        let file = folder.appending(path: "nll.jsonl")
+        let lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n").map(String.init)
+        // Waves of 40 tokens: the first has 5 + 6 + 7 + 8 + 9.
+        #expect(lines[0].contains("\"arm\":\"baseline\"") && lines[0].contains("\"tokens\":[4,5,6,7,8]"))
+        func said(_ line: String) throws -> String {
+            try Data(([line] + lines.dropFirst()).map { $0 + "\n" }.joined().utf8).write(to: file)
+            do {
+                _ = try run.run(plan, into: folder, resume: true)
+                return ""
+            } catch {
+                return "\(error)"
+            }
+        }
+        for (old, new, part) in [
+            ("[4,5,6,7,8]", "[4,5,6,7]", "line 1: fields nll and tokens: expected 5 values, one per document"),
+            ("[4,5,6,7,8]", "[4,5,6,7,9]", "field tokens: expected 8 of document 4, found 9"),
+            ("\"first_document\":0", "\"first_document\":1", "field first_document"),
+            ("\"first_document\":0", "\"first_document\":-9223372036854775808", "field first_document"),
+            ("\"baseline\"", "\"basis\"", "field arm: expected an arm of the plan, found \"basis\""),
+            ("\"nll\":[", "\"nll\":[\"x\",", "line 1: "),
+        ] {
+            let text = try said(lines[0].replacing(old, with: new))
+            #expect(text.contains("nll.jsonl") && text.contains(part), "\(text)")
+        }
+        #expect(try said(lines[0]) == "")
+    }
+
+    @Test func oneWriterAtATime() throws {
+        let run = try experiment()
+        let folder = temporary()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var second = ""
+        _ = try run.run(
+            plan, into: folder,
+            progress: { done, _ in
+                guard done == 1 else { return }
+                do { _ = try run.run(plan, into: folder, resume: true) } catch { second = "\(error)" }
+            })
+        #expect(second.contains("process \(getpid()) on ") && second.contains("is writing here"), "\(second)")
+        #expect(try run.run(plan, into: folder, resume: true).baseline.count == 12)
+    }
+
     @Test func mistakesInPlansAreNamed() throws {
         let file = temporary()
         defer { try? FileManager.default.removeItem(at: file) }

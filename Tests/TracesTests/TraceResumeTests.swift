@@ -57,8 +57,10 @@ import Traces
     @Test func otherSettingsAreRefusedByName() throws {
         try withTemporaryFolder { folder in
             let run = SmallRun()
-            let writer = try TraceWriter(resuming: folder.appending(path: "new"), manifest: run.manifest)
-            try writer.append(run.shard(0))
+            do {
+                let writer = try TraceWriter(resuming: folder.appending(path: "new"), manifest: run.manifest)
+                try writer.append(run.shard(0))
+            }
             var other = run.manifest
             other.compute.precision = "fast"
             #expect {

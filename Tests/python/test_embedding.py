@@ -68,3 +68,85 @@ def test_standard_input_and_prompt(moescope):
 def test_a_missing_script_is_one_clear_line(moescope):
     done = start(moescope, "run", "no/such.py")
     assert done.returncode != 0 and "no/such.py" in done.stderr
+
+
+def test_children_have_the_signals_that_the_caller_has(moescope, tmp_path):
+    """The right values are what python3 itself prints: nothing blocked, and signals end a child."""
+    script = tmp_path / "s.py"
+    script.write_text(
+        "import multiprocessing, os, signal, subprocess, time\n"
+        "def child():\n"
+        "    time.sleep(20)\n"
+        "if __name__ == '__main__':\n"
+        "    print(len(signal.pthread_sigmask(signal.SIG_BLOCK, [])))\n"
+        "    for start in (lambda: subprocess.Popen(['sleep', '20']), lambda: subprocess.Popen('sleep 20', shell=True)):\n"
+        "        process = start()\n"
+        "        time.sleep(0.2)\n"
+        "        process.terminate()\n"
+        "        print(process.wait(timeout=10))\n"
+        "    process = multiprocessing.get_context('fork').Process(target=child)\n"
+        "    process.start()\n"
+        "    process.terminate()\n"
+        "    process.join(10)\n"
+        "    print(process.exitcode, os.system('kill -TERM $$'))\n"
+    )
+    assert start(moescope, "run", str(script)).stdout == "0\n-15\n-15\n-15 15\n"
+
+
+def test_the_engine_works_in_a_forked_child(moescope, tmp_path):
+    """A model that was loaded and used before the fork, with two threads; generation, traces and metrics too."""
+    script = tmp_path / "s.py"
+    script.write_text(
+        "import os, sys\n"
+        "import numpy as np\n"
+        "import moescope as ms\n"
+        "model = ms.load('polyglot', precision='exact', threads=2)\n"
+        "def work(folder):\n"
+        "    trace = ms.trace(model, [f'{i}. Der Rauch steigt auf.' for i in range(4)], output=folder)\n"
+        "    load = ms.metrics.load(trace, minimum_documents=1, bootstrap=10, permutations=10, threads=2)\n"
+        "    steps = [step.token for step in model.generate('Der Rauch', max_tokens=3)]\n"
+        "    return [model.run('Der Rauch').logprob[1:].tolist(), steps, len(load)]\n"
+        "here = work(sys.argv[1] + '/parent')\n"
+        "read, write = os.pipe()\n"
+        "if os.fork() == 0:\n"
+        "    os.write(write, repr(work(sys.argv[1] + '/child')).encode())\n"
+        "    os._exit(0)\n"
+        "print(os.read(read, 100000).decode() == repr(here))\n"
+    )
+    done = start(moescope, "run", str(script), str(tmp_path), environment={"VIRTUAL_ENV": sys.prefix})
+    assert done.returncode == 0 and done.stdout == "True\n", done.stderr
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_worker_processes_have_the_engine(moescope, tmp_path, method):
+    script = tmp_path / "s.py"
+    script.write_text(
+        "import multiprocessing, sys\n"
+        "import moescope as ms\n"
+        "def work(text):\n"
+        "    return float(ms.load('polyglot', precision='exact').run(text).logprob[1])\n"
+        "if __name__ == '__main__':\n"
+        f"    with multiprocessing.get_context('{method}').Pool(2) as pool:\n"
+        "        print(pool.map(work, ['Der Rauch', 'Der Hund']) == [work('Der Rauch'), work('Der Hund')])\n"
+    )
+    done = start(moescope, "run", str(script), environment={"VIRTUAL_ENV": sys.prefix})
+    assert done.returncode == 0 and done.stdout == "True\n", done.stderr
+
+
+def test_an_environment_of_another_build_is_refused(moescope, tmp_path):
+    """The same minor version; its standard library is not the one that this program's libpython belongs to."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    library = tmp_path / "other" / "lib" / f"python{version}"
+    library.mkdir(parents=True)
+    (library / "os.py").write_text("")
+    environment = tmp_path / "environment"
+    environment.mkdir()
+    for line in (f"version = {version}.99", f"version_info = {version}.99.final.0", f"version = {sys.version.split()[0]}"):
+        (environment / "pyvenv.cfg").write_text(f"home = {tmp_path}/other/bin\n{line}\n")
+        done = start(moescope, "python", "-c", "1", environment={"VIRTUAL_ENV": str(environment)})
+        first = done.stderr.splitlines()[0]
+        assert done.returncode != 0 and str(tmp_path / "other") in first and line.split()[-1] in first, done.stderr
+    # Where that installation is gone, the version tells.
+    (environment / "pyvenv.cfg").write_text(f"home = {tmp_path}/gone/bin\nversion = {version}.99\n")
+    done = start(moescope, "python", "-c", "1", environment={"VIRTUAL_ENV": str(environment)})
+    assert done.returncode != 0 and f"{version}.99" in done.stderr.splitlines()[0]

@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import Tensors
 
 /// Threads that run the same loop together, again and again, without sleeping between two short loops.
 ///

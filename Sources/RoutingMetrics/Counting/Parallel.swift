@@ -1,5 +1,5 @@
-import Dispatch
 import Foundation
+import Tensors
 
 /// Runs independent pieces of work on several threads. Which thread runs what does not matter to any result: every
 /// piece writes to places of its own.
@@ -11,7 +11,7 @@ package enum Parallel {
             for index in 0..<count { body(index) }
             return
         }
-        DispatchQueue.concurrentPerform(iterations: workers) { worker in
+        Forks.perform(workers) { worker in
             // Strided, so that work that grows with the index is spread too.
             for index in stride(from: worker, to: count, by: workers) { body(index) }
         }
