@@ -23,49 +23,62 @@ let package = Package(
     targets: [
         .target(name: "CKernels", cSettings: strictC),
         .target(name: "CReportTemplates", cSettings: strictC),
+        .target(name: "RouterPolicies", swiftSettings: strict),
         .target(name: "Tensors", dependencies: ["CKernels"], swiftSettings: strict),
-        .target(name: "JSONText", swiftSettings: strict),
-        .target(name: "GGUFFormat", swiftSettings: strict),
+        .target(
+            name: "FileFormats", dependencies: ["Tensors", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
         .target(
             name: "Checkpoints",
-            dependencies: ["GGUFFormat", "JSONText", "Tensors", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "FileFormats", "RouterPolicies", "Tensors", .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
         .target(
             name: "Tokenizers",
             dependencies: [
-                "GGUFFormat", "JSONText",
+                "FileFormats",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             exclude: ["SentencePiece/sentencepiece_model.proto"],
             swiftSettings: strict),
         .target(
-            name: "Quantization", dependencies: ["CKernels", "Checkpoints", "GGUFFormat", "Tensors", "Tokenizers"],
+            name: "Quantization", dependencies: ["CKernels", "Checkpoints", "FileFormats", "Tensors", "Tokenizers"],
             swiftSettings: strict),
         .target(name: "Hooks", dependencies: ["Tensors"], swiftSettings: strict),
         .target(
-            name: "MoEModel", dependencies: ["Checkpoints", "Hooks", "Tensors", "Tokenizers", "CKernels"],
+            name: "MoEModel",
+            dependencies: ["Checkpoints", "Hooks", "RouterPolicies", "Tensors", "Tokenizers", "CKernels"],
             swiftSettings: strict),
         .target(
             name: "Traces",
             dependencies: [
-                "Hooks", "JSONText", "Tensors", "Checkpoints", .product(name: "Crypto", package: "swift-crypto"),
+                "FileFormats", "Hooks", "RouterPolicies", "Tensors", .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
-        .target(name: "RoutingMetrics", dependencies: ["JSONText", "Tensors", "Traces"], swiftSettings: strict),
+        .target(
+            name: "RoutingMetrics", dependencies: ["FileFormats", "RouterPolicies", "Tensors", "Traces"],
+            swiftSettings: strict),
         .target(
             name: "ReportGenerator",
             dependencies: [
-                "CReportTemplates", "JSONText", "RoutingMetrics", "Traces",
+                "CReportTemplates", "FileFormats", "RoutingMetrics", "Traces",
                 .product(name: "Mustache", package: "swift-mustache"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Tracing",
+            dependencies: [
+                "CZlib", "Checkpoints", "FileFormats", "Hooks", "MoEModel", "Tensors", "Tokenizers", "Traces",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
         .target(
             name: "Experiments",
             dependencies: [
-                "CZlib", "JSONText", "MoEModel", "Traces", "RoutingMetrics", "Tokenizers", "Checkpoints", "Hooks",
-                "Tensors",
+                "Checkpoints", "FileFormats", "Hooks", "MoEModel", "RoutingMetrics", "Tokenizers", "Traces", "Tracing",
             ],
             swiftSettings: strict),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
@@ -76,14 +89,15 @@ let package = Package(
             name: "PythonModule",
             dependencies: [
                 "CPython", "Experiments", "MoEModel", "Quantization", "ReportGenerator", "RoutingMetrics", "Traces",
+                "Tracing",
                 "Tokenizers", "Checkpoints", "Hooks", "Tensors",
             ],
             swiftSettings: strict),
         .executableTarget(
             name: "moescope",
             dependencies: [
-                "PythonModule", "CPython", "CPythonEmbed", "Experiments", "MoEModel", "ReportGenerator",
-                "RoutingMetrics", "Traces", "Tokenizers", "Checkpoints", "GGUFFormat", "Hooks", "Quantization",
+                "PythonModule", "CPython", "CPythonEmbed", "Experiments", "MoEModel", "ReportGenerator", "Tracing",
+                "RoutingMetrics", "Traces", "Tokenizers", "Checkpoints", "FileFormats", "Hooks", "Quantization",
                 "Tensors",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -91,7 +105,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount", cSettings: strictC),
         .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport", swiftSettings: strict),
-        .testTarget(name: "JSONTextTests", dependencies: ["JSONText"], swiftSettings: strict),
+        .testTarget(name: "FileFormatsTests", dependencies: ["FileFormats"], swiftSettings: strict),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "TestSupport"], swiftSettings: strict),
         .testTarget(
@@ -104,23 +118,32 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "TokenizersTests",
-            dependencies: ["JSONText", "Tokenizers", "TestSupport", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "FileFormats", "Tokenizers", "TestSupport", .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
         .testTarget(name: "HooksTests", dependencies: ["Hooks", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "MoEModelTests",
             dependencies: ["MoEModel", "Checkpoints", "Hooks", "CAllocationCount", "TestSupport"],
             swiftSettings: strict),
-        .testTarget(name: "TracesTests", dependencies: ["JSONText", "Traces", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "TracesTests", dependencies: ["FileFormats", "Traces", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "RoutingMetricsTests", dependencies: ["RoutingMetrics", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "ReportGeneratorTests", dependencies: ["ReportGenerator", "RoutingMetrics", "Traces", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
+            name: "TracingTests",
+            dependencies: [
+                "Tracing", "MoEModel", "Checkpoints", "Hooks", "RoutingMetrics", "Traces", "TestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
             name: "ExperimentsTests",
             dependencies: [
-                "Experiments", "MoEModel", "Checkpoints", "Hooks", "RoutingMetrics", "Traces", "TestSupport",
+                "Experiments", "Tracing", "MoEModel", "Checkpoints", "Hooks", "RoutingMetrics", "Traces", "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -27,19 +27,19 @@ class Where(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Intervention:
-    """One change of the routing. Made by the functions of this module."""
+    """One change of the routing. Made by the functions of this module.
 
-    action: Mapping[str, Any]
-    scope: Mapping[str, Any]
+    `fields` is the form in which traces and experiment plans record it too: "kind", what the kind needs, and where it applies.
+    """
+
+    fields: Mapping[str, Any]
 
     def __repr__(self) -> str:
-        ((name, values),) = self.action.items()
-        parts = [f"{key.strip('_0') or 'count'}={value!r}" for key, value in values.items()]
-        parts += [f"{key}={value!r}" for key, value in self.scope.items()]
-        return f"{name}({', '.join(parts)})"
+        parts = [f"{key}={value!r}" for key, value in self.fields.items() if key != "kind"]
+        return f"{self.fields['kind']}({', '.join(parts)})"
 
 
-def _make(name: str, values: dict[str, Any], where: Where) -> Intervention:
+def _make(kind: str, values: dict[str, Any], where: Where) -> Intervention:
     scope: dict[str, Any] = {}
     layers = _arguments.integers(where["layers"], "layers") if "layers" in where else []
     if "layer" in where:
@@ -57,8 +57,8 @@ def _make(name: str, values: dict[str, Any], where: Where) -> Intervention:
         scope["groups"] = sorted({groups} if isinstance(groups, str) else set(groups))
     unknown = set(where) - {"layer", "layers", "positions", "tokens", "groups"}
     if unknown:
-        raise TypeError(f"{name}: unknown argument {sorted(unknown)[0]!r}; where: layer, layers, positions, tokens, groups")
-    return Intervention({name: values}, scope)
+        raise TypeError(f"{kind}: unknown argument {sorted(unknown)[0]!r}; where: layer, layers, positions, tokens, groups")
+    return Intervention({"kind": kind, **values, **scope})
 
 
 def _experts(experts: Iterable[int] | int) -> list[int]:
@@ -91,7 +91,7 @@ def steer(*, experts: Iterable[int] | int, by: float | None = None, hard: bool =
     if hard:
         if by is not None:
             raise ValueError("steer: hard steering has no strength; leave out `by`")
-        return _make("steerHard", {"experts": _experts(experts)}, where)
+        return _make("steer_hard", {"experts": _experts(experts)}, where)
     if by is None:
         raise ValueError("steer: expected `by` (a multiple of the logits' standard deviation) or hard=True")
     return _make("steer", {"experts": _experts(experts), "by": float(by)}, where)
@@ -99,17 +99,17 @@ def steer(*, experts: Iterable[int] | int, by: float | None = None, hard: bool =
 
 def top_k(k: int, **where: Unpack[Where]) -> Intervention:
     """Chooses k experts per token instead of the model's number."""
-    return _make("topK", {"_0": _arguments.integer(k, "top_k")}, where)
+    return _make("top_k", {"count": _arguments.integer(k, "top_k")}, where)
 
 
 def random_routing(seed: int, **where: Unpack[Where]) -> Intervention:
     """Logits become independent standard normal numbers, a function of seed, document, position and layer."""
-    return _make("randomRouting", {"seed": _arguments.integer(seed, "seed")}, where)
+    return _make("random_routing", {"seed": _arguments.integer(seed, "seed")}, where)
 
 
 def replace_with(*, expert: int, other: int, **where: Unpack[Where]) -> Intervention:
     """Tokens routed to `expert` go to `other`, with the same weight."""
-    return _make("replace", {"expert": _arguments.integer(expert, "expert"), "with": _arguments.integer(other, "other")}, where)
+    return _make("replace", {"experts": [_arguments.integer(expert, "expert")], "with": _arguments.integer(other, "other")}, where)
 
 
 def to_json(interventions: Sequence[Intervention]) -> str:
@@ -117,4 +117,4 @@ def to_json(interventions: Sequence[Intervention]) -> str:
     for intervention in interventions:
         if not isinstance(intervention, Intervention):
             raise TypeError(f"interventions: expected what moescope.ablate and its kin return, found {intervention!r}")
-    return json.dumps([{"action": dict(i.action), "scope": dict(i.scope)} for i in interventions])
+    return json.dumps([dict(intervention.fields) for intervention in interventions])

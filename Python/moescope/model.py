@@ -346,19 +346,31 @@ class Model:
 
 
 @overload
-def load(model: str, *, precision: Precision = ..., threads: int | None = ...) -> Model: ...
+def load(
+    model: str, *, precision: Precision = ..., threads: int | None = ..., memory: int | str | None = ...
+) -> Model: ...
 @overload
-def load(model: PathLike[str], *, precision: Precision = ..., threads: int | None = ...) -> Model: ...
-def load(model: str | PathLike[str], *, precision: Precision = "fast", threads: int | None = None) -> Model:
+def load(
+    model: PathLike[str], *, precision: Precision = ..., threads: int | None = ..., memory: int | str | None = ...
+) -> Model: ...
+def load(
+    model: str | PathLike[str],
+    *,
+    precision: Precision = "fast",
+    threads: int | None = None,
+    memory: int | str | None = None,
+) -> Model:
     """Opens a model: a Hugging Face folder, a `.gguf` file, or `"polyglot"`, the built-in one.
 
     precision: "exact" (f32 throughout, the reference) or "fast" (bf16 or int8 products).
     threads: to compute with; by default all processors.
+    memory: bytes, or text such as "12G", that the model may take with what runs on it. Weights of more than half of it
+        are read from disk once per pass. By default three quarters of what is free.
 
     Raises FileNotFoundError, or CheckpointError naming file and tensor.
     """
     path = fspath(model)
-    return Model(_moescope.load(_built_in(path) or path, precision, threads))
+    return Model(_moescope.load(_built_in(path) or path, precision, threads, None if memory is None else str(memory)))
 
 
 def hooks() -> Table:

@@ -43,7 +43,13 @@ class Trace:
 
     @property
     def layers(self) -> list[int]:
-        """Captured layers, rising."""
+        """Captured layers that have a router, rising."""
+        routed = self.manifest["model"].get("moe_layers")
+        return [layer for layer in self.attention_layers if routed is None or layer in routed]
+
+    @property
+    def attention_layers(self) -> list[int]:
+        """All captured layers, rising."""
         return [int(layer) for layer in self.manifest["capture"]["layers"]]
 
     @property
@@ -98,6 +104,16 @@ class Trace:
     def expert_weights(self, layer: int) -> NDArray[np.float32]:
         """[N, K] as the model applied them."""
         return np.asarray(self._native.layer("expert_weights", layer))
+
+    @cached_property
+    def predicted(self) -> NDArray[np.int32]:
+        """[N] most probable next token of every row; -1 in a document's last row. Needs capture=["predicted"]."""
+        return np.asarray(self._native.rows("predicted"))
+
+    def expert_guesses(self, ahead: int, layer: int) -> NDArray[np.uint16]:
+        """[N, K] experts that the router of `layer` would choose for the residual stream `ahead` layers before. Needs
+        capture=["speculative"]."""
+        return np.asarray(self._native.layer(f"expert_guesses_{ahead}", layer))
 
     def attention(self, statistic: str, layer: int) -> NDArray[np.float32]:
         """[H, N] of "entropy" (nats), "first", "previous", "distance" (tokens) or "max"."""

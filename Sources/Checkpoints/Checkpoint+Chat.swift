@@ -1,11 +1,11 @@
 import Foundation
-import JSONText
+import FileFormats
 
 extension Checkpoint {
     /// The Jinja template of the model's conversations: `chat_template.jinja`, `chat_template` of `tokenizer_config.json`
     /// (of several, the one named "default"), `tokenizer.chat_template` of a GGUF file; nil where the model brings none.
     /// - Throws: a file that is there and cannot be read.
-    public func chatTemplate() throws(CheckpointError) -> String? {
+    public func chatTemplate() throws(FileError) -> String? {
         if url.pathExtension == "gguf" {
             return try GGUFFile(files[0]).header.metadata["tokenizer.chat_template"]?.string
         }
@@ -18,7 +18,7 @@ extension Checkpoint {
     }
 
     /// Ids that end a text, as `generation_config.json` or the GGUF file says; empty where neither does.
-    public func endTokens() throws(CheckpointError) -> [Int32] {
+    public func endTokens() throws(FileError) -> [Int32] {
         var ids: [Int] = []
         if url.pathExtension == "gguf" {
             let metadata = try GGUFFile(files[0]).header.metadata
@@ -30,13 +30,13 @@ extension Checkpoint {
     }
 
     /// A JSON file of the folder; nil where there is none.
-    private func settings(_ name: String) throws(CheckpointError) -> JSON? {
+    private func settings(_ name: String) throws(FileError) -> JSON? {
         let file = url.appendingPathComponent(name)
         guard let data = FileManager.default.contents(atPath: file.path) else { return nil }
         do throws(JSONSyntaxError) {
             return try JSON.parse(Array(data))
         } catch {
-            throw CheckpointError(.malformed, file: file.path, problem: error.description)
+            throw FileError(.malformed, file: file.path, problem: error.description)
         }
     }
 }

@@ -10,15 +10,10 @@ extension Checkpoint {
     }
 
     /// Weights in all; a tied output counts once. Mixtral-8x7B: 46.7 billion.
-    public var parametersTotal: Int { tensors.distinct.reduce(0) { $0 + $1.count } }
+    public var parametersTotal: Int { config.parametersTotal }
 
     /// Weights one token goes through: all but the experts it is not sent to. Mixtral-8x7B: 12.9 billion.
-    public var parametersActive: Int {
-        let experts = tensors.layers.reduce(0) { sum, layer in
-            sum + (layer.gate + layer.up + layer.down).reduce(0) { $0 + $1.count }
-        }
-        return parametersTotal - experts / config.expertCount * (config.expertCount - config.expertsPerToken)
-    }
+    public var parametersActive: Int { config.parametersActive }
 
     /// Bytes of all weights in use.
     public var weightBytes: Int { tensors.distinct.reduce(0) { $0 + $1.bytes.count } }
@@ -47,34 +42,10 @@ extension Checkpoint {
 
     /// Bytes of weights that decoding one token reads: those it goes through, and one row of the embedding.
     public var bytesReadPerToken: Int {
-        let experts = tensors.layers.reduce(0) { sum, layer in
-            sum + (layer.gate + layer.up + layer.down).reduce(0) { $0 + $1.bytes.count }
+        tensors.byEntry(config).reduce(0) { sum, item in
+            let bytes = item.tensors.reduce(0) { $0 + $1.bytes.count }
+            let isLookedUp = item.entry.role == .embedding && !tensors.isOutputTied
+            return sum + (isLookedUp ? tensors.embedding.rowBytes : config.activeShare(of: bytes, item.entry.role))
         }
-        let embedding = tensors.isOutputTied ? 0 : tensors.embedding.bytes.count - tensors.embedding.rowBytes
-        return weightBytes - embedding - experts / config.expertCount * (config.expertCount - config.expertsPerToken)
-    }
-}
-
-extension ModelTensors {
-    /// Whether the output is the embedding itself.
-    public var isOutputTied: Bool { output.bytes.baseAddress == embedding.bytes.baseAddress }
-
-    /// Every tensor once, outer parts first, then layer by layer.
-    public var distinct: [Tensor] {
-        var result = [embedding, finalNorm] + [finalNormBias, outputBias].compactMap { $0 }
-        if !isOutputTied { result.append(output) }
-        return result + layers.flatMap(\.all)
-    }
-}
-
-extension LayerTensors {
-    /// Every tensor of the layer, in the order the forward pass reads them.
-    public var all: [Tensor] {
-        let attention: [Tensor?] = [
-            attentionNorm, attentionNormBias, query, queryBias, key, keyBias, value, valueBias, queryNorm, keyNorm,
-            attentionOutput, attentionOutputBias, expertNorm, expertNormBias, router,
-            sharedExpert?.gate, sharedExpert?.up, sharedExpert?.down, sharedExpert?.router,
-        ]
-        return attention.compactMap { $0 } + gate + up + down
     }
 }

@@ -1,6 +1,5 @@
 import Foundation
-import GGUFFormat
-import JSONText
+import FileFormats
 
 extension Checkpoint {
     /// What lies beside the weights about the model: nothing here is needed to run it, and nothing unreadable is an error.

@@ -1,4 +1,5 @@
 import Crypto
+import FileFormats
 import Foundation
 import Synchronization
 import Tensors
@@ -36,16 +37,16 @@ public final class Checkpoint: Sendable {
     ///
     /// Reads headers only: a checkpoint larger than memory opens in milliseconds.
     /// - Throws: `missing`, `unreadable`, `truncated`, `malformed`, `mismatch` or `unsupported`, naming file and field or tensor.
-    public static func open(_ path: URL) throws(CheckpointError) -> Checkpoint {
+    public static func open(_ path: URL) throws(FileError) -> Checkpoint {
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path.path, isDirectory: &isFolder) else {
-            throw CheckpointError(
+            throw FileError(
                 .missing, file: path.path, problem: "no such file or folder",
                 hint: "name a Hugging Face folder or a .gguf file")
         }
         if !isFolder.boolValue, path.pathExtension == "gguf" { return try openGGUF(path) }
         guard isFolder.boolValue else {
-            throw CheckpointError(
+            throw FileError(
                 .unsupported, file: path.path,
                 expected: "a .gguf file, or a folder with config.json and model.safetensors",
                 found: "another file", hint: path.pathExtension == "safetensors" ? "name its folder" : nil)
@@ -53,10 +54,10 @@ public final class Checkpoint: Sendable {
         return try openHuggingFace(path)
     }
 
-    private static func openHuggingFace(_ folder: URL) throws(CheckpointError) -> Checkpoint {
+    private static func openHuggingFace(_ folder: URL) throws(FileError) -> Checkpoint {
         let file = folder.appendingPathComponent("config.json")
         guard FileManager.default.fileExists(atPath: file.path) else {
-            throw CheckpointError(
+            throw FileError(
                 .missing, file: file.path, problem: "no such file",
                 hint: "a Hugging Face folder holds config.json and model.safetensors")
         }
@@ -71,15 +72,15 @@ public final class Checkpoint: Sendable {
             unusedTensors: table.unused, unusedBytes: table.unusedBytes)
     }
 
-    private static func openGGUF(_ file: URL) throws(CheckpointError) -> Checkpoint {
+    private static func openGGUF(_ file: URL) throws(FileError) -> Checkpoint {
         let weights = try GGUFWeights(file)
-        let (config, family) = try ModelConfig.gguf(weights, path: file.path)
+        let (config, _) = try ModelConfig.gguf(weights, path: file.path)
         // Llama 3's frequency factors: read as if they were not there, every position would be slightly wrong.
         guard weights.tensors["rope_freqs.weight"] == nil else {
-            throw CheckpointError(.unsupported, file: file.path, subject: "tensor rope_freqs.weight")
+            throw FileError(.unsupported, file: file.path, field: "tensor rope_freqs.weight")
         }
         var table = TensorTable(file: file.path, tensors: weights.tensors)
-        let tensors = try ModelTensors.gguf(&table, config: config, family: family)
+        let tensors = try ModelTensors.gguf(&table, config: config)
         let hasVocabulary = weights.metadata["tokenizer.ggml.tokens"] != nil
         return Checkpoint(
             url: file, config: config, tensors: tensors, files: weights.files,
@@ -90,7 +91,7 @@ public final class Checkpoint: Sendable {
     /// The config alone, of a `config.json`, or of a folder that holds one and needs no weights beside it.
     ///
     /// - Throws: as `open`, and `unsupported` where the sizes are beyond any model, so that sums over its tensors fit `Int`.
-    public static func config(_ path: URL) throws(CheckpointError) -> ModelConfig {
+    public static func config(_ path: URL) throws(FileError) -> ModelConfig {
         let file = path.lastPathComponent == "config.json" ? path : path.appendingPathComponent("config.json")
         let config = try ModelConfig.huggingFace(file).config
         try config.checkMagnitude(file: file.path)
@@ -113,7 +114,7 @@ public final class Checkpoint: Sendable {
     /// SHA-256 (hex) of the weight files' bytes one after the other, in name order: for one file, what `sha256sum` prints.
     ///
     /// Reads every byte the first time (about a second per gigabyte), then remembers.
-    public func sha256() throws(CheckpointError) -> String {
+    public func sha256() throws(FileError) -> String {
         if let known = cachedHash.withLock({ $0 }) { return known }
         var hash = SHA256()
         for file in files { try Self.hash(file, into: &hash) }
@@ -122,10 +123,10 @@ public final class Checkpoint: Sendable {
         return text
     }
 
-    private static func hash(_ file: URL, into hash: inout SHA256) throws(CheckpointError) {
+    private static func hash(_ file: URL, into hash: inout SHA256) throws(FileError) {
         let descriptor = Foundation.open(file.path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
-            throw CheckpointError(.unreadable, file: file.path, problem: String(cString: strerror(errno)))
+            throw FileError(.unreadable, file: file.path, problem: String(cString: strerror(errno)))
         }
         defer { close(descriptor) }
         // Read, not mapped: hashing a model larger than memory must not fill memory.
@@ -135,7 +136,7 @@ public final class Checkpoint: Sendable {
             if count == 0 { return }
             guard count > 0 else {
                 if errno == EINTR { continue }
-                throw CheckpointError(.unreadable, file: file.path, problem: String(cString: strerror(errno)))
+                throw FileError(.unreadable, file: file.path, problem: String(cString: strerror(errno)))
             }
             hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count]))
         }

@@ -1,3 +1,5 @@
+import RouterPolicies
+
 /// One family of models as data: what its `config.json` calls things, and where its tensors are.
 ///
 /// Adding a family is adding a value to `Family.all`; the forward pass reads `ModelConfig` and never the family's name.
@@ -17,12 +19,13 @@ struct Family: Sendable {
     let expertLayouts: [ExpertLayout]
 
     /// How llama.cpp pairs the rotary embedding for this architecture; its converter has permuted q and k where it is `pairs`.
-    var ggufRotaryLayout = ModelConfig.RotaryLayout.halves
-    var normKind = ModelConfig.NormKind.rms
-    var queryKeyNorm: ModelConfig.QueryKeyNorm?
-    var routerScoring = ModelConfig.RouterScoring.softmaxThenTopK
-    /// Whether the K weights are divided by their sum; `norm_topk_prob`, where the config has it, goes before.
-    var renormalizesExpertWeights = false
+    var ggufRotaryLayout = RotaryConfig.Layout.halves
+    var normKind = NormConfig.Kind.rms
+    var queryKeyNorm: AttentionConfig.QueryKeyNorm?
+    /// How router logits become a choice of experts; a config's own fields fill in K and whatever `RouterFields` names.
+    var router = RouterPolicy.softmax(expertsPerToken: 1, normalizes: false)
+    /// Fields of `config.json` that set parts of the policy.
+    var routerFields = RouterFields()
     /// The same for GGUF files, which seldom say.
     var ggufRenormalizesExpertWeights = false
     /// Field that says whether attention has biases, what it is where it is absent, and whether o has one too.
@@ -31,12 +34,36 @@ struct Family: Sendable {
     var sharedExpertSizeField: String?
     /// Whether layers may differ in their sliding window (Qwen2-MoE): then none is supported.
     var hasWindowPerLayer = false
+    /// Fields that say which layers are dense.
+    var denseLayers: DenseLayers?
     /// Granite's four scalars.
     var hasMultipliers = false
-    /// Field with SparseMixer's ε.
-    var routerJitterField: String?
     /// Field that says whether the output projection has a bias.
     var outputBiasField: String?
+    /// Names of tensors that differ from the usual ones, after "model.layers.L.".
+    var names: [TensorRole: String] = [:]
+
+    /// Where a config says what the router does; nil: the family's policy stands.
+    struct RouterFields: Sendable {
+        var normalizes: String? = "norm_topk_prob"
+        var scale: String?
+        var groupCount: String?
+        var keptGroups: String?
+        /// SparseMixer's ε.
+        var jitter: String?
+    }
+
+    /// How a config says that a layer has one network instead of experts.
+    struct DenseLayers: Sendable {
+        /// Layers below this number are dense (`first_k_dense_replace`).
+        var firstField: String?
+        /// Of every so many layers the last has experts (`decoder_sparse_step`).
+        var stepField: String?
+        /// A list of dense layers (`mlp_only_layers`).
+        var listField: String?
+        /// Width of the network.
+        var sizeField = "intermediate_size"
+    }
 
     struct AttentionBias: Sendable {
         let field: String
@@ -50,6 +77,12 @@ struct Family: Sendable {
         case separate(router: String, gate: String, up: String, down: String)
         /// All experts in two tensors, gate above up: [E, 2F, D] and [E, D, F].
         case fused(router: String, gateUp: String, down: String)
+
+        var router: String {
+            switch self {
+            case .separate(let router, _, _, _), .fused(let router, _, _): router
+            }
+        }
 
         /// A tensor whose presence shows that a checkpoint uses this layout.
         var landmark: String {
@@ -83,8 +116,8 @@ extension Family {
     /// Mixtral-8x7B and 8x22B (arXiv 2401.04088).
     static let mixtral = Family(
         architecture: "mixtral", ggufArchitecture: "llama", defaultRopeTheta: 1e6,
-        expertLayouts: [.numbered, .inMemory], ggufRotaryLayout: .pairs, renormalizesExpertWeights: true,
-        ggufRenormalizesExpertWeights: true)
+        expertLayouts: [.numbered, .inMemory], ggufRotaryLayout: .pairs,
+        router: .softmax(expertsPerToken: 2, normalizes: true), ggufRenormalizesExpertWeights: true)
 
     /// OLMoE (arXiv 2409.02060).
     static let olmoe = Family(
@@ -97,24 +130,29 @@ extension Family {
         expertCountFields: ["num_experts", "num_local_experts"], expertSizeField: "moe_intermediate_size",
         defaultNormEpsilon: 1e-6, expertLayouts: [.projections, .inMemory],
         attentionBias: AttentionBias(field: "qkv_bias", isDefault: true, includesOutput: false),
-        sharedExpertSizeField: "shared_expert_intermediate_size", hasWindowPerLayer: true)
+        sharedExpertSizeField: "shared_expert_intermediate_size", hasWindowPerLayer: true,
+        denseLayers: DenseLayers(stepField: "decoder_sparse_step", listField: "mlp_only_layers"))
 
     /// Qwen3-MoE (arXiv 2505.09388).
     static let qwen3 = Family(
         architecture: "qwen3_moe", ggufArchitecture: "qwen3moe",
         expertCountFields: ["num_experts", "num_local_experts"], expertSizeField: "moe_intermediate_size",
         defaultNormEpsilon: 1e-6, expertLayouts: [.projections, .inMemory], queryKeyNorm: .perHead,
-        ggufRenormalizesExpertWeights: true)
+        ggufRenormalizesExpertWeights: true,
+        denseLayers: DenseLayers(stepField: "decoder_sparse_step", listField: "mlp_only_layers"))
 
     /// Granite 3 MoE. A softmax over the chosen logits is the renormalized softmax over all.
     static let granite = Family(
         architecture: "granitemoe", ggufArchitecture: "granitemoe", defaultNormEpsilon: 1e-6,
-        expertLayouts: [.linear, .inMemory], ggufRotaryLayout: .pairs, routerScoring: .topKThenSoftmax,
-        renormalizesExpertWeights: true, ggufRenormalizesExpertWeights: true, hasMultipliers: true)
+        expertLayouts: [.linear, .inMemory], ggufRotaryLayout: .pairs,
+        router: .softmax(expertsPerToken: 1, normalizes: true), ggufRenormalizesExpertWeights: true,
+        hasMultipliers: true)
 
     /// Phi-3.5-MoE (arXiv 2404.14219, 2409.12136).
     static let phi = Family(
         architecture: "phimoe", ggufArchitecture: "phimoe", defaultRopeTheta: 1e6,
-        expertLayouts: [.numbered, .inMemory], normKind: .layer, routerScoring: .sparseMixer,
-        routerJitterField: "router_jitter_noise", outputBiasField: "lm_head_bias")
+        expertLayouts: [.numbered, .inMemory], normKind: .layer,
+        router: RouterPolicy(
+            score: .sparseMixer, jitter: 0.01, select: .init(expertsPerToken: 2), weigh: .init(normalizes: false)),
+        routerFields: RouterFields(normalizes: nil, jitter: "router_jitter_noise"), outputBiasField: "lm_head_bias")
 }

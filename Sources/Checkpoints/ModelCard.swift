@@ -55,16 +55,26 @@ extension ModelCard {
         tokenizer: "SentencePiece BPE, 32,768 pieces", chatTemplate: "Mistral [INST] with tools",
         paper: "mistral.ai/news/mixtral-8x22b", published: published8x22B, sources: sources8x22B)
 
-    private static let config8x7B = ModelConfig(
-        architecture: "mixtral", vocabularySize: 32_000, hiddenSize: 4096, layerCount: 32, headCount: 32,
-        keyValueHeadCount: 8, headSize: 128, expertSize: 14_336, expertCount: 8, expertsPerToken: 2,
-        contextLength: 32_768, bosToken: 1, eosToken: 2, balanceLossCoefficient: 0.02)
+    private static let config8x7B = mixtral(
+        vocabularySize: 32_000, hiddenSize: 4096, layerCount: 32, headCount: 32, expertSize: 14_336,
+        contextLength: 32_768, balanceLossCoefficient: 0.02)
 
     private static func config8x22B(vocabularySize: Int) -> ModelConfig {
+        mixtral(
+            vocabularySize: vocabularySize, hiddenSize: 6144, layerCount: 56, headCount: 48, expertSize: 16_384,
+            contextLength: 65_536, balanceLossCoefficient: 0.001)
+    }
+
+    private static func mixtral(
+        vocabularySize: Int, hiddenSize: Int, layerCount: Int, headCount: Int, expertSize: Int, contextLength: Int,
+        balanceLossCoefficient: Float
+    ) -> ModelConfig {
         ModelConfig(
-            architecture: "mixtral", vocabularySize: vocabularySize, hiddenSize: 6144, layerCount: 56, headCount: 48,
-            keyValueHeadCount: 8, headSize: 128, expertSize: 16_384, expertCount: 8, expertsPerToken: 2,
-            contextLength: 65_536, bosToken: 1, eosToken: 2, balanceLossCoefficient: 0.001)
+            architecture: "mixtral", vocabularySize: vocabularySize, hiddenSize: hiddenSize,
+            contextLength: contextLength, layers: Array(repeating: LayerKind(), count: layerCount),
+            attention: AttentionConfig(headCount: headCount, keyValueHeadCount: 8, headSize: 128),
+            router: .softmax(expertsPerToken: 2, normalizes: true), experts: ExpertsConfig(count: 8, size: expertSize),
+            bosToken: 1, eosToken: 2, balanceLossCoefficient: balanceLossCoefficient)
     }
 
     /// Files of December 2023 kept every expert of one type, and Q2_K gave fewer tensors more bits; llama.cpp has used

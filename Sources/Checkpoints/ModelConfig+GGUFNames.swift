@@ -3,13 +3,10 @@ extension ModelConfig {
     public var ggufArchitecture: String? { family?.ggufArchitecture }
 
     /// How llama.cpp pairs the rotary embedding of this architecture.
-    public var ggufRotaryLayout: RotaryLayout { family?.ggufRotaryLayout ?? .halves }
+    public var ggufRotaryLayout: RotaryConfig.Layout { family?.ggufRotaryLayout ?? .halves }
 
     /// Whether GGUF files give the width of an expert a key of its own.
     public var ggufNamesExpertSize: Bool { family?.expertSizeField != "intermediate_size" }
-
-    /// Whether an attention bias of this architecture includes the output projection's.
-    public var hasAttentionOutputBias: Bool { family?.attentionBias.includesOutput ?? true }
 
     private var family: Family? { Family.all.first { $0.architecture == architecture } }
 }

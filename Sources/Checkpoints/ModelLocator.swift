@@ -1,3 +1,4 @@
+import FileFormats
 import Foundation
 
 /// Turns what a user calls a model into a path: a path stays one; `polyglot`, the built-in model, is found wherever
@@ -12,10 +13,10 @@ public enum ModelLocator {
     /// - Throws: `missing`, listing where it looked.
     public static func resolve(
         _ model: String, environment: [String: String] = ProcessInfo.processInfo.environment
-    ) throws(CheckpointError) -> URL {
+    ) throws(FileError) -> URL {
         guard builtIn.contains(model) else {
             if ModelCard.named(model) != nil, !FileManager.default.fileExists(atPath: model) {
-                throw CheckpointError(
+                throw FileError(
                     .missing, file: model, problem: "this name stands for a card without weights",
                     expected: "a Hugging Face folder or a .gguf file",
                     hint: "inspect and memory take the name; everything else needs the weights")
@@ -27,7 +28,7 @@ public enum ModelLocator {
         where FileManager.default.fileExists(atPath: candidate.appendingPathComponent("config.json").path) {
             return candidate
         }
-        throw CheckpointError(
+        throw FileError(
             .missing, file: model, problem: "the built-in model was not found in \(candidates.map(\.path))",
             hint: "set MOESCOPE_MODELS to the folder that holds it")
     }

@@ -1,106 +1,146 @@
+import FileFormats
 import Tensors
 
-/// Every tensor of a model by its part in the forward pass, present and of the right shape: what the engine runs on.
+/// Every tensor of a model by its role, present and of the shape that `TensorSchema` says: what the engine runs on.
 ///
 /// Linear weights are [out, in]. V vocabulary · D hidden · H/G query and key/value heads · d head size · E experts ·
 /// F expert width.
 public struct ModelTensors: Sendable {
-    /// [V, D]
-    public var embedding: Tensor
+    /// The tensors outside the layers.
+    private var outer: RoleTable
     public var layers: [LayerTensors]
-    /// [D]
-    public var finalNorm: Tensor
-    /// [V, D]; the embedding itself where the model ties them.
-    public var output: Tensor
-    /// [D]; LayerNorm models only.
-    public var finalNormBias: Tensor?
-    /// [V]
-    public var outputBias: Tensor?
 
-    public init(embedding: Tensor, layers: [LayerTensors], finalNorm: Tensor, output: Tensor) {
-        self.embedding = embedding
-        self.layers = layers
-        self.finalNorm = finalNorm
-        self.output = output
+    /// Asks for every tensor of the schema in turn.
+    /// - Parameter take: gives an entry's tensors: `copies` of them, each of the entry's shape.
+    init(
+        _ config: ModelConfig, take: (TensorSchema.Entry) throws(FileError) -> [Tensor]
+    ) throws(FileError) {
+        outer = RoleTable()
+        layers = config.layers.map { _ in LayerTensors(RoleTable()) }
+        for entry in TensorSchema(config).entries {
+            let tensors = try take(entry)
+            if let layer = entry.layer {
+                layers[layer].table[entry.role] = tensors
+            } else {
+                outer[entry.role] = tensors
+            }
+        }
     }
+
+    /// [V, D]
+    public var embedding: Tensor { outer.required(.embedding) }
+    /// [D]
+    public var finalNorm: Tensor { outer.required(.finalNorm) }
+    /// [V, D]; the embedding itself where the model ties them.
+    public var output: Tensor { outer[.output].first ?? embedding }
+    /// [D]; LayerNorm models only.
+    public var finalNormBias: Tensor? { outer[.finalNormBias].first }
+    /// [V]
+    public var outputBias: Tensor? { outer[.outputBias].first }
+
+    /// Whether the output is the embedding itself.
+    public var isOutputTied: Bool { outer[.output].isEmpty }
+
+    /// The tensors of a role: E for experts, one for others, none where the model, or the layer, has none.
+    public func tensors(_ role: TensorRole, layer: Int?) -> [Tensor] {
+        layer.map { layers[$0].table[role] } ?? outer[role]
+    }
+
+    /// Every role that is present with its tensors, in the order of `TensorSchema`.
+    public func byEntry(_ config: ModelConfig) -> [(entry: TensorSchema.Entry, tensors: [Tensor])] {
+        TensorSchema(config).entries.map { ($0, tensors($0.role, layer: $0.layer)) }
+    }
+
+    /// Every tensor once.
+    public var distinct: [Tensor] { outer.all + layers.flatMap { $0.table.all } }
 }
 
 /// The tensors of one decoder layer.
 public struct LayerTensors: Sendable {
+    fileprivate var table: RoleTable
+
+    fileprivate init(_ table: RoleTable) { self.table = table }
+
+    /// The tensor of a role that a layer has at most once.
+    public subscript(role: TensorRole) -> Tensor? { table[role].first }
+
     /// [D]
-    public var attentionNorm: Tensor
+    public var attentionNorm: Tensor { table.required(.attentionNorm) }
     /// [H·d, D]
-    public var query: Tensor
+    public var query: Tensor { table.required(.query) }
     /// [G·d, D]
-    public var key: Tensor
+    public var key: Tensor { table.required(.key) }
     /// [G·d, D]
-    public var value: Tensor
+    public var value: Tensor { table.required(.value) }
     /// [D, H·d]
-    public var attentionOutput: Tensor
+    public var attentionOutput: Tensor { table.required(.attentionOutput) }
     /// [D]; Hugging Face's `post_attention_layernorm`.
-    public var expertNorm: Tensor
-    /// [E, D]; `block_sparse_moe.gate`.
-    public var router: Tensor
-    /// E tensors [F, D]; `w1`.
-    public var gate: [Tensor]
-    /// E tensors [F, D]; `w3`.
-    public var up: [Tensor]
-    /// E tensors [D, F]; `w2`.
-    public var down: [Tensor]
-
-    // What only some families have.
-
-    /// [D]; LayerNorm models only, as `expertNormBias`.
-    public var attentionNormBias: Tensor?
-    /// [D]
-    public var expertNormBias: Tensor?
-    /// [H·d]
-    public var queryBias: Tensor?
-    /// [G·d]
-    public var keyBias: Tensor?
-    /// [G·d]
-    public var valueBias: Tensor?
-    /// [D]
-    public var attentionOutputBias: Tensor?
-    /// [d] or [H·d], as `ModelConfig.queryKeyNorm` says.
-    public var queryNorm: Tensor?
-    /// [d] or [G·d]
-    public var keyNorm: Tensor?
+    public var feedForwardNorm: Tensor { table.required(.feedForwardNorm) }
+    /// The router and experts; nil in a dense layer.
+    public var experts: ExpertTensors? {
+        self[.router].map {
+            ExpertTensors(
+                router: $0, selectionBias: self[.routerSelectionBias], gate: table[.expertGate], up: table[.expertUp],
+                down: table[.expertDown])
+        }
+    }
+    /// The network of a dense layer: down(silu(gate x) ⊙ up x); nil in a layer with experts.
+    public var dense: GatedTensors? { gated(.denseGate, .denseUp, .denseDown) }
     /// The expert every token goes through.
-    public var sharedExpert: SharedExpertTensors?
+    public var sharedExpert: GatedTensors? { gated(.sharedGate, .sharedUp, .sharedDown) }
+    /// [1, D]: the shared expert is multiplied by σ(x · this); nil: it is added as it is.
+    public var sharedRouter: Tensor? { self[.sharedRouter] }
 
-    public init(
-        attentionNorm: Tensor, query: Tensor, key: Tensor, value: Tensor, attentionOutput: Tensor, expertNorm: Tensor,
-        router: Tensor, gate: [Tensor], up: [Tensor], down: [Tensor]
-    ) {
-        self.attentionNorm = attentionNorm
-        self.query = query
-        self.key = key
-        self.value = value
-        self.attentionOutput = attentionOutput
-        self.expertNorm = expertNorm
-        self.router = router
-        self.gate = gate
-        self.up = up
-        self.down = down
+    private func gated(_ gate: TensorRole, _ up: TensorRole, _ down: TensorRole) -> GatedTensors? {
+        self[gate].map { GatedTensors(gate: $0, up: table.required(up), down: table.required(down)) }
+    }
+
+    /// Every tensor of the layer, in the order of `TensorSchema`.
+    public var all: [Tensor] { table.all }
+
+    /// The matrices, in the order in which a pass needs them; experts one after the other.
+    public var matrices: [Tensor] {
+        let whole = TensorRole.allCases.filter { ($0.isMatrix || $0 == .router) && !$0.isPerExpert }
+        let (gate, up, down) = (table[.expertGate], table[.expertUp], table[.expertDown])
+        return whole.flatMap { table[$0] } + gate.indices.flatMap { [gate[$0], up[$0], down[$0]] }
     }
 }
 
-/// The expert every token goes through, S wide: y += σ(x · router) · down(silu(gate x) ⊙ up x).
-public struct SharedExpertTensors: Sendable {
-    /// [S, D]
-    public var gate: Tensor
-    /// [S, D]
-    public var up: Tensor
-    /// [D, S]
-    public var down: Tensor
-    /// [1, D]; nil: the shared expert is added with weight 1.
-    public var router: Tensor?
+/// The router and the experts of one layer.
+public struct ExpertTensors: Sendable {
+    /// [E, D]
+    public let router: Tensor
+    /// [E]; added to the scores for choosing only.
+    public let selectionBias: Tensor?
+    /// E tensors [F, D]; `w1`.
+    public let gate: [Tensor]
+    /// E tensors [F, D]; `w3`.
+    public let up: [Tensor]
+    /// E tensors [D, F]; `w2`.
+    public let down: [Tensor]
+}
 
-    public init(gate: Tensor, up: Tensor, down: Tensor, router: Tensor?) {
-        self.gate = gate
-        self.up = up
-        self.down = down
-        self.router = router
+/// A gated feed-forward network, S wide: down(silu(gate x) ⊙ up x).
+public struct GatedTensors: Sendable {
+    /// [S, D]
+    public let gate: Tensor
+    /// [S, D]
+    public let up: Tensor
+    /// [D, S]
+    public let down: Tensor
+}
+
+/// Tensors by role, without hashing: a pass looks them up for every token it decodes.
+private struct RoleTable: Sendable {
+    private var tensors = [[Tensor]](repeating: [], count: TensorRole.allCases.count)
+
+    subscript(role: TensorRole) -> [Tensor] {
+        get { tensors[Int(role.rawValue)] }
+        set { tensors[Int(role.rawValue)] = newValue }
     }
+
+    /// - Precondition: the schema has the role wherever it is asked for.
+    func required(_ role: TensorRole) -> Tensor { tensors[Int(role.rawValue)][0] }
+
+    var all: [Tensor] { tensors.flatMap { $0 } }
 }

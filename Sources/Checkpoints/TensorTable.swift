@@ -1,3 +1,4 @@
+import FileFormats
 import Tensors
 
 /// Hands out the tensors of a checkpoint by name, each checked, and remembers which were asked for.
@@ -21,20 +22,20 @@ struct TensorTable {
     func has(_ name: String) -> Bool { tensors[name] != nil }
 
     /// The tensor of this name and exactly this shape, in a type that weights can have.
-    mutating func take(_ name: String, shape: [Int]) throws(CheckpointError) -> Tensor {
+    mutating func take(_ name: String, shape: [Int]) throws(FileError) -> Tensor {
         guard let tensor = tensors[name] else {
-            throw CheckpointError(
-                .missing, file: file, subject: "tensor \(name)", expected: "shape \(shape)", found: "no such tensor",
+            throw FileError(
+                .missing, file: file, field: "tensor \(name)", expected: "shape \(shape)", found: "no such tensor",
                 hint: "the checkpoint is incomplete or of another architecture")
         }
         guard tensor.shape == shape else {
-            throw CheckpointError(
-                .mismatch, file: file, subject: "tensor \(name)", expected: "shape \(shape)",
+            throw FileError(
+                .mismatch, file: file, field: "tensor \(name)", expected: "shape \(shape)",
                 found: "\(tensor.dtype.rawValue) \(tensor.shape)", hint: "config and weights disagree")
         }
         guard tensor.dtype.isWeight else {
-            throw CheckpointError(
-                .unsupported, file: file, subject: "tensor \(name)",
+            throw FileError(
+                .unsupported, file: file, field: "tensor \(name)",
                 expected: DType.allCases.filter(\.isWeight).map(\.rawValue).joined(separator: ", "),
                 found: tensor.dtype.rawValue)
         }
@@ -44,7 +45,7 @@ struct TensorTable {
 
     mutating func takeIf(
         _ condition: Bool, _ name: String, shape: [Int]
-    ) throws(CheckpointError) -> Tensor? {
+    ) throws(FileError) -> Tensor? {
         condition ? try take(name, shape: shape) : nil
     }
 }

@@ -41,7 +41,7 @@ extension ExperimentPlan {
     /// Takes each group's own experts away, and beside them the controls.
     public static func ablation(_ survey: RoutingSurvey, experts: Int, _ design: Design) -> ExperimentPlan {
         let plan = targeted("ablation", survey, experts, design) { experts, layer in
-            TraceIntervention(kind: "ablate", experts: experts, renormalize: design.renormalize, layers: [layer])
+            Intervention(.ablate(experts: experts, renormalize: design.renormalize), in: .init(layers: [layer]))
         }
         guard design.matrix else { return plan }
         let cells = design.layers.flatMap { layer in
@@ -49,8 +49,8 @@ extension ExperimentPlan {
                 Arm(
                     name: "layer \(layer) expert \(expert)", role: .single,
                     changes: [
-                        TraceIntervention(
-                            kind: "ablate", experts: [expert], renormalize: design.renormalize, layers: [layer])
+                        Intervention(
+                            .ablate(experts: [expert], renormalize: design.renormalize), in: .init(layers: [layer]))
                     ])
             }
         }
@@ -60,7 +60,7 @@ extension ExperimentPlan {
     /// Raises the router logits of each group's own experts, and beside them the controls.
     public static func steering(_ survey: RoutingSurvey, experts: Int, _ design: Design) -> ExperimentPlan {
         targeted("steering", survey, experts, design) { experts, layer in
-            TraceIntervention(kind: "steer", experts: experts, by: design.strength, layers: [layer])
+            Intervention(.steer(experts: experts, by: Float(design.strength)), in: .init(layers: [layer]))
         }
     }
 
@@ -71,7 +71,7 @@ extension ExperimentPlan {
             arms: counts.map { count in
                 Arm(
                     name: "top \(count)", role: .single,
-                    changes: [TraceIntervention(kind: "top_k", count: count, layers: design.layers)])
+                    changes: [Intervention(.topK(count), in: .init(layers: Set(design.layers)))])
             })
     }
 
@@ -80,20 +80,20 @@ extension ExperimentPlan {
         var arms = design.layers.map { layer in
             Arm(
                 name: "layer \(layer)", role: .single,
-                changes: [TraceIntervention(kind: "random_routing", seed: design.seed, layers: [layer])])
+                changes: [Intervention(.randomRouting(seed: design.seed), in: .init(layers: [layer]))])
         }
         if design.layers.count > 1 {
             arms.append(
                 Arm(
                     name: "all layers", role: .single,
-                    changes: [TraceIntervention(kind: "random_routing", seed: design.seed, layers: design.layers)]))
+                    changes: [Intervention(.randomRouting(seed: design.seed), in: .init(layers: Set(design.layers)))]))
         }
         return ExperimentPlan(kind: "random-routing", seed: design.seed, arms: arms)
     }
 
     private static func targeted(
         _ kind: String, _ survey: RoutingSurvey, _ experts: Int, _ design: Design,
-        change: ([Int], Int) -> TraceIntervention
+        change: ([Int], Int) -> Intervention
     ) -> ExperimentPlan {
         let count = min(design.expertsPerLayer, max(1, experts - 1))
         var arms: [Arm] = []

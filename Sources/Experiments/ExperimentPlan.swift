@@ -22,9 +22,9 @@ public struct ExperimentPlan: Codable, Sendable, Equatable {
         public var role: Role
         /// The group whose experts are changed, or are the measure of the change.
         public var target: String?
-        public var changes: [TraceIntervention]
+        public var changes: [Intervention]
 
-        public init(name: String, role: Role, target: String? = nil, changes: [TraceIntervention]) {
+        public init(name: String, role: Role, target: String? = nil, changes: [Intervention]) {
             self.name = name
             self.role = role
             self.target = target
@@ -62,7 +62,6 @@ public struct ExperimentPlan: Codable, Sendable, Equatable {
                 throw ExperimentError(
                     file: url.path, reason: "field arms: a name is expected, other than \"\(ExperimentRun.baseline)\"")
             }
-            for change in arm.changes { _ = try Intervention(change, file: url.path) }
         }
         return plan
     }
@@ -93,48 +92,4 @@ public struct ExperimentError: Error, Sendable, Equatable, CustomStringConvertib
     }
 
     public var description: String { file.isEmpty ? reason : "\(file): \(reason)" }
-}
-
-extension Intervention {
-    /// An intervention as plans and manifests write it.
-    /// - Throws: `ExperimentError` naming what the kind needs and the change lacks.
-    public init(_ change: TraceIntervention, file: String) throws(ExperimentError) {
-        func need<Value>(_ value: Value?, _ field: String) throws(ExperimentError) -> Value {
-            guard let value else {
-                throw ExperimentError(
-                    file: file, reason: "a change of kind \"\(change.kind)\" needs the field \"\(field)\"")
-            }
-            return value
-        }
-        let action: Action
-        switch change.kind {
-        case "ablate":
-            action = .ablate(experts: try need(change.experts, "experts"), renormalize: change.renormalize ?? false)
-        case "scale":
-            action = .scale(experts: try need(change.experts, "experts"), by: Float(try need(change.by, "by")))
-        case "force": action = .force(experts: try need(change.experts, "experts"))
-        case "exclude": action = .exclude(experts: try need(change.experts, "experts"))
-        case "steer":
-            action = .steer(experts: try need(change.experts, "experts"), by: Float(try need(change.by, "by")))
-        case "steer_hard": action = .steerHard(experts: try need(change.experts, "experts"))
-        case "top_k": action = .topK(try need(change.count, "count"))
-        case "random_routing": action = .randomRouting(seed: try need(change.seed, "seed"))
-        case "replace":
-            guard let expert = try need(change.experts, "experts").first else {
-                throw ExperimentError(file: file, reason: "a change of kind \"replace\" needs an expert")
-            }
-            action = .replace(expert: expert, with: try need(change.with, "with"))
-        default:
-            throw ExperimentError(
-                file: file,
-                reason:
-                    "no change of kind \"\(change.kind)\"; there are ablate, scale, force, exclude, steer, steer_hard, "
-                    + "top_k, random_routing, replace")
-        }
-        self.init(
-            action,
-            in: Scope(
-                layers: change.layers.map(Set.init), positions: change.positions.map(Set.init),
-                tokens: change.tokens.map(Set.init), groups: change.groups.map(Set.init)))
-    }
 }

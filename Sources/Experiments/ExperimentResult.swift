@@ -99,13 +99,12 @@ public struct ExperimentResult: Codable, Sendable {
         self.effects = found
         self.contrasts = contrasts
         matrix = plan.arms.flatMap { arm -> [Cell] in
-            guard arm.role == .single, arm.changes.count == 1, arm.changes[0].kind == "ablate",
-                let layers = arm.changes[0].layers, layers.count == 1, let experts = arm.changes[0].experts,
-                experts.count == 1
-            else { return [] }
+            guard arm.role == .single, arm.changes.count == 1, let cell = arm.changes[0].ablatedExpert else {
+                return []
+            }
             return found.filter { $0.arm == arm.name }.map {
                 Cell(
-                    layer: layers[0], expert: experts[0], group: $0.effect.group, documents: $0.effect.documents,
+                    layer: cell.layer, expert: cell.expert, group: $0.effect.group, documents: $0.effect.documents,
                     difference: $0.effect.difference, pValue: $0.effect.pValue, qValue: $0.qValue)
             }
         }

@@ -4,7 +4,7 @@ import Hooks
 import MoEModel
 import RoutingMetrics
 import Tokenizers
-import Traces
+import Tracing
 
 /// Runs the untouched model and every variant over the same documents, wave by wave.
 ///
@@ -15,7 +15,9 @@ public struct ExperimentRun {
 
     public let model: Model
     public let corpus: Corpus
-    public let tokens: [[Int32]]
+    let tokenized: TokenizedCorpus
+    /// Tokens of each document.
+    public var tokens: [[Int32]] { tokenized.tokens }
     let waves: [Range<Int>]
     let sha256: String
 
@@ -24,7 +26,7 @@ public struct ExperimentRun {
     ///   - maximumDocuments: of each group; nil: all.
     public init(
         model: Model, tokenizer: (any Tokenizer)?, corpus: Corpus, maximumTokens: Int? = nil,
-        maximumDocuments: Int? = nil, waveTokens: Int? = nil, version: String
+        maximumDocuments: Int? = nil, waveTokens: Int? = nil
     ) throws {
         var corpus = corpus
         if let maximumDocuments {
@@ -34,44 +36,24 @@ public struct ExperimentRun {
                 return seen[$0.group, default: 0] <= maximumDocuments
             }
         }
-        var options = TraceOptions()
-        options.maximumTokens = maximumTokens
-        options.waveTokens = waveTokens ?? 4096
-        // Tokenizing and its errors are those of a trace.
-        let run = try TraceRun(model: model, tokenizer: tokenizer, corpus: corpus, options: options, version: version)
+        let tokenized = try TokenizedCorpus(
+            corpus, tokenizer: tokenizer, config: model.config, maximumTokens: maximumTokens)
         self.model = model
         self.corpus = corpus
-        tokens = run.tokens
+        self.tokenized = tokenized
         sha256 = try model.checkpoint.sha256()
-        var waves: [Range<Int>] = []
-        var next = 0
-        while next < run.tokens.count {
-            var rows = run.tokens[next].count
-            var end = next + 1
-            while end < run.tokens.count, rows + run.tokens[end].count <= run.waveTokens {
-                rows += run.tokens[end].count
-                end += 1
-            }
-            waves.append(next..<end)
-            next = end
-        }
-        self.waves = waves
+        waves = tokenized.waves(of: waveTokens ?? 4096)
     }
 
     public var groups: [String] { Set(corpus.documents.map(\.group)).sorted() }
 
-    private func batch(_ wave: Range<Int>) -> TokenBatch {
-        TokenBatch(
-            wave.map { tokens[$0] }, groups: wave.map { corpus.documents[$0].group }, firstDocument: wave.lowerBound)
-    }
-
     /// How the untouched model routes every group: one pass over the documents, without log-probabilities.
     public func survey(isCancelled: () -> Bool = { false }) throws -> RoutingSurvey {
-        let counter = AssignmentCounter(layers: model.config.layerCount, experts: model.config.expertCount)
+        let counter = AssignmentCounter(layers: model.config.layerCount, experts: model.config.experts.count)
         var plan = HookPlan()
-        for layer in 0..<model.config.layerCount { plan.observed.insert(HookPoint(.expertIndices, layer: layer)) }
+        for layer in model.config.expertLayers { plan.observed.insert(HookPoint(.expertIndices, layer: layer)) }
         for wave in waves {
-            let batch = batch(wave)
+            let batch = tokenized.batch(wave)
             counter.start(batch)
             _ = try model.forward(batch, plan: plan, observer: counter, logprobs: false) { _ in
                 if isCancelled() { throw CancellationError() }
@@ -94,11 +76,10 @@ public struct ExperimentRun {
         let store = try ExperimentStore(
             folder, plan: plan, model: sha256, corpus: corpus.sha256, waves: waves,
             lengths: tokens.map(\.count), precision: model.precision.rawValue, resume: resume)
-        let arms: [(name: String, interventions: [Intervention], first: Int)] = try plan.arms.map { arm in
-            let interventions = try arm.changes.map { try Intervention($0, file: "plan") }
+        let arms: [(name: String, interventions: [Intervention], first: Int)] = plan.arms.map { arm in
             // The first layer any of them touches.
-            let first = interventions.map { $0.scope.layers?.min() ?? 0 }.min() ?? 0
-            return (arm.name, interventions, first)
+            let first = arm.changes.map { $0.scope.layers?.min() ?? 0 }.min() ?? 0
+            return (arm.name, arm.changes, first)
         }
         let total = waves.count * (arms.count + 1)
         var done = 0
@@ -110,7 +91,7 @@ public struct ExperimentRun {
                 continue
             }
             done += arms.count - waiting.count
-            let batch = batch(wave)
+            let batch = tokenized.batch(wave)
             func stopIfCancelled(_: Int) throws { if isCancelled() { throw CancellationError() } }
             // The untouched pass, with the residual stream where variants start.
             let keeper = ResidualKeeper()

@@ -1,3 +1,4 @@
+import FileFormats
 import Foundation
 import MoEModel
 import Traces
@@ -64,7 +65,7 @@ final class ExperimentStore {
     /// - Parameters:
     ///   - waves: documents computed together, in order.
     ///   - lengths: tokens of every document.
-    /// - Throws: `TraceError` where another process writes there; `ExperimentError` for a folder of another run, and for lines
+    /// - Throws: `FileError` where another process writes there; `ExperimentError` for a folder of another run, and for lines
     ///   that do not belong to this one.
     init(
         _ folder: URL, plan: ExperimentPlan, model: String, corpus: String, waves: [Range<Int>], lengths: [Int],

@@ -22,9 +22,12 @@ public struct HookPlan: Sendable {
     /// - Parameters:
     ///   - names: as `HookPoint.named` takes them.
     ///   - layers: keeps only these layers of names that stand for every layer; nil keeps all.
-    public init(observing names: [String], layers: [Int]? = nil, layerCount: Int) throws(HookError) {
+    ///   - expertLayers: the layers that have a router; nil: all.
+    public init(
+        observing names: [String], layers: [Int]? = nil, layerCount: Int, expertLayers: [Int]? = nil
+    ) throws(HookError) {
         for name in names {
-            for point in try HookPoint.named(name, layerCount: layerCount) {
+            for point in try HookPoint.named(name, layerCount: layerCount, expertLayers: expertLayers) {
                 guard let layer = point.layer, let layers, !layers.contains(layer) else {
                     observed.insert(point)
                     continue
@@ -37,11 +40,21 @@ public struct HookPlan: Sendable {
     }
 
     /// Checks the plan against a model and turns it into one mask per layer.
-    package func resolved(layerCount: Int, headCount: Int, expertCount: Int) throws(HookError) -> ResolvedHooks {
-        for point in observed.union(edited) {
-            if let layer = point.layer, !(0..<layerCount).contains(layer) {
-                throw .layerOutOfRange(point.description, layer: layer, layerCount: layerCount)
+    /// - Parameter expertLayers: the layers that have a router; nil: all.
+    package func resolved(
+        layerCount: Int, headCount: Int, expertCount: Int, expertLayers: [Int]? = nil
+    ) throws(HookError) -> ResolvedHooks {
+        let routed = expertLayers.map(Set.init)
+        func check(_ name: String, _ layer: Int, needsRouter: Bool) throws(HookError) {
+            guard (0..<layerCount).contains(layer) else {
+                throw .layerOutOfRange(name, layer: layer, layerCount: layerCount)
             }
+            guard !needsRouter || routed?.contains(layer) ?? true else {
+                throw .noRouter(name, layer: layer, expertLayers: expertLayers ?? [])
+            }
+        }
+        for point in observed.union(edited) {
+            if let layer = point.layer { try check(point.description, layer, needsRouter: point.site.needsRouter) }
         }
         for point in edited where !point.site.isEditable { throw .notEditable(point) }
         for (layer, heads) in heads {
@@ -50,6 +63,9 @@ public struct HookPlan: Sendable {
             }
         }
         for intervention in interventions {
+            for layer in (intervention.scope.layers ?? []).sorted() {
+                try check("intervention", layer, needsRouter: true)
+            }
             try intervention.check(layerCount: layerCount, expertCount: expertCount)
         }
         return ResolvedHooks(plan: self, layerCount: layerCount, headCount: headCount)

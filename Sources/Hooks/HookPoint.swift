@@ -18,8 +18,11 @@ public struct HookPoint: Hashable, Sendable, CustomStringConvertible {
     ///
     /// Accepts the name itself (`blocks.3.attn.q`), the bare site (`router_logits`: every layer), a star for the layer
     /// (`blocks.*.resid_post`), and the aliases of TransformerLens, Hugging Face modules and llama.cpp's graph.
-    /// - Throws: `HookError` with the nearest names, or with the range of layers.
-    public static func named(_ name: String, layerCount: Int) throws(HookError) -> [HookPoint] {
+    /// - Parameter expertLayers: the layers that have a router; nil: all.
+    /// - Throws: `HookError` with the nearest names, with the range of layers, or for the router of a dense layer.
+    public static func named(
+        _ name: String, layerCount: Int, expertLayers: [Int]? = nil
+    ) throws(HookError) -> [HookPoint] {
         let (base, layer) = splitLayer(name)
         guard let site = HookSite(rawValue: base) ?? HookAlias.site(of: base) else {
             throw .unknownName(name, nearest: HookAlias.nearest(to: name))
@@ -29,9 +32,14 @@ public struct HookPoint: Hashable, Sendable, CustomStringConvertible {
             throw .notPerLayer(name, site)
         }
         switch layer {
-        case .all: return (0..<layerCount).map { HookPoint(site, layer: $0) }
+        case .all:
+            let layers = site.needsRouter ? expertLayers ?? Array(0..<layerCount) : Array(0..<layerCount)
+            return layers.map { HookPoint(site, layer: $0) }
         case .one(let index):
             guard index < layerCount else { throw .layerOutOfRange(name, layer: index, layerCount: layerCount) }
+            guard !site.needsRouter || expertLayers?.contains(index) ?? true else {
+                throw .noRouter(name, layer: index, expertLayers: expertLayers ?? [])
+            }
             return [HookPoint(site, layer: index)]
         }
     }
@@ -64,6 +72,8 @@ public enum HookError: Error, Equatable, CustomStringConvertible {
     case unknownName(String, nearest: [String])
     case layerOutOfRange(String, layer: Int, layerCount: Int)
     case notPerLayer(String, HookSite)
+    /// A dense layer was asked for its router or experts.
+    case noRouter(String, layer: Int, expertLayers: [Int])
     case headOutOfRange(layer: Int, head: Int, headCount: Int)
     case expertOutOfRange(Int, expertCount: Int)
     case notEditable(HookPoint)
@@ -77,6 +87,11 @@ public enum HookError: Error, Equatable, CustomStringConvertible {
                 + "`moescope hooks` lists all"
         case .layerOutOfRange(let name, let layer, let count):
             "\(name): layer \(layer) is out of range; the model has layers 0 to \(count - 1)"
+        case .noRouter(let name, let layer, let expertLayers):
+            "\(name): layer \(layer) is dense, it has no router; layers with one: "
+                + (expertLayers.count > 12
+                    ? "\(expertLayers[0]) to \(expertLayers[expertLayers.count - 1])"
+                    : expertLayers.map(String.init).joined(separator: ", "))
         case .notPerLayer(let name, let site):
             "\(name): \(site.rawValue) is outside the layers; write \"\(site.rawValue)\""
         case .headOutOfRange(let layer, let head, let count):

@@ -34,6 +34,14 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
         }
     }
 
+    /// Whether only layers with a router have it; dense layers do not.
+    public var needsRouter: Bool {
+        switch self {
+        case .routerLogits, .routerProbs, .expertIndices, .expertWeights, .expertOutputs: true
+        default: false
+        }
+    }
+
     /// Whether an edit here is carried into everything computed after it.
     public var isEditable: Bool { self != .attentionSummary }
 
@@ -73,11 +81,11 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
         case .attentionOut: "attention output"
         case .residMid: "residual stream between attention and experts"
         case .routerLogits: "router output, before softmax"
-        case .routerProbs: "softmax over all experts"
+        case .routerProbs: "the model's own distribution over experts: softmax(z), or for sigmoid scores s / Σ s"
         case .expertIndices: "chosen experts, by falling weight; ties go to the lower index"
         case .expertWeights: "mixing weights of the chosen experts, as the model applies them"
         case .expertOutputs: "each chosen expert's output, before mixing"
-        case .moeOut: "mixed output of the experts"
+        case .moeOut: "mixed output of the experts, or of a dense layer's one network"
         case .residPost: "residual stream leaving the layer"
         case .finalNorm: "after the last norm"
         case .logits: "next-token logits, on demand only"

@@ -2,8 +2,8 @@
 ///
 /// Interventions of one layer are applied in the order they are given. Those that change logits come before the
 /// choice of experts, those that change weights after it, whatever their order in the list.
-public struct Intervention: Sendable, Codable, Equatable {
-    public enum Action: Sendable, Codable, Equatable {
+public struct Intervention: Sendable, Equatable {
+    public enum Action: Sendable, Equatable {
         /// The experts' mixing weights become 0; the others are divided by their sum only where `renormalize` says so.
         case ablate(experts: [Int], renormalize: Bool)
         /// The experts' mixing weights are multiplied, the others left as they are.
@@ -25,7 +25,7 @@ public struct Intervention: Sendable, Codable, Equatable {
     }
 
     /// Where an intervention applies: everywhere by default; conditions are joined by "and".
-    public struct Scope: Sendable, Codable, Equatable {
+    public struct Scope: Sendable, Equatable {
         public var layers: Set<Int>?
         /// Positions in the document, from 0.
         public var positions: Set<Int>?

@@ -4,24 +4,20 @@ import Tensors
 
 extension Model {
     /// Parameters of the matrices that one token is multiplied with: all active ones but the embedding and the norms.
-    public var matrixParametersActive: Int {
-        activeMatrices.reduce(0) { $0 + Int(Double($1.tensor.count) * $1.share) }
-    }
+    public var matrixParametersActive: Int { activeMatrices.reduce(0) { $0 + Int(Double($1.tensor.count) * $1.share) } }
 
     /// Bytes of the same matrices as they are stored.
     public var matrixBytesActive: Double { activeMatrices.reduce(0) { $0 + Double($1.tensor.bytes.count) * $1.share } }
 
     /// Matrices of a token's pass; of E equal experts K count.
     private var activeMatrices: [(tensor: Tensor, share: Double)] {
-        let share = Double(config.expertsPerToken) / Double(config.expertCount)
-        var matrices: [(tensor: Tensor, share: Double)] = [(checkpoint.tensors.output, 1)]
-        for layer in checkpoint.tensors.layers {
-            var whole = [layer.query, layer.key, layer.value, layer.attentionOutput, layer.router]
-            if let shared = layer.sharedExpert { whole += [shared.gate, shared.up, shared.down] }
-            for tensor in whole { matrices.append((tensor, 1)) }
-            for tensor in layer.gate + layer.up + layer.down { matrices.append((tensor, share)) }
-        }
-        return matrices
+        let share = Double(config.expertsPerToken) / Double(config.experts.count)
+        let output = [(checkpoint.tensors.output, 1.0)]
+        return output
+            + checkpoint.tensors.byEntry(config).flatMap { entry, tensors in
+                entry.layer != nil && (entry.role.isMatrix || entry.role == .router)
+                    ? tensors.map { ($0, entry.role.isPerExpert ? share : 1) } : []
+            }
     }
 
     /// Whether the weights are read from disk in every pass, because they do not fit their budget.

@@ -38,7 +38,7 @@ public final class Model: @unchecked Sendable {
         config = checkpoint.config
         kernels = Kernels(pool: threads.map { ThreadPool(threadCount: $0) } ?? ThreadPool(), precision: precision)
         weights = try Weights(checkpoint.tensors)
-        noHooks = ResolvedHooks(plan: .none, layerCount: config.layerCount, headCount: config.headCount)
+        noHooks = ResolvedHooks(plan: .none, layerCount: config.layerCount, headCount: config.attention.headCount)
         stream = WeightStream(checkpoint.tensors, budget: weightBudget)
     }
 

@@ -12,7 +12,7 @@ final class WeightStream: @unchecked Sendable {
 
     /// - Parameter budget: bytes of weights that may stay in memory; nil: all.
     init(_ tensors: ModelTensors, budget: Int?) {
-        layers = tensors.layers.map(\.large)
+        layers = tensors.layers.map(\.matrices)
         let total = layers.joined().reduce(0) { $0 + $1.bytes.count }
         releases = budget.map { total > $0 } ?? false
     }
@@ -39,14 +39,4 @@ final class WeightStream: @unchecked Sendable {
     }
 
     private func leave(_ layer: Int) { for tensor in layers[layer] { tensor.releasePages() } }
-}
-
-extension LayerTensors {
-    /// The matrices, in the order in which a pass needs them.
-    fileprivate var large: [Tensor] {
-        var tensors = [query, key, value, attentionOutput, router]
-        for expert in gate.indices { tensors += [gate[expert], up[expert], down[expert]] }
-        if let sharedExpert { tensors += [sharedExpert.gate, sharedExpert.up, sharedExpert.down] }
-        return tensors
-    }
 }

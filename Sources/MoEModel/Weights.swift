@@ -17,9 +17,9 @@ struct Weights {
     struct Layer {
         let tensors: LayerTensors
         let attentionNorm: Norm
-        let expertNorm: Norm
-        /// [E, D]: routing is f32 in every precision.
-        let router: FloatVector
+        let feedForwardNorm: Norm
+        /// nil in a dense layer.
+        let experts: Experts?
         let queryBias: FloatVector?
         let keyBias: FloatVector?
         let valueBias: FloatVector?
@@ -31,16 +31,31 @@ struct Weights {
 
         init(_ tensors: LayerTensors) throws(ModelError) {
             self.tensors = tensors
-            attentionNorm = try Norm(tensors.attentionNorm, bias: tensors.attentionNormBias)
-            expertNorm = try Norm(tensors.expertNorm, bias: tensors.expertNormBias)
+            attentionNorm = try Norm(tensors.attentionNorm, bias: tensors[.attentionNormBias])
+            feedForwardNorm = try Norm(tensors.feedForwardNorm, bias: tensors[.feedForwardNormBias])
+            experts = if let experts = tensors.experts { try Experts(experts) } else { nil }
+            queryBias = try FloatVector.optional(tensors[.queryBias])
+            keyBias = try FloatVector.optional(tensors[.keyBias])
+            valueBias = try FloatVector.optional(tensors[.valueBias])
+            attentionOutputBias = try FloatVector.optional(tensors[.attentionOutputBias])
+            queryNorm = if let norm = tensors[.queryNorm] { try Norm(norm) } else { nil }
+            keyNorm = if let norm = tensors[.keyNorm] { try Norm(norm) } else { nil }
+            sharedRouter = try FloatVector.optional(tensors.sharedRouter)
+        }
+    }
+
+    /// The router of a layer and its experts' matrices.
+    struct Experts {
+        /// [E, D]: routing is f32 in every precision.
+        let router: FloatVector
+        /// [E]
+        let selectionBias: FloatVector?
+        let tensors: ExpertTensors
+
+        init(_ tensors: ExpertTensors) throws(ModelError) {
+            self.tensors = tensors
             router = try FloatVector(tensors.router)
-            queryBias = try FloatVector.optional(tensors.queryBias)
-            keyBias = try FloatVector.optional(tensors.keyBias)
-            valueBias = try FloatVector.optional(tensors.valueBias)
-            attentionOutputBias = try FloatVector.optional(tensors.attentionOutputBias)
-            queryNorm = if let norm = tensors.queryNorm { try Norm(norm) } else { nil }
-            keyNorm = if let norm = tensors.keyNorm { try Norm(norm) } else { nil }
-            sharedRouter = try FloatVector.optional(tensors.sharedExpert?.router)
+            selectionBias = try FloatVector.optional(tensors.selectionBias)
         }
     }
 

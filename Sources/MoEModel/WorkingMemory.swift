@@ -48,15 +48,15 @@ public struct WorkingMemory: Sendable {
     /// What waves and sessions have in common.
     private func pass(_ rows: Int) -> Int {
         let (hidden, choices) = (config.hiddenSize, config.expertsPerToken)
-        let queries = config.headCount * config.headSize
-        let keyValues = 2 * config.keyValueHeadCount * config.headSize
+        let queries = config.attention.headCount * config.attention.headSize
+        let keyValues = 2 * config.attention.keyValueHeadCount * config.attention.headSize
         // Residual, normed, branch; queries and head outputs; keys and values of the layer at hand.
         var floats = 3 * hidden + 2 * queries + keyValues
         // Router logits and probabilities; choices, their weights and outputs.
-        floats += 2 * config.expertCount + 2 * choices + choices * hidden
+        floats += 2 * config.experts.count + 2 * choices + choices * hidden
         // Positions, documents and tokens; where each choice is computed and found again.
         floats += 3 + 2 * choices
-        if config.sharedExpertSize != nil { floats += hidden + 1 }
+        if config.experts.sharedSize != nil { floats += hidden + 1 }
         return Self.float * rows * floats + packed(rows, hidden) + packed(rows, queries) + experts(rows)
             + vectors + threads * scratch(rows) + Self.programBytes
     }
@@ -64,17 +64,17 @@ public struct WorkingMemory: Sendable {
     /// Hidden activations of one group of experts, and the packed inputs of both of their products.
     private func experts(_ rows: Int) -> Int {
         let assignments = rows * config.expertsPerToken
-        let fair = Double(assignments) / Double(config.expertCount)
+        let fair = Double(assignments) / Double(config.experts.count)
         let busiestRows = min(rows, Int((busiest * fair).rounded(.up)))
-        let limit = Self.hiddenLimit / config.expertSize
+        let limit = Self.hiddenLimit / config.experts.size
         // A group ends before the expert that would pass the limit, so it is one expert at least.
         let whole = max(1, Int(Double(limit) / max(1, fair)))
         let group =
             assignments <= limit
             ? assignments : min(assignments, max(busiestRows, busiest > 1 ? limit : Int(Double(whole) * fair)))
-        var bytes = Self.float * group * config.expertSize + packed(group, config.expertSize)
+        var bytes = Self.float * group * config.experts.size + packed(group, config.experts.size)
         var input = packed(group, config.hiddenSize)
-        if let shared = config.sharedExpertSize {
+        for shared in [config.experts.sharedSize, config.denseSize].compactMap({ $0 }) {
             bytes = max(bytes, Self.float * rows * shared + packed(rows, shared))
             input = max(input, packed(rows, config.hiddenSize))
         }
@@ -83,13 +83,13 @@ public struct WorkingMemory: Sendable {
 
     /// Norms and routers, which are kept in f32 beside the file's own.
     private var vectors: Int {
-        let perLayer = (config.expertCount + 2) * config.hiddenSize
+        let perLayer = (config.experts.count + 2) * config.hiddenSize
         return Self.float * (config.layerCount * perLayer + config.hiddenSize)
     }
 
     /// The rotary table is made for twice what was asked for.
     private func rotary(positions: Int) -> Int {
-        Self.float * config.headSize * min(config.contextLength, max(2 * positions, 512))
+        Self.float * config.attention.headSize * min(config.contextLength, max(2 * positions, 512))
     }
 
     /// Rows packed as a product's input.
@@ -99,9 +99,11 @@ public struct WorkingMemory: Sendable {
 
     private func scratch(_ rows: Int) -> Int {
         Kernels.scratchBytes(
-            isQuantized ? .q8_0 : .bf16, precision, rows: rows, columns: max(config.hiddenSize, config.expertSize),
+            isQuantized ? .q8_0 : .bf16, precision, rows: rows,
+            columns: max(config.hiddenSize, config.experts.size, config.denseSize ?? 0),
             AttentionShape(
-                heads: config.headCount, groups: config.keyValueHeadCount, headSize: config.headSize,
+                heads: config.attention.headCount, groups: config.attention.keyValueHeadCount,
+                headSize: config.attention.headSize,
                 slidingWindow: nil, scale: 1))
     }
 }

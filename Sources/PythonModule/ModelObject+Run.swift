@@ -22,17 +22,24 @@ struct HookRequest {
         let heads = try FromPython.optional(heads) { (item) throws(PythonError) in
             try FromPython.ints(item, "heads")
         }
-        plan = try translating { try HookPlan(observing: names, layers: layers, layerCount: config.layerCount) }
+        plan = try translating {
+            try HookPlan(
+                observing: names, layers: layers, layerCount: config.layerCount, expertLayers: config.expertLayers)
+        }
         requested = plan.observed
-        for layer in 0..<config.layerCount {
+        for layer in config.expertLayers {
             plan.observed.insert(HookPoint(.expertIndices, layer: layer))
             plan.observed.insert(HookPoint(.expertWeights, layer: layer))
+        }
+        for layer in 0..<config.layerCount {
             if let heads { plan.heads[layer] = heads }
         }
         plan.interventions = try FromPython.json([Intervention].self, interventions, "interventions")
         callables = [:]
         for edit in try FromPython.list(edits, "edits", EditArgument.init) {
-            for point in try translating({ try HookPoint.named(edit.name, layerCount: config.layerCount) }) {
+            for point in try translating({
+                try HookPoint.named(edit.name, layerCount: config.layerCount, expertLayers: config.expertLayers)
+            }) {
                 callables[point, default: []].append(edit.callable)
                 plan.edited.insert(point)
             }
@@ -75,7 +82,7 @@ extension ModelObject {
     /// Runs a batch and returns a dict: "logprob" [T], "expert_indices" and "expert_weights" [L, T, W], and every
     /// captured point by its name: one array, or a list with one per document for attention scores and patterns.
     static func run(
-        _ loaded: LoadedModel, _ arguments: UnsafePointer<PythonObject?>?, _ count: Int
+        _ loaded: PythonModel, _ arguments: UnsafePointer<PythonObject?>?, _ count: Int
     ) throws(PythonError) -> PythonObject {
         let arguments = try Arguments(arguments, count, expected: 9...9)
         let config = loaded.model.config
@@ -86,9 +93,10 @@ extension ModelObject {
             config, capture: try arguments[3], layers: try arguments[4], heads: try arguments[5],
             interventions: try arguments[6], edits: try arguments[7])
         let logprobs = try FromPython.bool(try arguments[8])
-        let recorder = CaptureRecorder(layerCount: config.layerCount, requested: request.requested)
+        let recorder = CaptureRecorder(
+            layerCount: config.layerCount, expertCount: config.experts.count, requested: request.requested)
         let result = try loaded.pass { interpreter in
-            let editor = CallbackEditor(request.callables, interpreter: interpreter, expertCount: config.expertCount)
+            let editor = CallbackEditor(request.callables, interpreter: interpreter, expertCount: config.experts.count)
             return try loaded.model.forward(
                 batch, plan: request.plan, observer: recorder, editor: editor, logprobs: logprobs
             ) { _ in try interpreter.checkSignals() }

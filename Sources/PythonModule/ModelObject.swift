@@ -2,10 +2,11 @@ import CPython
 import Foundation
 import MoEModel
 import Tokenizers
+import Tracing
 
 /// The native side of `moescope.Model`.
 enum ModelObject {
-    static func makeType() throws(PythonError) -> NativeType<LoadedModel> {
+    static func makeType() throws(PythonError) -> NativeType<PythonModel> {
         let represent: @convention(c) (PythonObject?) -> PythonObject? = { object in
             answering { () throws(PythonError) in
                 try ToPython.string("<_moescope.Model \(try types.model.payload(of: object).model.checkpoint.name)>")
@@ -66,9 +67,9 @@ enum ModelObject {
             slots: [PyType_Slot(Py_tp_repr, represent)])
     }
 
-    /// `_moescope.load(path, precision, threads or None) -> _Model`
+    /// `_moescope.load(path, precision, threads or None, memory as text or None) -> _Model`
     static func load(_ arguments: UnsafePointer<PythonObject?>?, _ count: Int) throws(PythonError) -> PythonObject {
-        let arguments = try Arguments(arguments, count, expected: 3...3)
+        let arguments = try Arguments(arguments, count, expected: 4...4)
         let path = try FromPython.string(try arguments[0], "model")
         let name = try FromPython.string(try arguments[1], "precision")
         guard let precision = Precision(rawValue: name) else {
@@ -79,13 +80,20 @@ enum ModelObject {
             try FromPython.int(object, "threads")
         }
         if let threads, threads < 1 { throw .value("threads: expected at least 1, found \(threads)") }
+        let memory = try FromPython.optional(try arguments[3]) { (object) throws(PythonError) in
+            let text = try FromPython.string(object, "memory")
+            guard let bytes = ByteCount.parse(text) else {
+                throw .value("memory: expected a number of bytes such as \"12G\", found \"\(text)\"")
+            }
+            return bytes
+        }
         let loaded = try ReleasedInterpreter.run { _ in
-            try LoadedModel(path: path, precision: precision, threads: threads)
+            try PythonModel(path: path, precision: precision, threads: threads, memory: memory)
         }
         return try types.model.make(loaded).release()
     }
 
-    private static func encode(_ loaded: LoadedModel, _ text: String) throws(PythonError) -> PythonObject {
+    private static func encode(_ loaded: PythonModel, _ text: String) throws(PythonError) -> PythonObject {
         let ids = try loaded.requireTokenizer().encode(text)
         return try ToPython.list(count: ids.count) { (index) throws(PythonError) in
             try ToPython.int(Int(ids[index])).release()
@@ -131,7 +139,7 @@ enum ModelObject {
         }.release()
     }
 
-    private static func facts(_ loaded: LoadedModel) throws(PythonError) -> String {
+    private static func facts(_ loaded: PythonModel) throws(PythonError) -> String {
         let model = loaded.model
         let config = model.config
         let facts = Facts(
@@ -141,8 +149,9 @@ enum ModelObject {
             bos: loaded.tokenizer?.bos ?? config.bosToken, eos: loaded.tokenizer?.eos ?? config.eosToken,
             config: ConfigFacts(
                 architecture: config.architecture, vocab_size: config.vocabularySize, hidden_size: config.hiddenSize,
-                layers: config.layerCount, heads: config.headCount, kv_heads: config.keyValueHeadCount,
-                head_size: config.headSize, expert_size: config.expertSize, experts: config.expertCount,
+                layers: config.layerCount, heads: config.attention.headCount,
+                kv_heads: config.attention.keyValueHeadCount,
+                head_size: config.attention.headSize, expert_size: config.experts.size, experts: config.experts.count,
                 experts_per_token: config.expertsPerToken, context_length: config.contextLength))
         return try json(facts)
     }

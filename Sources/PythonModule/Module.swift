@@ -5,7 +5,7 @@ import Traces
 struct NativeTypes {
     let array: NativeType<ArrayStorage>
     let table: NativeType<TableStorage>
-    let model: NativeType<LoadedModel>
+    let model: NativeType<PythonModel>
     let trace: NativeType<OpenTrace>
     let session: NativeType<GrowingText>
     /// Exceptions; the module holds a reference for as long as the process lives.

@@ -1,5 +1,7 @@
+import FileFormats
 import Checkpoints
 import Experiments
+import Tracing
 import Hooks
 import MoEModel
 import ReportGenerator
@@ -16,10 +18,13 @@ extension PythonError {
         case is CancellationError: self = .raised
         case let error as HookError: self = .value(error.description)
         case let error as ModelError: self = .value(error.description)
-        case let error as CheckpointError:
-            self = error.reason == .missing ? .fileNotFound(error.description) : .checkpoint(error.description)
-        case let error as TraceError:
-            self = error.reason == .missing ? .fileNotFound(error.description) : .trace(error.description)
+        case let error as FileError:
+            self =
+                switch (error.reason, error.area) {
+                case (.missing, _): .fileNotFound(error.description)
+                case (_, .model): .checkpoint(error.description)
+                case (_, .trace): .trace(error.description)
+                }
         case let error as CorpusError: self = .value(error.description)
         case let error as MetricError: self = error.damage.map { PythonError($0) } ?? .value(error.description)
         case let error as ReportError: self = .os(error.description)

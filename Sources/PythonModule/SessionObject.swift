@@ -4,12 +4,12 @@ import Synchronization
 
 /// A text that grows token by token, as Python holds it.
 final class GrowingText: @unchecked Sendable {
-    let loaded: LoadedModel
+    let loaded: PythonModel
     private let session: Session
     /// Whether a thread is inside: a session is one text, not for two threads at once.
     private let isBusy = Mutex(false)
 
-    init(_ loaded: LoadedModel, cache: CacheType?) throws(ModelError) {
+    init(_ loaded: PythonModel, cache: CacheType?) throws(ModelError) {
         self.loaded = loaded
         session = try Session(loaded.model, cache: cache)
     }
@@ -73,11 +73,12 @@ enum SessionObject {
         let request = try HookRequest(
             config, capture: try arguments[1], layers: try arguments[2], heads: none.object,
             interventions: try arguments[3], edits: try arguments[4])
-        let recorder = CaptureRecorder(layerCount: config.layerCount, requested: request.requested)
+        let recorder = CaptureRecorder(
+            layerCount: config.layerCount, expertCount: config.experts.count, requested: request.requested)
         let logits = try text.use { (session) throws(PythonError) in
             try text.loaded.pass { interpreter in
                 let editor = CallbackEditor(
-                    request.callables, interpreter: interpreter, expertCount: config.expertCount)
+                    request.callables, interpreter: interpreter, expertCount: config.experts.count)
                 try interpreter.checkSignals()
                 return try session.append(tokens, plan: request.plan, observer: recorder, editor: editor)
             }

@@ -1,5 +1,5 @@
 import CPython
-import Experiments
+import Tracing
 import Foundation
 import Hooks
 import MoEModel

@@ -27,7 +27,7 @@ enum TraceObject {
         try NativeType(
             name: "moescope._Trace", doc: "A trace on disk. Use moescope.open_trace.",
             methods: [
-                MethodEntry("rows", "rows(name) -> Array [N]: document, position, token or logprob.") {
+                MethodEntry("rows", "rows(name) -> Array [N]: document, position, token, logprob or predicted.") {
                     object, arguments, count in
                     answering { () throws(PythonError) in
                         let trace = try types.trace.payload(of: object).trace
@@ -39,7 +39,7 @@ enum TraceObject {
                 },
                 MethodEntry(
                     "layer",
-                    "layer(name, layer) -> Array [N, …]: router_logits, expert_indices, expert_weights or attention_…."
+                    "layer(name, layer) -> Array [N, …]: router_logits, expert_indices, expert_weights, expert_guesses_… or attention_…."
                 ) { object, arguments, count in
                     answering { () throws(PythonError) in
                         let trace = try types.trace.payload(of: object).trace
@@ -109,107 +109,94 @@ enum TraceObject {
         return try types.trace.make(trace).release()
     }
 
+    /// A column without layers, [N].
     private static func rows(_ trace: Trace, _ name: String) throws(PythonError) -> ArrayStorage {
-        let dtype: DType
-        switch name {
-        case "document", "position", "token": dtype = .i32
-        case "logprob": dtype = .f32
-        default: throw .value("rows: expected document, position, token or logprob, found \"\(name)\"")
+        let known = trace.layout.columns.filter { $0.dimensions == [.rows] }
+        guard let column = known.first(where: { $0.name == name }) else {
+            throw absent(name, known)
         }
         return try ReleasedInterpreter.run { _ in
-            let array = ArrayStorage(uninitialized: dtype, shape: [trace.manifest.tokens])
+            let array = ArrayStorage(uninitialized: column.dtype(trace.layout), shape: [trace.manifest.tokens])
             var offset = 0
             for index in 0..<trace.shardCount {
                 let shard = try trace.shard(index)
-                switch name {
-                case "document": copy(shard.document, to: array, at: &offset)
-                case "position": copy(shard.position, to: array, at: &offset)
-                case "token": copy(shard.token, to: array, at: &offset)
-                default: copy(shard.logprob, to: array, at: &offset)
-                }
+                guard let bytes = shard.bytes(column) else { continue }
+                withExtendedLifetime(shard) { copy(bytes, to: array, at: &offset) }
             }
             return array
         }
     }
 
+    /// One layer of a column, [N, …], or [H, N] for attention: f32, or u16 for experts.
     private static func layer(_ trace: Trace, _ name: String, layer: Int) throws(PythonError) -> ArrayStorage {
-        guard let place = trace.layout.layers.firstIndex(of: layer) else {
-            throw .value("layer \(layer): the trace has layers \(trace.layout.layers)")
-        }
-        let rows = trace.manifest.tokens
         let layout = trace.layout
+        let known = layout.columns.filter { $0.layers(layout) != nil }
+        guard let column = known.first(where: { $0.name == name }) else {
+            throw absent(name, known)
+        }
+        let layers = column.layers(layout) ?? []
+        guard let place = layers.firstIndex(of: layer) else {
+            throw .value("layer \(layer): the trace has \(name) of layers \(layers)")
+        }
+        // Rows come first, or after the heads.
+        let outer = column.dimensions[1] == .heads ? layout.heads : 1
+        let width = column.shape(layout, rows: 1).dropFirst().reduce(1, *) / outer
+        let rows = trace.manifest.tokens
+        let shape = Array(column.shape(layout, rows: rows).dropFirst())
         return try ReleasedInterpreter.run { _ in
-            var offset = 0
-            switch name {
-            case "expert_indices":
-                let array = ArrayStorage(uninitialized: .u16, shape: [rows, layout.expertsPerToken])
-                var values: [UInt16] = []
-                for index in 0..<trace.shardCount {
-                    try trace.shard(index).readExpertIndices(layerIndex: place, into: &values)
-                    copy(values, to: array, at: &offset)
-                }
-                return array
-            case "expert_weights", "router_logits":
-                let isLogits = name == "router_logits"
-                guard !isLogits || layout.routerLogits != nil else {
-                    throw PythonError.value(
-                        "the trace holds no router logits; trace again with capture=[\"router_logits\"]")
-                }
-                let array = ArrayStorage(
-                    uninitialized: .f32, shape: [rows, isLogits ? layout.experts : layout.expertsPerToken])
-                var values: [Float] = []
-                for index in 0..<trace.shardCount {
-                    let shard = try trace.shard(index)
-                    if isLogits {
-                        shard.readRouterLogits(layerIndex: place, into: &values)
-                    } else {
-                        shard.readExpertWeights(layerIndex: place, into: &values)
+            let array = ArrayStorage(uninitialized: column.storage == .expertIndex ? .u16 : .f32, shape: shape)
+            var first = 0
+            for index in 0..<trace.shardCount {
+                let shard = try trace.shard(index)
+                guard let bytes = shard.bytes(column, layerIndex: place) else { continue }
+                withExtendedLifetime(shard) {
+                    let part = bytes.count / outer
+                    for block in 0..<outer {
+                        var offset = (block * rows + first) * width
+                        widen(
+                            UnsafeRawBufferPointer(rebasing: bytes[block * part..<(block + 1) * part]),
+                            column.dtype(layout), to: array, at: &offset)
                     }
-                    copy(values, to: array, at: &offset)
                 }
-                return array
-            default: return try attention(trace, name, layerIndex: place)
+                first += shard.rowCount
             }
+            return array
         }
     }
 
-    /// [H, N]: each shard's rows go beside the others' in every head.
-    private static func attention(_ trace: Trace, _ name: String, layerIndex: Int) throws -> ArrayStorage {
-        guard let statistic = AttentionStatistic(rawValue: name) else {
-            let known =
-                (["router_logits", "expert_indices", "expert_weights"] + AttentionStatistic.allCases.map(\.rawValue))
-                .joined(separator: ", ")
-            throw PythonError.value("expected one of \(known), found \"\(name)\"")
+    /// Why a trace has no such array.
+    private static func absent(_ name: String, _ known: [TraceColumn]) -> PythonError {
+        if let capture = TraceColumn.capture(of: name) {
+            let words = capture.replacing("_", with: " ")
+            return .value("the trace holds no \(words); trace again with capture=[\"\(capture)\"]")
         }
-        guard trace.layout.attentionSummary else {
-            throw PythonError.value(
-                "the trace holds no attention summary; trace again with capture=[\"attention_summary\"]")
+        return .value("expected one of \(known.map(\.name).joined(separator: ", ")), found \"\(name)\"")
+    }
+
+    /// Copies stored values as the array's type: F16 becomes f32, U8 becomes u16.
+    private static func widen(
+        _ bytes: UnsafeRawBufferPointer, _ dtype: DType, to array: ArrayStorage, at offset: inout Int
+    ) {
+        switch dtype {
+        case .f16:
+            copy(bytes.bindMemory(to: UInt16.self).map { Float(Float16(bitPattern: $0)) }, to: array, at: &offset)
+        case .u8: copy(bytes.map { UInt16($0) }, to: array, at: &offset)
+        default: copy(bytes, to: array, at: &offset)
         }
-        let (heads, rows) = (trace.layout.heads, trace.manifest.tokens)
-        let array = ArrayStorage(uninitialized: .f32, shape: [heads, rows])
-        var values: [Float] = []
-        var first = 0
-        for index in 0..<trace.shardCount {
-            let shard = try trace.shard(index)
-            shard.readAttention(statistic, layerIndex: layerIndex, into: &values)
-            for head in 0..<heads {
-                var offset = head * rows + first
-                let part = values[head * shard.rowCount..<(head + 1) * shard.rowCount]
-                copy(Array(part), to: array, at: &offset)
-            }
-            first += shard.rowCount
-        }
-        return array
     }
 
     private static func copy<Element: BitwiseCopyable>(
         _ values: [Element], to array: ArrayStorage, at offset: inout Int
     ) {
-        precondition(offset + values.count <= array.count)
-        values.withUnsafeBytes { bytes in
-            guard let base = bytes.baseAddress else { return }
+        values.withUnsafeBytes { copy($0, to: array, at: &offset) }
+    }
+
+    private static func copy(_ bytes: UnsafeRawBufferPointer, to array: ArrayStorage, at offset: inout Int) {
+        let count = bytes.count / array.dtype.blockBytes
+        precondition(offset + count <= array.count)
+        if let base = bytes.baseAddress {
             (array.memory + offset * array.dtype.blockBytes).copyMemory(from: base, byteCount: bytes.count)
         }
-        offset += values.count
+        offset += count
     }
 }

@@ -1,6 +1,6 @@
 import Checkpoints
 import Foundation
-import GGUFFormat
+import FileFormats
 import Tensors
 
 extension GGUFExport {
@@ -8,7 +8,7 @@ extension GGUFExport {
 
     static func metadata(
         _ checkpoint: Checkpoint, mix: QuantizationMix, tokenizer: Metadata
-    ) throws(CheckpointError) -> Metadata {
+    ) throws(FileError) -> Metadata {
         let own: Metadata = [
             ("general.file_type", .unsigned(mix.fileType)), ("general.quantization_version", .unsigned(2)),
         ]
@@ -21,14 +21,14 @@ extension GGUFExport {
             } + own
         }
         guard let architecture = checkpoint.config.ggufArchitecture else {
-            throw CheckpointError(
-                .unsupported, file: checkpoint.url.path, subject: "architecture",
+            throw FileError(
+                .unsupported, file: checkpoint.url.path, field: "architecture",
                 found: checkpoint.config.architecture)
         }
         // GGUF stores LongRoPE's factors as tensors of their own, and llama.cpp scales attention differently.
-        guard checkpoint.config.ropeScaling?.kind != .longRope else {
-            throw CheckpointError(
-                .unsupported, file: checkpoint.url.path, subject: "rotary scaling", expected: "none, linear or yarn",
+        guard checkpoint.config.attention.rotary.scaling?.kind != .longRope else {
+            throw FileError(
+                .unsupported, file: checkpoint.url.path, field: "rotary scaling", expected: "none, linear or yarn",
                 found: "longrope")
         }
         let general: Metadata = [
@@ -52,29 +52,31 @@ extension GGUFExport {
         add("context_length", config.contextLength)
         add("embedding_length", config.hiddenSize)
         add("block_count", config.layerCount)
-        add("feed_forward_length", config.expertSize)
-        if config.ggufNamesExpertSize { add("expert_feed_forward_length", config.expertSize) }
-        add("expert_shared_feed_forward_length", config.sharedExpertSize)
-        add("expert_count", config.expertCount)
-        add("expert_used_count", config.expertsPerToken)
-        result.append(("\(architecture).expert_weights_norm", .bool(config.renormalizesExpertWeights)))
-        add("attention.head_count", config.headCount)
-        add("attention.head_count_kv", config.keyValueHeadCount)
-        add("attention.key_length", config.headSize)
-        add("attention.value_length", config.headSize)
-        add("attention.sliding_window", config.slidingWindow)
-        add("attention.clamp_kqv", config.projectionClip)
-        // llama.cpp asks for this name in every family, layer norms included.
-        add("attention.layer_norm_rms_epsilon", config.normEpsilon)
-        add("rope.dimension_count", config.headSize)
-        add("rope.freq_base", config.ropeTheta)
-        if config.attentionScale != nil {
-            add("attention.scale", config.attentionScale)
-            add("embedding_scale", config.embeddingMultiplier)
-            add("residual_scale", config.residualMultiplier)
-            add("logit_scale", config.logitDivisor)
+        add("feed_forward_length", config.denseSize ?? config.experts.size)
+        if config.ggufNamesExpertSize || config.denseSize != nil {
+            add("expert_feed_forward_length", config.experts.size)
         }
-        if let scaling = config.ropeScaling, scaling.kind != .longRope {
+        add("expert_shared_feed_forward_length", config.experts.sharedSize)
+        add("expert_count", config.experts.count)
+        add("expert_used_count", config.expertsPerToken)
+        result.append(("\(architecture).expert_weights_norm", .bool(config.router.weigh.normalizes)))
+        add("attention.head_count", config.attention.headCount)
+        add("attention.head_count_kv", config.attention.keyValueHeadCount)
+        add("attention.key_length", config.attention.headSize)
+        add("attention.value_length", config.attention.headSize)
+        add("attention.sliding_window", config.slidingWindow)
+        add("attention.clamp_kqv", config.attention.projectionClip)
+        // llama.cpp asks for this name in every family, layer norms included.
+        add("attention.layer_norm_rms_epsilon", config.norm.epsilon)
+        add("rope.dimension_count", config.attention.headSize)
+        add("rope.freq_base", config.attention.rotary.theta)
+        if config.attention.scale != nil {
+            add("attention.scale", config.attention.scale)
+            add("embedding_scale", config.multipliers.embedding)
+            add("residual_scale", config.multipliers.residual)
+            add("logit_scale", config.multipliers.logitDivisor)
+        }
+        if let scaling = config.attention.rotary.scaling, scaling.kind != .longRope {
             let name = scaling.kind == .yarn ? "yarn" : "linear"
             result.append(("\(architecture).rope.scaling.type", .string(Array(name.utf8))))
             add("rope.scaling.factor", scaling.factor)

@@ -1,16 +1,16 @@
 import Checkpoints
-import GGUFFormat
+import FileFormats
 import Tokenizers
 
 extension GGUFExport {
     /// An export with everything the checkpoint brings: its tokenizer, chat template and ids that end a text.
-    /// - Throws: `CheckpointError` or `TokenizerError`; `unsupported` for a tokenizer that GGUF has no way to hold.
+    /// - Throws: `FileError` or `TokenizerError`; `unsupported` for a tokenizer that GGUF has no way to hold.
     public init(whole checkpoint: Checkpoint, mix: QuantizationMix, importance: ImportanceMatrix? = nil) throws {
         var tokenizer: [(key: String, value: GGUFValue)] = []
         if let file = checkpoint.tokenizerFile, file.pathExtension != "gguf" {
             guard let metadata = try TokenizerFile.ggufMetadata(file, vocabularySize: checkpoint.config.vocabularySize)
             else {
-                throw CheckpointError(
+                throw FileError(
                     .unsupported, file: file.path, problem: "GGUF has no way to hold this kind of tokenizer")
             }
             tokenizer = metadata

@@ -1,7 +1,7 @@
 import CKernels
 import Checkpoints
 import Foundation
-import GGUFFormat
+import FileFormats
 import Tensors
 
 /// Writes a checkpoint as a GGUF file of another type, tensor by tensor in bounded memory: what is in memory at a time is a
@@ -20,12 +20,12 @@ public struct GGUFExport {
     public init(
         _ checkpoint: Checkpoint, mix: QuantizationMix, tokenizer: [(key: String, value: GGUFValue)],
         importance: ImportanceMatrix? = nil
-    ) throws(CheckpointError) {
+    ) throws(FileError) {
         self.checkpoint = checkpoint
         self.mix = mix
         self.importance = importance
         metadata = try Self.metadata(checkpoint, mix: mix, tokenizer: tokenizer)
-        tensors = checkpoint.tensors.placed()
+        tensors = checkpoint.placedTensors()
         try importance?.check(tensors)
     }
 
@@ -34,20 +34,21 @@ public struct GGUFExport {
         let config = checkpoint.config
         return mix.dtype(
             tensor.role, layer: tensor.layer ?? 0, layerCount: config.layerCount, columns: tensor.columns,
-            expertCount: config.expertCount, queriesPerKey: config.headCount / config.keyValueHeadCount)
+            expertCount: config.experts.count,
+            queriesPerKey: config.attention.headCount / config.attention.keyValueHeadCount)
     }
 
     /// Writes the file: to a temporary name, flushed, renamed.
     /// - Parameter progress: called with weights written and weights in all.
     /// - Returns: the file's size.
     @discardableResult
-    public func write(to url: URL, progress: (Int, Int) -> Void = { _, _ in }) throws(CheckpointError) -> Int {
+    public func write(to url: URL, progress: (Int, Int) -> Void = { _, _ in }) throws(FileError) -> Int {
         let types = tensors.map(dtype)
         var entries: [GGUFHeader.NewTensor] = []
         for (tensor, type) in zip(tensors, types) {
             guard let number = type.ggufType, let row = type.byteCount(elements: tensor.columns) else {
-                throw CheckpointError(
-                    .unsupported, file: url.path, subject: "tensor \(tensor.name)", found: type.rawValue)
+                throw FileError(
+                    .unsupported, file: url.path, field: "tensor \(tensor.name)", found: type.rawValue)
             }
             let rows = tensor.shape.dropLast().reduce(1, *)
             entries.append(.init(name: tensor.name, shape: tensor.shape, type: number, byteCount: rows * row))
@@ -59,7 +60,7 @@ public struct GGUFExport {
         for (tensor, type) in zip(tensors, types) {
             let rows = ConvertedRows(tensor, to: type, of: checkpoint, importance: importance?.weights(of: tensor))
             let before = writer.byteCount
-            try rows.forEachBatch { bytes, weights throws(CheckpointError) in
+            try rows.forEachBatch { bytes, weights throws(FileError) in
                 try writer.write(bytes)
                 done += weights
                 progress(done, total)
@@ -75,9 +76,9 @@ public struct GGUFExport {
 }
 
 extension AtomicFileWriter {
-    mutating func write(_ bytes: [UInt8]) throws(CheckpointError) {
+    mutating func write(_ bytes: [UInt8]) throws(FileError) {
         let result = bytes.withUnsafeBytes { raw in
-            Result { () throws(CheckpointError) -> Void in try write(raw) }
+            Result { () throws(FileError) -> Void in try write(raw) }
         }
         try result.get()
     }
@@ -106,10 +107,10 @@ private struct ConvertedRows {
         self.dtype = dtype
         let isVector = tensor.shape.count == 1
         // A bias of q or k is reordered with the rows it belongs to: one element a row.
-        let permutes = config.rotaryLayout == .halves && config.ggufRotaryLayout == .pairs
+        let permutes = config.attention.rotary.layout == .halves && config.ggufRotaryLayout == .pairs
         switch tensor.role {
-        case .query, .queryBias: permutedHeads = permutes ? config.headCount : nil
-        case .key, .keyBias: permutedHeads = permutes ? config.keyValueHeadCount : nil
+        case .query, .queryBias: permutedHeads = permutes ? config.attention.headCount : nil
+        case .key, .keyBias: permutedHeads = permutes ? config.attention.keyValueHeadCount : nil
         default: permutedHeads = nil
         }
         let splitsVector = isVector && permutedHeads != nil
@@ -127,8 +128,8 @@ private struct ConvertedRows {
     }
 
     func forEachBatch(
-        _ body: (UnsafeRawBufferPointer, _ weights: Int) throws(CheckpointError) -> Void
-    ) throws(CheckpointError) {
+        _ body: (UnsafeRawBufferPointer, _ weights: Int) throws(FileError) -> Void
+    ) throws(FileError) {
         guard let rowBytes = dtype.byteCount(elements: columns), rowCount > 0 else { return }
         // Some 4 million weights a batch, in pieces that keep every processor busy.
         let batch = max(1, min(rowCount, (4 << 20) / max(1, columns)))
@@ -148,8 +149,8 @@ private struct ConvertedRows {
             }
             if failure.isSet {
                 let part = tensor.parts.first { $0.firstNonFinite() != nil } ?? tensor.parts[0]
-                throw CheckpointError(
-                    .malformed, file: path, subject: "tensor \(part.name)",
+                throw FileError(
+                    .malformed, file: path, field: "tensor \(part.name)",
                     problem: "holds a value that is no finite number", hint: "written as \(tensor.name)")
             }
             try body(UnsafeRawBufferPointer(rebasing: out.bytes[..<(count * rowBytes)]), count * columns)

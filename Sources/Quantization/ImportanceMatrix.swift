@@ -1,6 +1,6 @@
 import Checkpoints
 import Foundation
-import GGUFFormat
+import FileFormats
 import Tensors
 
 /// How much each input column of a model's matrices matters: the mean square of what was multiplied with it while the model
@@ -38,11 +38,11 @@ public struct ImportanceMatrix: Sendable, Equatable {
 
     /// Reads a file written by `write`, or by llama.cpp's `llama-imatrix`.
     /// - Throws: `malformed` naming the tensor, and whatever opening a GGUF file finds.
-    public init(_ url: URL) throws(CheckpointError) {
+    public init(_ url: URL) throws(FileError) {
         let file = try GGUFFile(url)
         guard file.metadata["general.type"]?.string == "imatrix" else {
-            throw CheckpointError(
-                .unsupported, file: url.path, subject: "metadata general.type", expected: "\"imatrix\"",
+            throw FileError(
+                .unsupported, file: url.path, field: "metadata general.type", expected: "\"imatrix\"",
                 found: file.metadata["general.type"]?.kindDescription ?? "nothing",
                 hint: "`moescope importance` writes such a file")
         }
@@ -53,15 +53,15 @@ public struct ImportanceMatrix: Sendable, Equatable {
             guard let counts = tensors[base + ".counts"], sums.dtype == .f32, counts.dtype == .f32, counts.count > 0,
                 sums.count % counts.count == 0
             else {
-                throw CheckpointError(
-                    .malformed, file: url.path, subject: "tensor \(name)", problem: "has no counts that fit it")
+                throw FileError(
+                    .malformed, file: url.path, field: "tensor \(name)", problem: "has no counts that fit it")
             }
             let entry = Entry(
                 sums: Array(sums.bytes.bindMemory(to: Float.self)),
                 counts: Array(counts.bytes.bindMemory(to: Float.self)))
             guard (entry.sums + entry.counts).allSatisfy({ $0.isFinite && $0 >= 0 }) else {
-                throw CheckpointError(
-                    .malformed, file: url.path, subject: "tensor \(name)", problem: "holds what is no mean square")
+                throw FileError(
+                    .malformed, file: url.path, field: "tensor \(name)", problem: "holds what is no mean square")
             }
             entries[base] = entry
         }
@@ -71,7 +71,7 @@ public struct ImportanceMatrix: Sendable, Equatable {
     }
 
     /// Writes the file: to a temporary name, flushed, renamed.
-    public func write(to url: URL) throws(CheckpointError) {
+    public func write(to url: URL) throws(FileError) {
         var tensors: [(header: GGUFHeader.NewTensor, values: [Float])] = []
         for (name, entry) in entries.sorted(by: { $0.key < $1.key }) {
             func add(_ suffix: String, _ values: [Float]) {
@@ -99,13 +99,13 @@ public struct ImportanceMatrix: Sendable, Equatable {
     }
 
     /// Whether what is said of a tensor has its shape.
-    func check(_ tensors: [PlacedTensor]) throws(CheckpointError) {
+    func check(_ tensors: [PlacedTensor]) throws(FileError) {
         for tensor in tensors {
             guard let entry = entries[tensor.name] else { continue }
             let parts = tensor.shape.count == 3 ? tensor.shape[0] : 1
             guard entry.counts.count == parts, entry.sums.count == parts * tensor.columns else {
-                throw CheckpointError(
-                    .mismatch, file: "importance", subject: "tensor \(tensor.name)",
+                throw FileError(
+                    .mismatch, file: "importance", field: "tensor \(tensor.name)",
                     expected: "\(parts) × \(tensor.columns) columns",
                     found: "\(entry.counts.count) × \(entry.sums.count / max(1, entry.counts.count))",
                     hint: "it was measured on another model")

@@ -10,13 +10,14 @@ extension QuantizationMix {
 
     /// The mix that gives every tensor the type it has in a checkpoint; nil where none does.
     public init?(of checkpoint: Checkpoint) {
-        let tensors = checkpoint.tensors.placed()
+        let tensors = checkpoint.placedTensors()
         let config = checkpoint.config
         let mix = QuantizationMix.allCases.first { mix in
             tensors.allSatisfy { tensor in
                 let wanted = mix.dtype(
                     tensor.role, layer: tensor.layer ?? 0, layerCount: config.layerCount, columns: tensor.columns,
-                    expertCount: config.expertCount, queriesPerKey: config.headCount / config.keyValueHeadCount)
+                    expertCount: config.experts.count,
+                    queriesPerKey: config.attention.headCount / config.attention.keyValueHeadCount)
                 return tensor.parts.allSatisfy { $0.dtype == wanted }
             }
         }
@@ -44,8 +45,8 @@ public struct TypeUse: Sendable {
             var roles: [String] = []
         }
         var groups: [DType: Group] = [:]
-        for tensor in checkpoint.tensors.placed() {
-            let role = tensor.role.rawValue.replacing(".weight", with: "")
+        for tensor in checkpoint.placedTensors() {
+            let role = tensor.role.ggufName.replacing(".weight", with: "")
             for part in tensor.parts {
                 var group = groups[part.dtype] ?? Group()
                 // A slice of a merged tensor is called "name[3]".

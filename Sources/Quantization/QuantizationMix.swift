@@ -1,3 +1,4 @@
+import Checkpoints
 import Tensors
 
 /// A kind of quantized file, as llama.cpp names them: one type for most tensors, more bits where they matter.
@@ -69,7 +70,7 @@ public enum QuantizationMix: String, Sendable, CaseIterable {
     public func dtype(
         _ role: TensorRole, layer: Int, layerCount: Int, columns: Int, expertCount: Int, queriesPerKey: Int
     ) -> DType {
-        guard role.isQuantized else { return .f32 }
+        guard role.isMatrix else { return .f32 }
         guard !isPlain else { return base }
         var type = base
         switch role {
@@ -78,7 +79,7 @@ public enum QuantizationMix: String, Sendable, CaseIterable {
         case .value: type = expertCount == 8 ? .q8_0 : valueType(layer, layerCount, queriesPerKey)
         case .key: if expertCount == 8 { type = .q8_0 }
         case .attentionOutput: type = attentionOutputType(expertCount)
-        case .down, .sharedDown: type = downType(layer, layerCount)
+        case .expertDown, .denseDown, .sharedDown: type = downType(layer, layerCount)
         default: break
         }
         return fitting(type, columns: columns)

@@ -1,6 +1,5 @@
 import Foundation
-import GGUFFormat
-import JSONText
+import FileFormats
 
 extension SentencePieceTokenizer {
     /// The vocabulary as GGUF metadata (`tokenizer.ggml.…`).

@@ -1,6 +1,6 @@
 import Crypto
 import Foundation
-import GGUFFormat
+import FileFormats
 
 /// The vocabulary a GGUF file carries in its metadata (`tokenizer.ggml.…`).
 struct GGUFVocabulary {

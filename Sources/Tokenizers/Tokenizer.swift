@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 
 /// Turns text into token ids and back.
 ///

@@ -1,4 +1,4 @@
-import Checkpoints
+import FileFormats
 import Crypto
 import Foundation
 import Synchronization
@@ -32,7 +32,7 @@ enum FileHashes {
 
     /// Reads the file to its end.
     /// - Returns: the hash in lower-case hexadecimal.
-    static func sha256(of url: URL) throws(CheckpointError) -> String {
+    static func sha256(of url: URL) throws(FileError) -> String {
         let file = try MappedFile(url)
         var hash = SHA256()
         hash.update(bufferPointer: file.bytes)
@@ -40,7 +40,7 @@ enum FileHashes {
     }
 
     /// Reads the file unless this process has done so since it last changed.
-    static func rememberedSHA256(of url: URL) throws(CheckpointError) -> String {
+    static func rememberedSHA256(of url: URL) throws(FileError) -> String {
         let before = Identity(url)
         if let before, let hash = known.withLock({ $0[before] }) { return hash }
         let hash = try sha256(of: url)

@@ -1,3 +1,4 @@
+import FileFormats
 import Foundation
 
 /// Holds a folder for one writer: whoever asks for it meanwhile is told who has it, and changes nothing.
@@ -16,17 +17,17 @@ package final class FolderLock: Sendable {
 
     /// Takes the lock or fails at once. The folder must exist.
     /// - Throws: `unwritable`: the host, process and time of the writer that has it, or what the system refuses.
-    package init(_ folder: URL) throws(TraceError) {
+    package init(_ folder: URL) throws(FileError) {
         path = folder.appending(path: Self.fileName).path
         while true {
             let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
             guard file >= 0 else {
-                throw TraceError(.unwritable, file: folder.path, problem: String(cString: strerror(errno)))
+                throw FileError.trace(.unwritable, file: folder.path, problem: String(cString: strerror(errno)))
             }
             if flock(file, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
                 let holder = Self.holder(file)
                 close(file)
-                throw TraceError(
+                throw FileError.trace(
                     .unwritable, file: folder.path, problem: "\(holder) is writing here",
                     hint: "wait until it has ended, or choose another --output")
             }

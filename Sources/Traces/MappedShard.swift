@@ -1,4 +1,4 @@
-import Checkpoints
+import FileFormats
 import Tensors
 
 /// A shard of a trace, memory-mapped. n rows · L captured layers · E experts · K slots · H heads.
@@ -20,16 +20,16 @@ public struct MappedShard: Sendable {
     public let logprob: [Float]
     let file: SafetensorsFile
 
-    init(trace: Trace, index: Int, file: SafetensorsFile) throws(TraceError) {
+    init(trace: Trace, index: Int, file: SafetensorsFile) throws(FileError) {
         self.index = index
         self.file = file
         layout = trace.layout
         let first = trace.manifest.shards[..<index].reduce(0) { $0 + $1.documents }
         documents = trace.documents[first..<first + trace.manifest.shards[index].documents]
-        document = try Self.array(file, TraceTensor.document)
-        position = try Self.array(file, TraceTensor.position)
-        token = try Self.array(file, TraceTensor.token)
-        logprob = try Self.array(file, TraceTensor.logprob)
+        document = try Self.array(file, TraceColumn.document.name)
+        position = try Self.array(file, TraceColumn.position.name)
+        token = try Self.array(file, TraceColumn.token.name)
+        logprob = try Self.array(file, TraceColumn.logprob.name)
     }
 
     public var rowCount: Int { token.count }
@@ -39,7 +39,7 @@ public struct MappedShard: Sendable {
     /// Expert of every row and slot, [n, K], by falling weight; E or more means "none in this slot".
     /// - Parameter layerIndex: place in `layout.layers`.
     public func readExpertIndices(layerIndex: Int, into array: inout [UInt16]) {
-        guard let bytes = layerBytes(TraceTensor.expertIndices, layerIndex) else { return }
+        guard let bytes = layerBytes(TraceColumn.expertIndices.name, layerIndex) else { return }
         readExperts(bytes, into: &array)
     }
 
@@ -49,12 +49,10 @@ public struct MappedShard: Sendable {
     ///   - layer: the model's number of the layer guessed.
     /// - Returns: false, and the array as it was, where there is no such guess.
     public func readGuesses(ahead: Int, layer: Int, into array: inout [UInt16]) -> Bool {
-        let layers = layout.guessedLayers(ahead: ahead)
-        guard let index = layers.firstIndex(of: layer), let bytes = file[TraceTensor.guess(ahead: ahead)]?.bytes else {
-            return false
-        }
-        let size = bytes.count / layers.count
-        readExperts(UnsafeRawBufferPointer(rebasing: bytes[index * size..<(index + 1) * size]), into: &array)
+        guard let index = layout.guessedLayers(ahead: ahead).firstIndex(of: layer),
+            let bytes = layerBytes(TraceColumn.guesses(ahead: ahead).name, index)
+        else { return false }
+        readExperts(bytes, into: &array)
         return true
     }
 
@@ -62,7 +60,7 @@ public struct MappedShard: Sendable {
     /// - Precondition: `layout.predicted`.
     public func readPredicted(into array: inout [Int32]) {
         precondition(layout.predicted)
-        guard let tensor = file[TraceTensor.predicted] else { return }
+        guard let tensor = file[TraceColumn.predicted.name] else { return }
         withExtendedLifetime(tensor) { Self.copy(tensor.bytes, into: &array) }
     }
 
@@ -82,7 +80,7 @@ public struct MappedShard: Sendable {
 
     /// [n, K], as the model applied them.
     public func readExpertWeights(layerIndex: Int, into array: inout [Float]) {
-        guard let bytes = layerBytes(TraceTensor.expertWeights, layerIndex) else { return }
+        guard let bytes = layerBytes(TraceColumn.expertWeights.name, layerIndex) else { return }
         withExtendedLifetime(file) { Self.copy(bytes, into: &array) }
     }
 
@@ -90,7 +88,7 @@ public struct MappedShard: Sendable {
     /// - Precondition: `hasRouterLogits`.
     public func readRouterLogits(layerIndex: Int, into array: inout [Float]) {
         precondition(hasRouterLogits)
-        guard let bytes = layerBytes(TraceTensor.routerLogits, layerIndex) else { return }
+        guard let bytes = layerBytes("router_logits", layerIndex) else { return }
         withExtendedLifetime(file) {
             switch layout.routerLogits {
             case .f16: Self.decode(bytes, into: &array)
@@ -100,18 +98,29 @@ public struct MappedShard: Sendable {
     }
 
     /// [H, n] of one statistic.
+    /// - Parameter layer: the model's number of a captured layer, with or without a router.
     /// - Precondition: `hasAttentionSummary`.
-    public func readAttention(_ statistic: AttentionStatistic, layerIndex: Int, into array: inout [Float]) {
+    public func readAttention(_ statistic: AttentionStatistic, layer: Int, into array: inout [Float]) {
         precondition(hasAttentionSummary)
-        guard let bytes = layerBytes(statistic.rawValue, layerIndex) else { return }
+        guard let place = layout.attentionLayers.firstIndex(of: layer),
+            let bytes = layerBytes(statistic.rawValue, place)
+        else { return }
         withExtendedLifetime(file) { Self.decode(bytes, into: &array) }
     }
 
+    /// The stored bytes of one layer of a column, or of a whole column without layers; nil where the shard has no such column.
+    /// They stay valid as long as the shard does.
+    /// - Parameter place: of the layer in the column's first dimension; not looked at for a column without layers.
+    public func bytes(_ column: TraceColumn, layerIndex place: Int = 0) -> UnsafeRawBufferPointer? {
+        guard let bytes = file[column.name]?.bytes else { return nil }
+        guard let layers = column.layers(layout) else { return bytes }
+        precondition(layers.indices.contains(place))
+        let size = bytes.count / layers.count
+        return UnsafeRawBufferPointer(rebasing: bytes[place * size..<(place + 1) * size])
+    }
+
     private func layerBytes(_ name: String, _ layerIndex: Int) -> UnsafeRawBufferPointer? {
-        precondition(layerIndex >= 0 && layerIndex < layout.layerCount)
-        guard let bytes = file[name]?.bytes else { return nil }
-        let size = bytes.count / layout.layerCount
-        return UnsafeRawBufferPointer(rebasing: bytes[layerIndex * size..<(layerIndex + 1) * size])
+        layout.column(name).flatMap { bytes($0, layerIndex: layerIndex) }
     }
 
     private static func resize<Element: AdditiveArithmetic>(_ array: inout [Element], to count: Int) {
@@ -132,48 +141,30 @@ public struct MappedShard: Sendable {
 
     private static func array<Element: AdditiveArithmetic & BitwiseCopyable>(
         _ file: SafetensorsFile, _ name: String
-    ) throws(TraceError) -> [Element] {
-        guard let tensor = file[name] else { throw TraceError(.missing, file: file.url.path, field: "tensor \(name)") }
+    ) throws(FileError) -> [Element] {
+        guard let tensor = file[name] else {
+            throw FileError.trace(.missing, file: file.url.path, field: "tensor \(name)")
+        }
         var array: [Element] = []
         withExtendedLifetime(tensor) { copy(tensor.bytes, into: &array) }
         return array
     }
 
-    /// Every tensor that the layout calls for is there, with its type and shape.
-    static func check(_ file: SafetensorsFile, layout: TraceLayout, rows n: Int) throws(TraceError) {
-        let L = layout.layerCount
-        func expect(_ name: String, _ dtype: DType, _ shape: [Int]) throws(TraceError) {
-            let field = "tensor \(name)"
-            guard let tensor = file[name] else {
-                throw TraceError(
-                    .missing, file: file.url.path, field: field, expected: "\(dtype.rawValue) \(shape)",
-                    found: "nothing")
+    /// Every column of the layout is there, with its type and shape.
+    static func check(_ file: SafetensorsFile, layout: TraceLayout, rows: Int) throws(FileError) {
+        for column in layout.columns {
+            let (dtype, shape) = (column.dtype(layout), column.shape(layout, rows: rows))
+            guard let tensor = file[column.name] else {
+                throw FileError.trace(
+                    .missing, file: file.url.path, field: "tensor \(column.name)",
+                    expected: "\(dtype.rawValue) \(shape)", found: "nothing")
             }
             guard tensor.dtype == dtype, tensor.shape == shape else {
-                throw TraceError(
-                    .mismatch, file: file.url.path, field: field,
+                throw FileError.trace(
+                    .mismatch, file: file.url.path, field: "tensor \(column.name)",
                     expected: "\(dtype.rawValue) \(shape), as the manifest says",
                     found: "\(tensor.dtype.rawValue) \(tensor.shape)")
             }
         }
-        try expect(TraceTensor.document, .i32, [n])
-        try expect(TraceTensor.position, .i32, [n])
-        try expect(TraceTensor.token, .i32, [n])
-        try expect(TraceTensor.logprob, .f32, [n])
-        switch layout.routerLogits {
-        case .f32: try expect(TraceTensor.routerLogits, .f32, [L, n, layout.experts])
-        case .f16: try expect(TraceTensor.routerLogits, .f16, [L, n, layout.experts])
-        case nil: break
-        }
-        try expect(TraceTensor.expertIndices, layout.hasByteIndices ? .u8 : .u16, [L, n, layout.expertsPerToken])
-        try expect(TraceTensor.expertWeights, .f32, [L, n, layout.expertsPerToken])
-        if layout.predicted { try expect(TraceTensor.predicted, .i32, [n]) }
-        for ahead in layout.speculative where !layout.guessedLayers(ahead: ahead).isEmpty {
-            try expect(
-                TraceTensor.guess(ahead: ahead), layout.hasByteIndices ? .u8 : .u16,
-                [layout.guessedLayers(ahead: ahead).count, n, layout.expertsPerGuess])
-        }
-        guard layout.attentionSummary else { return }
-        for statistic in AttentionStatistic.allCases { try expect(statistic.rawValue, .f16, [L, layout.heads, n]) }
     }
 }

@@ -1,4 +1,4 @@
-import Checkpoints
+import FileFormats
 import Foundation
 import Synchronization
 
@@ -7,7 +7,7 @@ final class CheckedFiles: Sendable {
     private let files = Mutex<[String: FileHashes.Identity]>([:])
 
     /// Runs `check` unless it has succeeded for this file since the file last changed.
-    func once(_ path: String, _ url: URL, _ check: () throws(TraceError) -> Void) throws(TraceError) {
+    func once(_ path: String, _ url: URL, _ check: () throws(FileError) -> Void) throws(FileError) {
         let identity = FileHashes.Identity(url)
         if let identity, files.withLock({ $0[path] }) == identity { return }
         try check()
@@ -18,15 +18,15 @@ final class CheckedFiles: Sendable {
 extension Trace {
     /// Opens a file of the trace whose hash the manifest gives.
     /// - Throws: also `mismatch` where the file is not the one that was written: it is damaged, or was changed.
-    func checkedFile(_ path: String, sha256 expected: String) throws(TraceError) -> SafetensorsFile {
+    func checkedFile(_ path: String, sha256 expected: String) throws(FileError) -> SafetensorsFile {
         let url = folder.file(path)
-        try checked.once(path, url) { () throws(TraceError) in
+        try checked.once(path, url) { () throws(FileError) in
             let found: String
-            do throws(CheckpointError) { found = try FileHashes.rememberedSHA256(of: url) } catch {
-                throw TraceError(error)
+            do throws(FileError) { found = try FileHashes.rememberedSHA256(of: url) } catch {
+                throw FileError.trace(error)
             }
             guard found == expected else {
-                throw TraceError(
+                throw FileError.trace(
                     .mismatch, file: url.path, field: "sha256", problem: "the file is damaged or was changed",
                     expected: expected, found: found,
                     hint: "`moescope verify \(folder.url.relativePath)` says what is wrong; trace again")
@@ -36,21 +36,21 @@ extension Trace {
     }
 
     /// What is wrong with a file of attention patterns: names, types and shapes.
-    func patternProblems(_ shard: TraceManifest.Shard) throws(TraceError) -> [TraceError] {
+    func patternProblems(_ shard: TraceManifest.Shard) throws(FileError) -> [FileError] {
         guard let attention = shard.attention else { return [] }
         let file = try openFile(attention.file)
         return file.tensors.compactMap { tensor in
-            guard let place = TraceTensor.patternPlace(tensor.name), documents.indices.contains(place.document),
+            guard let place = TracePattern.place(tensor.name), documents.indices.contains(place.document),
                 0..<manifest.model.layers ~= place.layer, 0..<manifest.model.heads ~= place.head,
                 manifest.shards[documents[place.document].shard].attention == attention
             else {
-                return TraceError(
+                return FileError.trace(
                     .malformed, file: file.url.path, field: "tensor \(tensor.name)",
                     expected: "document.{index}.layer.{l}.head.{h} of a document of this shard")
             }
             let t = documents[place.document].tokens
             guard tensor.dtype == .f16, tensor.shape == [t, t] else {
-                return TraceError(
+                return FileError.trace(
                     .mismatch, file: file.url.path, field: "tensor \(tensor.name)", expected: "F16 [\(t), \(t)]",
                     found: "\(tensor.dtype.rawValue) \(tensor.shape)")
             }

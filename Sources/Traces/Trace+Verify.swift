@@ -1,4 +1,4 @@
-import Checkpoints
+import FileFormats
 import Foundation
 
 extension Trace {
@@ -9,10 +9,10 @@ extension Trace {
     /// - Throws: what keeps manifest or documents from being read at all.
     public static func verify(
         _ url: URL, progress: (_ file: String) -> Void = { _ in }
-    ) throws(TraceError) -> [TraceError] {
+    ) throws(FileError) -> [FileError] {
         let folder = TraceFolder(url: url)
         let manifest = try readManifest(folder)
-        var problems: [TraceError] = []
+        var problems: [FileError] = []
         var listed: Set<String> = []
         for shard in manifest.shards {
             for (file, sha256) in [(shard.file, shard.sha256)] + (shard.attention.map { [($0.file, $0.sha256)] } ?? [])
@@ -25,13 +25,13 @@ extension Trace {
         for subfolder in [TraceFolder.shardsName, TraceFolder.attentionName] {
             for name in folder.names(in: subfolder) where !listed.contains("\(subfolder)/\(name)") {
                 problems.append(
-                    TraceError(
+                    FileError.trace(
                         .mismatch, file: folder.file("\(subfolder)/\(name)").path,
                         problem: "the manifest does not list it",
                         hint: manifest.status == .partial ? "left by an interrupted run; --resume removes it" : nil))
             }
         }
-        do throws(TraceError) {
+        do throws(FileError) {
             let trace = try Trace(opening: url)
             for index in manifest.shards.indices {
                 if let problem = try trace.uncheckedShard(index).valueProblem(manifest) { problems.append(problem) }
@@ -45,23 +45,23 @@ extension Trace {
         return problems
     }
 
-    private static func hashProblem(_ url: URL, expected: String) -> TraceError? {
-        do throws(CheckpointError) {
+    private static func hashProblem(_ url: URL, expected: String) -> FileError? {
+        do throws(FileError) {
             let found = try FileHashes.sha256(of: url)
             guard found != expected else { return nil }
-            return TraceError(.mismatch, file: url.path, field: "sha256", expected: expected, found: found)
+            return FileError.trace(.mismatch, file: url.path, field: "sha256", expected: expected, found: found)
         } catch {
-            return TraceError(error)
+            return FileError.trace(error)
         }
     }
 
-    private var corpusProblem: TraceError? {
+    private var corpusProblem: FileError? {
         let found = Dictionary(documents.map { ($0.group, 1) }, uniquingKeysWith: +)
         let tokens = manifest.tokens
         guard documents.count == manifest.corpus.documents, tokens == manifest.corpus.tokens,
             found == manifest.corpus.groups
         else {
-            return TraceError(
+            return FileError.trace(
                 .mismatch, file: folder.manifest.path, field: "field corpus",
                 expected:
                     "\(manifest.corpus.documents) documents, \(manifest.corpus.tokens) tokens, \(manifest.corpus.groups)",
@@ -73,10 +73,10 @@ extension Trace {
 
 extension MappedShard {
     /// The first value that cannot be, or nil.
-    func valueProblem(_ manifest: TraceManifest) -> TraceError? {
-        func problem(_ tensor: String, row: Int, layer: Int? = nil, expected: String, found: String) -> TraceError {
+    func valueProblem(_ manifest: TraceManifest) -> FileError? {
+        func problem(_ tensor: String, row: Int, layer: Int? = nil, expected: String, found: String) -> FileError {
             let place = layer.map { "layer \($0), row \(row)" } ?? "row \(row)"
-            return TraceError(
+            return FileError.trace(
                 .mismatch, file: file.url.path, field: "tensor \(tensor), \(place)", expected: expected, found: found)
         }
         for item in documents {
@@ -129,7 +129,7 @@ extension MappedShard {
                 guard readGuesses(ahead: ahead, layer: layer, into: &guesses) else { continue }
                 if let i = guesses.firstIndex(where: { Int($0) >= layout.experts }) {
                     return problem(
-                        TraceTensor.guess(ahead: ahead), row: i / layout.expertsPerGuess, layer: layer,
+                        TraceColumn.guesses(ahead: ahead).name, row: i / layout.expertsPerGuess, layer: layer,
                         expected: "0 to \(layout.experts - 1)", found: "\(guesses[i])")
                 }
             }

@@ -1,4 +1,4 @@
-import Checkpoints
+import FileFormats
 import Foundation
 
 /// A trace on disk, opened for reading: the manifest and the documents in memory, shards mapped one at a time.
@@ -17,7 +17,7 @@ public struct Trace: Sendable {
     /// each other. Hashes and values are checked when a shard is first asked for.
     /// - Throws: `missing` where there is no manifest; `unsupported` for a later version; `malformed`, `truncated` or
     ///   `mismatch` naming file and field.
-    public init(folder url: URL) throws(TraceError) {
+    public init(folder url: URL) throws(FileError) {
         try self.init(opening: url)
         for shard in manifest.shards {
             if let problem = try patternProblems(shard).first { throw problem }
@@ -25,7 +25,7 @@ public struct Trace: Sendable {
     }
 
     /// As `init(folder:)`, but files of attention patterns are not looked at.
-    init(opening url: URL) throws(TraceError) {
+    init(opening url: URL) throws(FileError) {
         let folder = TraceFolder(url: url)
         let manifest = try Self.readManifest(folder)
         self.url = url
@@ -39,18 +39,18 @@ public struct Trace: Sendable {
     /// Maps a shard. The first time, its hash is compared with the manifest's and its values are checked, so that whoever
     /// reads it can rely on both; later it is cheap: nothing but its header is read before it is used.
     /// - Throws: `mismatch` where the file is damaged or holds a value that cannot be.
-    public func shard(_ index: Int) throws(TraceError) -> MappedShard {
+    public func shard(_ index: Int) throws(FileError) -> MappedShard {
         let entry = manifest.shards[index]
         _ = try checkedFile(entry.file, sha256: entry.sha256)
         let shard = try uncheckedShard(index)
-        try checked.once("values of \(entry.file)", folder.file(entry.file)) { () throws(TraceError) in
+        try checked.once("values of \(entry.file)", folder.file(entry.file)) { () throws(FileError) in
             if let problem = shard.valueProblem(manifest) { throw problem }
         }
         return shard
     }
 
     /// A shard of which only the header was checked.
-    func uncheckedShard(_ index: Int) throws(TraceError) -> MappedShard {
+    func uncheckedShard(_ index: Int) throws(FileError) -> MappedShard {
         try MappedShard(trace: self, index: index, file: try openShard(index))
     }
 
@@ -58,15 +58,15 @@ public struct Trace: Sendable {
 
     /// The pattern of one head over one document, [t, t] row-major, rows are queries; nil where it was not captured.
     /// - Parameter layer: the model's layer number.
-    public func attentionPattern(document: Int, layer: Int, head: Int) throws(TraceError) -> [Float]? {
+    public func attentionPattern(document: Int, layer: Int, head: Int) throws(FileError) -> [Float]? {
         guard documents.indices.contains(document),
             let attention = manifest.shards[documents[document].shard].attention
         else { return nil }
         let file = try checkedFile(attention.file, sha256: attention.sha256)
-        guard let tensor = file[TraceTensor.pattern(document: document, layer: layer, head: head)] else { return nil }
+        guard let tensor = file[TracePattern.name(document: document, layer: layer, head: head)] else { return nil }
         let t = documents[document].tokens
         guard tensor.dtype == .f16, tensor.shape == [t, t] else {
-            throw TraceError(
+            throw FileError.trace(
                 .mismatch, file: file.url.path, field: "tensor \(tensor.name)", expected: "F16 [\(t), \(t)]",
                 found: "\(tensor.dtype.rawValue) \(tensor.shape)")
         }
@@ -81,31 +81,31 @@ public struct Trace: Sendable {
     }
 
     /// [document, layer, head] of every captured pattern, in order.
-    public func attentionPatterns() throws(TraceError) -> [(document: Int, layer: Int, head: Int)] {
+    public func attentionPatterns() throws(FileError) -> [(document: Int, layer: Int, head: Int)] {
         var result: [(document: Int, layer: Int, head: Int)] = []
         for shard in manifest.shards {
             guard let attention = shard.attention else { continue }
             let file = try checkedFile(attention.file, sha256: attention.sha256)
-            result += file.tensors.compactMap { TraceTensor.patternPlace($0.name) }
+            result += file.tensors.compactMap { TracePattern.place($0.name) }
         }
         return result.sorted { ($0.document, $0.layer, $0.head) < ($1.document, $1.layer, $1.head) }
     }
 
-    func openFile(_ path: String) throws(TraceError) -> SafetensorsFile {
-        do throws(CheckpointError) {
+    func openFile(_ path: String) throws(FileError) -> SafetensorsFile {
+        do throws(FileError) {
             return try SafetensorsFile(folder.file(path))
         } catch {
-            throw TraceError(error)
+            throw FileError.trace(error)
         }
     }
 
-    private func openShard(_ index: Int) throws(TraceError) -> SafetensorsFile {
+    private func openShard(_ index: Int) throws(FileError) -> SafetensorsFile {
         let file = try openFile(manifest.shards[index].file)
         try MappedShard.check(file, layout: layout, rows: manifest.shards[index].tokens)
         return file
     }
 
-    static func readManifest(_ folder: TraceFolder) throws(TraceError) -> TraceManifest {
+    static func readManifest(_ folder: TraceFolder) throws(FileError) -> TraceManifest {
         let path = folder.manifest.path
         let data = try folder.contents(folder.manifest, hint: "a trace is a folder made by `moescope trace`")
         // Format and version first: a later version may have fields that this one cannot read.
@@ -115,13 +115,14 @@ public struct Trace: Sendable {
         }
         let head = try TraceCoding.decode(Head.self, from: data, file: path)
         guard head.format == TraceManifest.formatName else {
-            throw TraceError(
+            throw FileError.trace(
                 .malformed, file: path, field: "field format", expected: "\"\(TraceManifest.formatName)\"",
                 found: "\"\(head.format)\"")
         }
-        guard head.version == TraceManifest.currentVersion else {
-            throw TraceError(
-                .unsupported, file: path, field: "field version", expected: "\(TraceManifest.currentVersion)",
+        guard TraceManifest.readableVersions ~= head.version else {
+            throw FileError.trace(
+                .unsupported, file: path, field: "field version",
+                expected: "\(TraceManifest.readableVersions.lowerBound) to \(TraceManifest.currentVersion)",
                 found: "\(head.version)", hint: "a newer MoEScope reads it")
         }
         let manifest = try TraceCoding.decode(TraceManifest.self, from: data, file: path)
@@ -131,7 +132,7 @@ public struct Trace: Sendable {
 
     private static func readDocuments(
         _ folder: TraceFolder, manifest: TraceManifest
-    ) throws(TraceError) -> [TraceDocument] {
+    ) throws(FileError) -> [TraceDocument] {
         let path = folder.documents.path
         let data = try folder.contents(folder.documents, hint: "the trace is incomplete")
         var documents: [TraceDocument] = []
@@ -148,9 +149,9 @@ public struct Trace: Sendable {
                 inShard = 0
                 row = 0
             }
-            func expect(_ field: String, _ expected: Int, _ found: Int) throws(TraceError) {
+            func expect(_ field: String, _ expected: Int, _ found: Int) throws(FileError) {
                 guard expected == found else {
-                    throw TraceError(
+                    throw FileError.trace(
                         .mismatch, file: path, field: "\(place), field \(field)", expected: "\(expected)",
                         found: "\(found)")
                 }
@@ -159,13 +160,13 @@ public struct Trace: Sendable {
             try expect("shard", shard, document.shard)
             try expect("first_row", row, document.firstRow)
             guard document.tokens > 0, document.tokens <= manifest.shards[shard].tokens - row else {
-                throw TraceError(
+                throw FileError.trace(
                     .mismatch, file: path, field: "\(place), field tokens",
                     expected: "1 to \(manifest.shards[shard].tokens - row), the rows left in shard \(shard)",
                     found: "\(document.tokens)")
             }
             if let prompt = document.promptTokens, !(0...document.tokens ~= prompt) {
-                throw TraceError(
+                throw FileError.trace(
                     .mismatch, file: path, field: "\(place), field prompt_tokens",
                     expected: "0 to \(document.tokens)", found: "\(prompt)")
             }
@@ -174,7 +175,7 @@ public struct Trace: Sendable {
             documents.append(document)
         }
         guard documents.count == manifest.documents else {
-            throw TraceError(
+            throw FileError.trace(
                 .truncated, file: path, expected: "\(manifest.documents) lines, as the manifest says",
                 found: "\(documents.count)")
         }

@@ -1,22 +1,23 @@
+import FileFormats
 import Foundation
 
 /// JSON as traces write it: sorted keys, no escaped slashes, so that equal values are equal bytes.
 enum TraceCoding {
-    static func manifest(_ manifest: TraceManifest, file: String) throws(TraceError) -> Data {
+    static func manifest(_ manifest: TraceManifest, file: String) throws(FileError) -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
         return try encode(manifest, with: encoder, file: file)
     }
 
     /// On one line.
-    static func compact(_ value: some Encodable, file: String) throws(TraceError) -> Data {
+    static func compact(_ value: some Encodable, file: String) throws(FileError) -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return try encode(value, with: encoder, file: file)
     }
 
     /// One line, newline included, per document.
-    static func lines(_ documents: [TraceDocument], file: String) throws(TraceError) -> Data {
+    static func lines(_ documents: [TraceDocument], file: String) throws(FileError) -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         var data = Data()
@@ -24,29 +25,29 @@ enum TraceCoding {
         return data
     }
 
-    private static func encode(_ value: some Encodable, with encoder: JSONEncoder, file: String) throws(TraceError)
+    private static func encode(_ value: some Encodable, with encoder: JSONEncoder, file: String) throws(FileError)
         -> Data
     {
         do {
             return try encoder.encode(value) + [UInt8(ascii: "\n")]
         } catch {
-            throw TraceError(.unwritable, file: file, problem: "cannot be written as JSON: \(error)")
+            throw FileError.trace(.unwritable, file: file, problem: "cannot be written as JSON: \(error)")
         }
     }
 
     static func decode<Value: Decodable>(
         _ type: Value.Type, from data: Data, file: String, place: String? = nil
-    ) throws(TraceError) -> Value {
+    ) throws(FileError) -> Value {
         do {
             return try JSONDecoder().decode(type, from: data)
         } catch let error as DecodingError {
             throw Self.error(error, file: file, place: place)
         } catch {
-            throw TraceError(.malformed, file: file, field: place, problem: "\(error)")
+            throw FileError.trace(.malformed, file: file, field: place, problem: "\(error)")
         }
     }
 
-    private static func error(_ error: DecodingError, file: String, place: String?) -> TraceError {
+    private static func error(_ error: DecodingError, file: String, place: String?) -> FileError {
         func field(_ path: [any CodingKey]) -> String? {
             let name = path.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }.joined(separator: ".")
             let parts = [place, name.isEmpty ? nil : "field \(name)"].compactMap { $0 }
@@ -54,20 +55,20 @@ enum TraceCoding {
         }
         switch error {
         case .keyNotFound(let key, let context):
-            return TraceError(
+            return FileError.trace(
                 .malformed, file: file, field: field(context.codingPath + [key]), expected: "a value", found: "nothing")
         case .typeMismatch(let type, let context):
-            return TraceError(
+            return FileError.trace(
                 .malformed, file: file, field: field(context.codingPath), expected: "\(type)", found: "another type")
         case .valueNotFound(let type, let context):
-            return TraceError(
+            return FileError.trace(
                 .malformed, file: file, field: field(context.codingPath), expected: "\(type)", found: "null")
         case .dataCorrupted(let context):
-            return TraceError(
+            return FileError.trace(
                 .malformed, file: file, field: field(context.codingPath),
                 problem: context.codingPath.isEmpty ? "not valid JSON" : context.debugDescription)
         @unknown default:
-            return TraceError(.malformed, file: file, field: place, problem: "\(error)")
+            return FileError.trace(.malformed, file: file, field: place, problem: "\(error)")
         }
     }
 }

@@ -1,4 +1,4 @@
-import Checkpoints
+import FileFormats
 import Foundation
 
 /// Where the files of a trace are.
@@ -24,12 +24,12 @@ package struct TraceFolder: Sendable {
 
     func file(_ path: String) -> URL { url.appending(path: path) }
 
-    func makeFolder(_ name: String) throws(TraceError) {
+    func makeFolder(_ name: String) throws(FileError) {
         let target = name.isEmpty ? url : url.appending(path: name)
         do {
             try FileManager.default.createDirectory(at: target, withIntermediateDirectories: true)
         } catch {
-            throw TraceError(
+            throw FileError.trace(
                 .unwritable, file: target.path, problem: "the folder cannot be made: \(Self.reason(error))",
                 hint: "choose another --output")
         }
@@ -54,36 +54,37 @@ package struct TraceFolder: Sendable {
         }
     }
 
-    func remove(_ path: String) throws(TraceError) {
+    func remove(_ path: String) throws(FileError) {
         do {
             try FileManager.default.removeItem(at: file(path))
         } catch {
-            throw TraceError(.unwritable, file: file(path).path, problem: "cannot be removed: \(Self.reason(error))")
+            throw FileError.trace(
+                .unwritable, file: file(path).path, problem: "cannot be removed: \(Self.reason(error))")
         }
     }
 
-    func contents(_ target: URL, hint: String) throws(TraceError) -> Data {
+    func contents(_ target: URL, hint: String) throws(FileError) -> Data {
         do {
             return try Data(contentsOf: target)
         } catch {
             let exists = FileManager.default.fileExists(atPath: target.path)
-            throw TraceError(
+            throw FileError.trace(
                 exists ? .unreadable : .missing, file: target.path,
                 problem: exists ? Self.reason(error) : "no such file", hint: hint)
         }
     }
 
     /// Replaces a file whole: temporary name, flush, rename.
-    func write(_ data: Data, to target: URL) throws(TraceError) {
-        do throws(CheckpointError) {
+    func write(_ data: Data, to target: URL) throws(FileError) {
+        do throws(FileError) {
             var writer = try AtomicFileWriter(target)
             let result = data.withUnsafeBytes { bytes in
-                Result { () throws(CheckpointError) -> Void in try writer.write(bytes) }
+                Result { () throws(FileError) -> Void in try writer.write(bytes) }
             }
             try result.get()
             _ = try writer.finish()
         } catch {
-            throw TraceError(error)
+            throw FileError.trace(error)
         }
     }
 

@@ -1,10 +1,16 @@
-/// The sizes that shape a trace's tensors: L captured layers, E experts, K slots per token, H heads.
+import RouterPolicies
+
+/// The sizes and columns of a trace's shards: L captured layers with a router, E experts, K slots per token, H heads.
 public struct TraceLayout: Sendable, Equatable {
-    /// Model layers captured, in rising order. "Layer index" below is a place in this list.
+    /// Captured layers that have a router, in rising order. "Layer index" below is a place in this list.
     public var layers: [Int]
+    /// All captured layers, in rising order: what attention is kept of.
+    public var attentionLayers: [Int]
     public var experts: Int
     public var expertsPerToken: Int
     public var heads: Int
+    /// What the model's router does with its logits.
+    public var router: RouterPolicy
     /// nil: router logits are not kept.
     public var routerLogits: TraceManifest.Capture.LogitFormat?
     public var attentionSummary: Bool
@@ -14,53 +20,45 @@ public struct TraceLayout: Sendable, Equatable {
     public var speculative: [Int]
     /// Experts in a guess: the model's own K, whatever an intervention made of it.
     public var expertsPerGuess: Int
+    /// Every array of a shard, in the order of the file.
+    public private(set) var columns: [TraceColumn]
 
     public init(_ manifest: TraceManifest) {
-        layers = manifest.capture.layers
+        let capture = manifest.capture
+        layers = capture.layers.filter(Set(manifest.model.layersWithRouter).contains)
+        attentionLayers = capture.layers
         experts = manifest.model.experts
-        expertsPerToken = manifest.capture.expertsPerToken ?? manifest.model.expertsPerToken
+        expertsPerToken = capture.expertsPerToken ?? manifest.model.expertsPerToken
         heads = manifest.model.heads
-        routerLogits = manifest.capture.routerLogits
-        attentionSummary = manifest.capture.attentionSummary
-        predicted = manifest.capture.predicted ?? false
-        speculative = manifest.capture.speculative ?? []
+        router = manifest.model.routerPolicy
+        routerLogits = capture.routerLogits
+        attentionSummary = capture.attentionSummary
+        predicted = capture.predicted ?? false
+        speculative = capture.speculative ?? []
         expertsPerGuess = manifest.model.expertsPerToken
+        var columns: [TraceColumn] = [.document, .position, .token, .logprob]
+        if let routerLogits { columns.append(.routerLogits(routerLogits)) }
+        columns.append(.expertWeights)
+        if attentionSummary { columns += AttentionStatistic.allCases.map(TraceColumn.attention) }
+        columns.append(.expertIndices)
+        if predicted { columns.append(.predicted) }
+        let named = Set(capture.columns ?? [])
+        columns += TraceColumn.named.filter { named.contains($0.name) }
+        self.columns = columns
+        self.columns += speculative.filter { !guessedLayers(ahead: $0).isEmpty }.map(TraceColumn.guesses)
     }
 
     public var layerCount: Int { layers.count }
 
-    /// The captured layers that have a layer so far before them: those whose experts were guessed from there.
+    /// The column of this name; nil where the trace does not hold it.
+    public func column(_ name: String) -> TraceColumn? { columns.first { $0.name == name } }
+
+    /// The captured layers whose experts were guessed from so many layers before.
     public func guessedLayers(ahead: Int) -> [Int] { layers.filter { $0 >= ahead } }
 
     /// Whether an index fits U8.
     var hasByteIndices: Bool { experts <= 256 }
 
     /// Bytes of one row in a shard: what to multiply by the tokens for a projected size. Patterns come on top.
-    public var bytesPerToken: Int {
-        let fixed = 4 * 4
-        let logits: Int =
-            switch routerLogits {
-            case .f32: 4 * layerCount * experts
-            case .f16: 2 * layerCount * experts
-            case nil: 0
-            }
-        let chosen = layerCount * expertsPerToken * (4 + (hasByteIndices ? 1 : 2))
-        let attention = attentionSummary ? AttentionStatistic.allCases.count * 2 * layerCount * heads : 0
-        let guesses = speculative.reduce(0) { $0 + guessedLayers(ahead: $1).count } * expertsPerGuess
-        return fixed + logits + chosen + attention + (predicted ? 4 : 0) + guesses * (hasByteIndices ? 1 : 2)
-    }
-}
-
-/// What is kept of a head's attention at a row, in the order in which the engine's `attn.summary` hook gives it.
-public enum AttentionStatistic: String, Sendable, CaseIterable, Codable {
-    /// nats
-    case entropy = "attention_entropy"
-    /// Mass on position 0.
-    case first = "attention_first"
-    /// Mass on the previous position; 0 in a document's first row.
-    case previous = "attention_previous"
-    /// Mean distance in tokens.
-    case distance = "attention_distance"
-    /// Largest weight.
-    case max = "attention_max"
+    public var bytesPerToken: Int { columns.reduce(0) { $0 + $1.bytesPerToken(self) } }
 }

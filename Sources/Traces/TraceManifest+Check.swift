@@ -1,3 +1,5 @@
+import FileFormats
+
 extension TraceManifest {
     /// Most experts of a model that traces are read of; the largest published ones have some 2,000.
     static let mostExperts = 4096
@@ -7,10 +9,10 @@ extension TraceManifest {
     ///
     /// Whether the shards are as the manifest says is seen when they are opened.
     /// - Throws: `mismatch` naming the field.
-    func check(file: String) throws(TraceError) {
-        func expect(_ field: String, _ range: ClosedRange<Int>, _ found: Int) throws(TraceError) {
+    func check(file: String) throws(FileError) {
+        func expect(_ field: String, _ range: ClosedRange<Int>, _ found: Int) throws(FileError) {
             guard range.contains(found) else {
-                throw TraceError(
+                throw FileError.trace(
                     .mismatch, file: file, field: "field \(field)",
                     expected: range.upperBound == .max
                         ? "\(range.lowerBound) or more" : "\(range.lowerBound) to \(range.upperBound)",
@@ -37,9 +39,9 @@ extension TraceManifest {
             try expect("\(place).tokens", shard.documents...max(shard.documents, corpus.tokens - tokens), shard.tokens)
             documents += shard.documents
             tokens += shard.tokens
-            func expectFile(_ field: String, _ expected: String, _ found: String) throws(TraceError) {
+            func expectFile(_ field: String, _ expected: String, _ found: String) throws(FileError) {
                 guard found == expected else {
-                    throw TraceError(
+                    throw FileError.trace(
                         .mismatch, file: file, field: "field \(place).\(field)", expected: "\"\(expected)\"",
                         found: "\"\(found)\"")
                 }
@@ -51,9 +53,9 @@ extension TraceManifest {
         }
     }
 
-    private func checkCapture(file: String) throws(TraceError) {
-        func wrong(_ field: String, expected: String, found: String) -> TraceError {
-            TraceError(.mismatch, file: file, field: "field capture.\(field)", expected: expected, found: found)
+    private func checkCapture(file: String) throws(FileError) {
+        func wrong(_ field: String, expected: String, found: String) -> FileError {
+            FileError.trace(.mismatch, file: file, field: "field capture.\(field)", expected: expected, found: found)
         }
         guard capture.layers == Set(capture.layers).sorted(), capture.layers.allSatisfy({ 0..<model.layers ~= $0 })
         else {
@@ -62,6 +64,13 @@ extension TraceManifest {
         }
         if let width = capture.expertsPerToken, !(1...model.experts ~= width) {
             throw wrong("experts_per_token", expected: "1 to \(model.experts)", found: "\(width)")
+        }
+        if let routed = model.moeLayers {
+            guard routed == Set(routed).sorted(), routed.allSatisfy({ 0..<model.layers ~= $0 }) else {
+                throw FileError.trace(
+                    .mismatch, file: file, field: "field model.moe_layers",
+                    expected: "rising layers from 0 to \(model.layers - 1)", found: "\(routed)")
+            }
         }
         for pair in capture.attentionPattern
         where pair.count != 2 || !(0..<model.layers ~= pair[0]) || !(0..<model.heads ~= pair[1]) {

@@ -1,6 +1,8 @@
-import JSONText
+import FileFormats
+import Hooks
+import RouterPolicies
 
-/// `manifest.json`: what was run on what, and which shards are complete. Wire type of trace format 1; keys in the file
+/// `manifest.json`: what was run on what, and which shards are complete. Wire type of trace formats 1 and 2; keys in the file
 /// are snake_case, in alphabetical order, so that equal manifests are equal bytes.
 public struct TraceManifest: Codable, Sendable, Equatable {
     /// Always "moescope-trace".
@@ -10,7 +12,7 @@ public struct TraceManifest: Codable, Sendable, Equatable {
     public var model: Model
     public var tokenizer: Tokenizer
     public var capture: Capture
-    public var interventions: [TraceIntervention]
+    public var interventions: [Intervention]
     public var compute: Compute
     public var corpus: Corpus
     /// How tokens were chosen, where the model generated some.
@@ -23,10 +25,13 @@ public struct TraceManifest: Codable, Sendable, Equatable {
     public var updated = ""
 
     public static let formatName = "moescope-trace"
-    public static let currentVersion = 1
+    /// Version 2 says what the router does (`model.router`) and which layers have one (`model.moe_layers`).
+    public static let currentVersion = 2
+    /// Versions that can be read.
+    public static let readableVersions = 1...2
 
     public init(
-        model: Model, tokenizer: Tokenizer, capture: Capture, interventions: [TraceIntervention] = [],
+        model: Model, tokenizer: Tokenizer, capture: Capture, interventions: [Intervention] = [],
         compute: Compute, corpus: Corpus
     ) {
         self.model = model
@@ -64,11 +69,15 @@ public struct TraceManifest: Codable, Sendable, Equatable {
         public var parametersActive: Int
         /// Of the weights' files.
         public var sha256: String
+        /// What the router does with its logits; nil in version 1, whose models all took a softmax.
+        public var router: RouterPolicy?
+        /// Layers that have a router, rising; nil: all.
+        public var moeLayers: [Int]?
 
         public init(
             name: String, architecture: String, layers: Int, experts: Int, expertsPerToken: Int, heads: Int,
             kvHeads: Int, hiddenSize: Int, vocabSize: Int, quantization: String, parametersTotal: Int,
-            parametersActive: Int, sha256: String
+            parametersActive: Int, sha256: String, router: RouterPolicy? = nil, moeLayers: [Int]? = nil
         ) {
             self.name = name
             self.architecture = architecture
@@ -83,10 +92,21 @@ public struct TraceManifest: Codable, Sendable, Equatable {
             self.parametersTotal = parametersTotal
             self.parametersActive = parametersActive
             self.sha256 = sha256
+            self.router = router
+            self.moeLayers = moeLayers
         }
 
+        /// What the router does: as recorded, or a softmax in traces of version 1.
+        public var routerPolicy: RouterPolicy {
+            router ?? .softmax(expertsPerToken: expertsPerToken, normalizes: true)
+        }
+
+        /// Layers that have a router, rising.
+        public var layersWithRouter: [Int] { moeLayers ?? Array(0..<layers) }
+
         enum CodingKeys: String, CodingKey {
-            case name, architecture, layers, experts, heads, quantization, sha256
+            case name, architecture, layers, experts, heads, quantization, sha256, router
+            case moeLayers = "moe_layers"
             case expertsPerToken = "experts_per_token"
             case kvHeads = "kv_heads"
             case hiddenSize = "hidden_size"
@@ -120,7 +140,7 @@ public struct TraceManifest: Codable, Sendable, Equatable {
         public var attentionSummary: Bool
         /// [layer, head] pairs whose patterns are kept.
         public var attentionPattern: [[Int]]
-        /// Model layers captured, in rising order: the L of the shard tensors.
+        /// Model layers captured, in rising order. Arrays of the router hold those of them that have one.
         public var layers: [Int]
         /// Slots per token in the shards, where an intervention changed it from the model's K.
         public var expertsPerToken: Int?
@@ -128,10 +148,13 @@ public struct TraceManifest: Codable, Sendable, Equatable {
         public var predicted: Bool?
         /// How many layers ahead experts were guessed; nil: not at all.
         public var speculative: [Int]?
+        /// Names of further columns (`TraceColumn.named`); nil: none.
+        public var columns: [String]?
 
         public init(
             routerLogits: LogitFormat? = .f32, attentionSummary: Bool = false, attentionPattern: [[Int]] = [],
-            layers: [Int], expertsPerToken: Int? = nil, predicted: Bool? = nil, speculative: [Int]? = nil
+            layers: [Int], expertsPerToken: Int? = nil, predicted: Bool? = nil, speculative: [Int]? = nil,
+            columns: [String]? = nil
         ) {
             self.routerLogits = routerLogits
             self.attentionSummary = attentionSummary
@@ -140,10 +163,11 @@ public struct TraceManifest: Codable, Sendable, Equatable {
             self.expertsPerToken = expertsPerToken
             self.predicted = predicted
             self.speculative = speculative
+            self.columns = columns
         }
 
         enum CodingKeys: String, CodingKey {
-            case layers, predicted, speculative
+            case layers, predicted, speculative, columns
             case routerLogits = "router_logits"
             case attentionSummary = "attention_summary"
             case attentionPattern = "attention_pattern"
@@ -247,43 +271,5 @@ public struct TraceManifest: Codable, Sendable, Equatable {
             self.file = file
             self.sha256 = sha256
         }
-    }
-}
-
-/// An intervention as the manifest records it: sorted lists, no optional engine types, so that equal runs write equal bytes.
-public struct TraceIntervention: Codable, Sendable, Equatable {
-    /// "ablate", "scale", "force", "exclude", "steer", "steer_hard", "top_k", "random_routing", "replace".
-    public var kind: String
-    public var experts: [Int]?
-    /// Factor of "scale" and "steer".
-    public var by: Double?
-    public var renormalize: Bool?
-    /// Experts per token of "top_k".
-    public var count: Int?
-    public var seed: UInt64?
-    /// The expert that "replace" puts in place of `experts`.
-    public var with: Int?
-    /// Where it applies; nil: everywhere.
-    public var layers: [Int]?
-    public var positions: [Int]?
-    public var tokens: [Int32]?
-    public var groups: [String]?
-
-    public init(
-        kind: String, experts: [Int]? = nil, by: Double? = nil, renormalize: Bool? = nil, count: Int? = nil,
-        seed: UInt64? = nil, with: Int? = nil, layers: [Int]? = nil, positions: [Int]? = nil, tokens: [Int32]? = nil,
-        groups: [String]? = nil
-    ) {
-        self.kind = kind
-        self.experts = experts
-        self.by = by
-        self.renormalize = renormalize
-        self.count = count
-        self.seed = seed
-        self.with = with
-        self.layers = layers.map { $0.sorted() }
-        self.positions = positions.map { $0.sorted() }
-        self.tokens = tokens.map { $0.sorted() }
-        self.groups = groups.map { $0.sorted() }
     }
 }

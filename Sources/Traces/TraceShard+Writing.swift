@@ -1,12 +1,10 @@
-import Checkpoints
+import FileFormats
 import Tensors
 
 extension TraceShard {
     /// The shard's tensors, in the order of the format; converted piece by piece while they are written.
     func entries(_ documents: [TraceDocument]) -> [SafetensorsFile.Entry] {
         let n = rowCount
-        let L = layout.layerCount
-        let chosen = [L, n, layout.expertsPerToken]
         var documentOfRow: [Int32] = []
         var position: [Int32] = []
         documentOfRow.reserveCapacity(n)
@@ -15,49 +13,29 @@ extension TraceShard {
             documentOfRow.append(contentsOf: repeatElement(Int32(document.index), count: document.tokens))
             position.append(contentsOf: 0..<Int32(document.tokens))
         }
-        var entries: [SafetensorsFile.Entry] = [
-            .init(name: TraceTensor.document, dtype: .i32, shape: [n], values: documentOfRow),
-            .init(name: TraceTensor.position, dtype: .i32, shape: [n], values: position),
-            raw(TraceTensor.token, .i32, [n], UnsafeRawBufferPointer(tokens)),
-            raw(TraceTensor.logprob, .f32, [n], UnsafeRawBufferPointer(logprobs)),
-        ]
-        switch layout.routerLogits {
-        case .f32:
-            entries.append(
-                raw(TraceTensor.routerLogits, .f32, [L, n, layout.experts], UnsafeRawBufferPointer(allLogits)))
-        case .f16:
-            entries.append(
-                converted(TraceTensor.routerLogits, .f16, [L, n, layout.experts], allLogits, HalfConversion.encode))
-        case nil: break
-        }
-        entries.append(raw(TraceTensor.expertWeights, .f32, chosen, UnsafeRawBufferPointer(allWeights)))
-        if layout.attentionSummary {
-            for statistic in AttentionStatistic.allCases {
-                entries.append(
-                    raw(statistic.rawValue, .f16, [L, layout.heads, n], UnsafeRawBufferPointer(all(statistic))))
+        return layout.columns.map { column in
+            let (dtype, shape) = (column.dtype(layout), column.shape(layout, rows: n))
+            switch column.name {
+            case TraceColumn.document.name:
+                return .init(name: column.name, dtype: dtype, shape: shape, values: documentOfRow)
+            case TraceColumn.position.name:
+                return .init(name: column.name, dtype: dtype, shape: shape, values: position)
+            default: break
             }
-        }
-        entries.append(experts(TraceTensor.expertIndices, chosen, allIndices))
-        if layout.predicted {
-            entries.append(raw(TraceTensor.predicted, .i32, [n], UnsafeRawBufferPointer(predicted)))
-        }
-        for (place, ahead) in layout.speculative.enumerated() {
-            let layers = layout.guessedLayers(ahead: ahead).count
-            guard layers > 0 else { continue }
-            entries.append(
-                experts(TraceTensor.guess(ahead: ahead), [layers, n, layout.expertsPerGuess], allGuesses(place)))
-        }
-        return entries
-    }
-
-    /// Indices of experts, U8 where they fit.
-    private func experts(
-        _ name: String, _ shape: [Int], _ indices: UnsafeBufferPointer<UInt16>
-    ) -> SafetensorsFile.Entry {
-        guard layout.hasByteIndices else { return raw(name, .u16, shape, UnsafeRawBufferPointer(indices)) }
-        return converted(name, .u8, shape, indices) {
-            (source: UnsafeBufferPointer<UInt16>, target: UnsafeMutableBufferPointer<UInt8>) in
-            for i in 0..<source.count { target[i] = UInt8(truncatingIfNeeded: source[i]) }
+            switch (column.storage, dtype) {
+            case (.i32, _), (.f32, _):
+                return raw(column.name, dtype, shape, UnsafeRawBufferPointer(values(column, as: UInt32.self)))
+            case (.f16, _) where column.isHalvedWhenWritten:
+                return converted(
+                    column.name, dtype, shape, values(column, as: Float.self), HalfConversion.encode)
+            case (.expertIndex, .u8):
+                return converted(column.name, dtype, shape, values(column, as: UInt16.self)) {
+                    (source: UnsafeBufferPointer<UInt16>, target: UnsafeMutableBufferPointer<UInt8>) in
+                    for i in 0..<source.count { target[i] = UInt8(truncatingIfNeeded: source[i]) }
+                }
+            case (.f16, _), (.expertIndex, _):
+                return raw(column.name, dtype, shape, UnsafeRawBufferPointer(values(column, as: UInt16.self)))
+            }
         }
     }
 
@@ -65,7 +43,7 @@ extension TraceShard {
     func patternEntries(_ documents: [TraceDocument]) -> [SafetensorsFile.Entry] {
         patterns.sorted { ($0.document, $0.layer, $0.head) < ($1.document, $1.layer, $1.head) }.map { pattern in
             .init(
-                name: TraceTensor.pattern(
+                name: TracePattern.name(
                     document: documents[pattern.document].index, layer: pattern.layer, head: pattern.head),
                 dtype: .f16, shape: [pattern.tokens, pattern.tokens], values: pattern.bits)
         }
@@ -75,7 +53,7 @@ extension TraceShard {
     private func raw(
         _ name: String, _ dtype: DType, _ shape: [Int], _ bytes: UnsafeRawBufferPointer
     ) -> SafetensorsFile.Entry {
-        .init(name: name, dtype: dtype, shape: shape) { sink throws(CheckpointError) in
+        .init(name: name, dtype: dtype, shape: shape) { sink throws(FileError) in
             try sink(bytes)
             withExtendedLifetime(self) {}
         }
@@ -85,7 +63,7 @@ extension TraceShard {
         _ name: String, _ dtype: DType, _ shape: [Int], _ source: UnsafeBufferPointer<Source>,
         _ convert: @escaping (UnsafeBufferPointer<Source>, UnsafeMutableBufferPointer<Target>) -> Void
     ) -> SafetensorsFile.Entry {
-        .init(name: name, dtype: dtype, shape: shape) { sink throws(CheckpointError) in
+        .init(name: name, dtype: dtype, shape: shape) { sink throws(FileError) in
             let piece = UnsafeMutableBufferPointer<Target>.allocate(capacity: min(1 << 18, max(1, source.count)))
             defer { piece.deallocate() }
             var start = 0
@@ -101,28 +79,17 @@ extension TraceShard {
     }
 }
 
-/// Names of the tensors in a trace's files.
-enum TraceTensor {
-    static let document = "document"
-    static let position = "position"
-    static let token = "token"
-    static let logprob = "logprob"
-    static let routerLogits = "router_logits"
-    static let expertIndices = "expert_indices"
-    static let expertWeights = "expert_weights"
-    static let predicted = "predicted"
-
-    static func guess(ahead: Int) -> String { "expert_guesses_\(ahead)" }
-
-    static func pattern(document: Int, layer: Int, head: Int) -> String {
+/// Names of the tensors in attention files.
+enum TracePattern {
+    static func name(document: Int, layer: Int, head: Int) -> String {
         "document.\(document).layer.\(layer).head.\(head)"
     }
 
-    /// What a name of `pattern` says; nil for another name.
-    static func patternPlace(_ name: String) -> (document: Int, layer: Int, head: Int)? {
+    /// What a name of `name(document:layer:head:)` says; nil for another name.
+    static func place(_ name: String) -> (document: Int, layer: Int, head: Int)? {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 6, let document = Int(parts[1]), let layer = Int(parts[3]), let head = Int(parts[5]),
-            name == pattern(document: document, layer: layer, head: head)
+            name == self.name(document: document, layer: layer, head: head)
         else { return nil }
         return (document, layer, head)
     }

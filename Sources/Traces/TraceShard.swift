@@ -1,3 +1,4 @@
+import Hooks
 import Tensors
 
 /// The rows of some whole documents on their way into a trace, in memory, to be filled in place.
@@ -19,12 +20,8 @@ public final class TraceShard: @unchecked Sendable {
     /// [n]: most probable token after this row, -1 in a document's last row; empty where it is not kept.
     public let predicted: UnsafeMutableBufferPointer<Int32>
 
-    private let logits: UnsafeMutableBufferPointer<Float>
-    private let indices: UnsafeMutableBufferPointer<UInt16>
-    private let weights: UnsafeMutableBufferPointer<Float>
-    private let statistics: UnsafeMutableBufferPointer<UInt16>
-    /// By place in `layout.speculative`: [guessed layers, n, K].
-    private let guesses: [UnsafeMutableBufferPointer<UInt16>]
+    /// Memory of every column by name, as `ColumnMemory` says.
+    private let memory: [String: ColumnMemory]
     private(set) var patterns: [AttentionPattern] = []
 
     /// Room for all tokens of `documents`.
@@ -35,57 +32,58 @@ public final class TraceShard: @unchecked Sendable {
         self.documents = documents
         let rows = documents.reduce(0) { $0 + $1.tokens }
         rowCount = rows
-        let L = layout.layerCount
-        tokens = Self.room(rows, of: 0)
-        logprobs = Self.room(rows, of: .nan)
-        logits = Self.room(layout.routerLogits == nil ? 0 : L * rows * layout.experts, of: 0)
-        indices = Self.room(L * rows * layout.expertsPerToken, of: 0)
-        weights = Self.room(L * rows * layout.expertsPerToken, of: 0)
-        let statisticsCount = AttentionStatistic.allCases.count * L * layout.heads * rows
-        statistics = Self.room(layout.attentionSummary ? statisticsCount : 0, of: 0)
-        predicted = Self.room(layout.predicted ? rows : 0, of: -1)
-        guesses = layout.speculative.map {
-            Self.room(layout.guessedLayers(ahead: $0).count * rows * layout.expertsPerGuess, of: 0)
+        var memory: [String: ColumnMemory] = [:]
+        for column in layout.columns {
+            memory[column.name] = ColumnMemory(column, count: column.shape(layout, rows: rows).reduce(1, *))
         }
+        self.memory = memory
+        func own<Element>(_ column: TraceColumn, _ type: Element.Type) -> UnsafeMutableBufferPointer<Element> {
+            memory[column.name]?.bound(to: type) ?? UnsafeMutableBufferPointer(start: nil, count: 0)
+        }
+        tokens = own(.token, Int32.self)
+        logprobs = own(.logprob, Float.self)
+        predicted = own(.predicted, Int32.self)
+        logprobs.update(repeating: .nan)
+        predicted.update(repeating: -1)
     }
 
-    deinit {
-        tokens.deallocate()
-        logprobs.deallocate()
-        logits.deallocate()
-        indices.deallocate()
-        weights.deallocate()
-        statistics.deallocate()
-        predicted.deallocate()
-        guesses.forEach { $0.deallocate() }
-    }
+    deinit { memory.values.forEach { $0.deallocate() } }
 
-    private static func room<T: BitwiseCopyable>(_ count: Int, of value: T) -> UnsafeMutableBufferPointer<T> {
-        let buffer = UnsafeMutableBufferPointer<T>.allocate(capacity: count)
-        buffer.initialize(repeating: value)
-        return buffer
+    /// One layer of a column.
+    /// - Parameter place: of the layer in the column's first dimension.
+    private func layer<Element>(
+        _ name: String, _ place: Int, as type: Element.Type
+    ) -> UnsafeMutableBufferPointer<Element> {
+        guard let memory = memory[name], let column = layout.column(name), let layers = column.layers(layout) else {
+            return UnsafeMutableBufferPointer(start: nil, count: 0)
+        }
+        precondition(layers.indices.contains(place))
+        let all = memory.bound(to: type)
+        let size = all.count / layers.count
+        return UnsafeMutableBufferPointer(rebasing: all[place * size..<(place + 1) * size])
     }
 
     /// [n, E] of one captured layer, before softmax; empty where logits are not kept.
     /// - Parameter layerIndex: place in `layout.layers`.
     public func routerLogits(layerIndex: Int) -> UnsafeMutableBufferPointer<Float> {
-        layer(of: logits, layerIndex)
+        layer("router_logits", layerIndex, as: Float.self)
     }
 
     /// [n, K] of one captured layer, as applied, by falling weight.
     public func expertWeights(layerIndex: Int) -> UnsafeMutableBufferPointer<Float> {
-        layer(of: weights, layerIndex)
+        layer(TraceColumn.expertWeights.name, layerIndex, as: Float.self)
     }
 
     /// [n, K] of one captured layer, by falling weight. An index of E or more means "no expert in this slot" and is
     /// allowed only where an intervention reduced the experts per token.
     public func expertIndices(layerIndex: Int) -> UnsafeMutableBufferPointer<UInt16> {
-        layer(of: indices, layerIndex)
+        layer(TraceColumn.expertIndices.name, layerIndex, as: UInt16.self)
     }
 
     /// [H, n] of one captured layer, as F16 bits; empty where the summary is not kept.
+    /// - Parameter layerIndex: place in `layout.attentionLayers`.
     public func attention(_ statistic: AttentionStatistic, layerIndex: Int) -> UnsafeMutableBufferPointer<UInt16> {
-        layer(of: all(statistic), layerIndex)
+        layer(statistic.rawValue, layerIndex, as: UInt16.self)
     }
 
     /// Copies the engine's chosen experts, [rows, K] as I32, into the rows from `row` on.
@@ -101,29 +99,68 @@ public final class TraceShard: @unchecked Sendable {
     ///   - ahead: one of `layout.speculative`.
     ///   - layer: the model's number of the layer guessed, captured and at least `ahead`.
     public func setGuesses(_ values: UnsafeBufferPointer<Int32>, ahead: Int, layer: Int, row: Int = 0) {
-        guard let place = layout.speculative.firstIndex(of: ahead),
-            let index = layout.guessedLayers(ahead: ahead).firstIndex(of: layer)
-        else { preconditionFailure("layer \(layer) is not guessed \(ahead) layers ahead") }
-        let start = (index * rowCount + row) * layout.expertsPerGuess
-        precondition(row * layout.expertsPerGuess + values.count <= rowCount * layout.expertsPerGuess)
-        for i in 0..<values.count { guesses[place][start + i] = UInt16(truncatingIfNeeded: values[i]) }
+        guard let index = layout.guessedLayers(ahead: ahead).firstIndex(of: layer) else {
+            preconditionFailure("layer \(layer) is not guessed \(ahead) layers ahead")
+        }
+        let target = self.layer(TraceColumn.guesses(ahead: ahead).name, index, as: UInt16.self)
+        let start = row * layout.expertsPerGuess
+        precondition(start + values.count <= target.count)
+        for i in 0..<values.count { target[start + i] = UInt16(truncatingIfNeeded: values[i]) }
+    }
+
+    /// Copies what a hook showed of rows from `row` on into every column that it fills. Rows may come in pieces.
+    ///
+    /// - Parameters:
+    ///   - values: as the hook gives them: [rows, …], or [5, H, rows] for the attention summary.
+    ///   - layer: the model's number.
+    public func record(_ site: HookSite, layer: Int, _ values: UnsafeBufferPointer<Float>, row: Int = 0) {
+        for column in layout.columns {
+            guard case .hook(site, let recording) = column.source,
+                let place = column.layers(layout)?.firstIndex(of: layer)
+            else { continue }
+            switch recording {
+            case .copy:
+                let width = column.shape(layout, rows: 1).reduce(1, *) / (column.layers(layout)?.count ?? 1)
+                let target = self.layer(column.name, place, as: Float.self)
+                precondition(row * width + values.count <= target.count)
+                _ = UnsafeMutableBufferPointer(rebasing: target[(row * width)...]).update(fromContentsOf: values)
+            case .statistic(let statistic): setStatistic(statistic, values, layerIndex: place, row: row)
+            case .norm, .largest:
+                let width = column.shape(layout, rows: 1).reduce(1, *) / (column.layers(layout)?.count ?? 1)
+                let target = self.layer(column.name, place, as: UInt16.self)
+                let (slots, size) = ((rowCount - row) * width, values.count / max(1, (rowCount - row) * width))
+                for slot in 0..<slots {
+                    let part = values[slot * size..<(slot + 1) * size]
+                    let value: Float =
+                        recording == .norm
+                        ? part.reduce(0) { $0 + $1 * $1 }.squareRoot() : part.reduce(0) { max($0, abs($1)) }
+                    target[row * width + slot] = Float16(value).bitPattern
+                }
+            }
+        }
     }
 
     /// Copies the engine's attention summary, [5, H, rows] in the order of `AttentionStatistic`, into the rows from `row` on.
     public func setAttentionSummary(_ values: UnsafeBufferPointer<Float>, layerIndex: Int, row: Int = 0) {
+        for statistic in AttentionStatistic.allCases {
+            setStatistic(statistic, values, layerIndex: layerIndex, row: row)
+        }
+    }
+
+    private func setStatistic(
+        _ statistic: AttentionStatistic, _ values: UnsafeBufferPointer<Float>, layerIndex: Int, row: Int
+    ) {
         let H = layout.heads
         let kinds = AttentionStatistic.allCases
+        let k = kinds.firstIndex(of: statistic) ?? 0
         let rows = values.count / (kinds.count * H)
         precondition(rows * kinds.count * H == values.count && row + rows <= rowCount)
-        for (k, statistic) in kinds.enumerated() {
-            let target = attention(statistic, layerIndex: layerIndex)
-            for head in 0..<H {
-                let source = UnsafeBufferPointer(rebasing: values[(k * H + head) * rows..<(k * H + head + 1) * rows])
-                HalfConversion.encode(
-                    source,
-                    into: UnsafeMutableBufferPointer(
-                        rebasing: target[head * rowCount + row..<head * rowCount + row + rows]))
-            }
+        let target = attention(statistic, layerIndex: layerIndex)
+        for head in 0..<H {
+            HalfConversion.encode(
+                UnsafeBufferPointer(rebasing: values[(k * H + head) * rows..<(k * H + head + 1) * rows]),
+                into: UnsafeMutableBufferPointer(
+                    rebasing: target[head * rowCount + row..<head * rowCount + row + rows]))
         }
     }
 
@@ -137,23 +174,36 @@ public final class TraceShard: @unchecked Sendable {
         patterns.append(AttentionPattern(document: document, layer: layer, head: head, tokens: t, values: values))
     }
 
-    /// All layers, as written: [L, n, E], [L, n, K], [L, n, K], [L, H, n].
-    var allLogits: UnsafeBufferPointer<Float> { UnsafeBufferPointer(logits) }
-    var allIndices: UnsafeBufferPointer<UInt16> { UnsafeBufferPointer(indices) }
-    var allWeights: UnsafeBufferPointer<Float> { UnsafeBufferPointer(weights) }
-    /// [guessed layers, n, K] of a place in `layout.speculative`.
-    func allGuesses(_ place: Int) -> UnsafeBufferPointer<UInt16> { UnsafeBufferPointer(guesses[place]) }
-    func all(_ statistic: AttentionStatistic) -> UnsafeMutableBufferPointer<UInt16> {
-        let kinds = AttentionStatistic.allCases
-        let size = statistics.count / kinds.count
-        let place = kinds.firstIndex(of: statistic) ?? 0
-        return UnsafeMutableBufferPointer(rebasing: statistics[place * size..<(place + 1) * size])
+    /// A whole column, as `ColumnMemory` keeps it.
+    func values<Element>(_ column: TraceColumn, as type: Element.Type) -> UnsafeBufferPointer<Element> {
+        UnsafeBufferPointer(memory[column.name]?.bound(to: type) ?? UnsafeMutableBufferPointer(start: nil, count: 0))
+    }
+}
+
+/// The memory of one column while it is filled: Int32 or Float for columns stored so; Float for router logits, which become F16
+/// while they are written; F16 bits for other F16 columns; UInt16 for experts.
+private struct ColumnMemory {
+    private let bytes: UnsafeMutableRawBufferPointer
+
+    init(_ column: TraceColumn, count: Int) {
+        bytes = .allocate(byteCount: count * column.memoryStride, alignment: 16)
+        bytes.initializeMemory(as: UInt8.self, repeating: 0)
     }
 
-    private func layer<T>(of buffer: UnsafeMutableBufferPointer<T>, _ index: Int) -> UnsafeMutableBufferPointer<T> {
-        precondition(index >= 0 && index < layout.layerCount)
-        let size = buffer.count / layout.layerCount
-        return UnsafeMutableBufferPointer(rebasing: buffer[index * size..<(index + 1) * size])
+    func bound<Element>(to type: Element.Type) -> UnsafeMutableBufferPointer<Element> { bytes.bindMemory(to: type) }
+    func deallocate() { bytes.deallocate() }
+}
+
+extension TraceColumn {
+    /// Whether values wait as Float and become F16 while they are written.
+    var isHalvedWhenWritten: Bool { storage == .f16 && name == "router_logits" }
+
+    fileprivate var memoryStride: Int {
+        switch storage {
+        case .i32, .f32: 4
+        case .f16: isHalvedWhenWritten ? 4 : 2
+        case .expertIndex: 2
+        }
     }
 }
 

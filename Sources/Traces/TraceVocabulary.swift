@@ -1,5 +1,5 @@
+import FileFormats
 import Foundation
-import JSONText
 
 /// `vocabulary.json`: the piece of every token id, so that what a trace shows needs neither model nor tokenizer. Optional.
 public struct TraceVocabulary: Codable, Sendable, Equatable {
@@ -21,7 +21,7 @@ public struct TraceVocabulary: Codable, Sendable, Equatable {
 
 extension TraceWriter {
     /// Puts the vocabulary beside the manifest; the same bytes for the same pieces, so that it may be written again.
-    public func writeVocabulary(_ vocabulary: TraceVocabulary) throws(TraceError) {
+    public func writeVocabulary(_ vocabulary: TraceVocabulary) throws(FileError) {
         let url = folder.file(TraceVocabulary.fileName)
         try folder.write(try TraceCoding.compact(vocabulary, file: url.path), to: url)
     }
@@ -29,13 +29,13 @@ extension TraceWriter {
 
 extension Trace {
     /// The piece of every token id; nil where the trace has none.
-    public func vocabulary() throws(TraceError) -> TraceVocabulary? {
+    public func vocabulary() throws(FileError) -> TraceVocabulary? {
         let url = folder.file(TraceVocabulary.fileName)
         guard FileManager.default.fileExists(atPath: url.path) else { return nil }
         let vocabulary = try TraceCoding.decode(
             TraceVocabulary.self, from: try folder.contents(url, hint: "trace again"), file: url.path)
         guard vocabulary.format == TraceVocabulary.formatName else {
-            throw TraceError(
+            throw FileError.trace(
                 .malformed, file: url.path, field: "field format", expected: "\"\(TraceVocabulary.formatName)\"",
                 found: "\"\(vocabulary.format)\"")
         }
@@ -43,7 +43,7 @@ extension Trace {
     }
 
     /// What tokens say to a reader; nil where the trace has no vocabulary.
-    public func tokenText() throws(TraceError) -> TokenText? {
+    public func tokenText() throws(FileError) -> TokenText? {
         try vocabulary().map {
             TokenText(pieces: $0.pieces, kind: TokenizerKind(named: $0.kind ?? manifest.tokenizer.kind))
         }

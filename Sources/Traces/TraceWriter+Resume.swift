@@ -1,18 +1,20 @@
+import FileFormats
 import Foundation
 
 extension TraceWriter {
     /// Every field that shapes the numbers must be the same on both sides of an interruption.
     static func check(
         _ wanted: TraceManifest, continues present: TraceManifest, file: String
-    ) throws(TraceError) {
-        func same<Value: Equatable>(_ field: String, _ path: KeyPath<TraceManifest, Value>) throws(TraceError) {
+    ) throws(FileError) {
+        func same<Value: Equatable>(_ field: String, _ path: KeyPath<TraceManifest, Value>) throws(FileError) {
             let (expected, found) = (wanted[keyPath: path], present[keyPath: path])
             guard expected == found else {
-                throw TraceError(
+                throw FileError.trace(
                     .mismatch, file: file, field: "field \(field)", expected: "\(expected)", found: "\(found)",
                     hint: "--resume continues a run with the same settings; choose another --output for other ones")
             }
         }
+        try same("version", \.version)
         try same("model.name", \.model.name)
         try same("model.sha256", \.model.sha256)
         try same("model", \.model)
@@ -24,6 +26,7 @@ extension TraceWriter {
         try same("capture.experts_per_token", \.capture.expertsPerToken)
         try same("capture.predicted", \.capture.predicted)
         try same("capture.speculative", \.capture.speculative)
+        try same("capture", \.capture)
         try same("interventions", \.interventions)
         try same("compute.precision", \.compute.precision)
         try same("compute.isa", \.compute.isa)
@@ -35,7 +38,7 @@ extension TraceWriter {
     }
 
     /// Deletes what the manifest does not list, and cuts `documents.jsonl` to the listed documents.
-    func removeLeftovers() throws(TraceError) {
+    func removeLeftovers() throws(FileError) {
         var listed = Set(manifest.shards.map(\.file))
         listed.formUnion(manifest.shards.compactMap(\.attention?.file))
         for subfolder in [TraceFolder.shardsName, TraceFolder.attentionName] {
@@ -52,7 +55,7 @@ extension TraceWriter {
         try truncateLines()
     }
 
-    private func truncateLines() throws(TraceError) {
+    private func truncateLines() throws(FileError) {
         let path = folder.documents.path
         let data = try folder.contents(folder.documents, hint: "the trace cannot be continued; start it again")
         var lines = 0
@@ -65,7 +68,7 @@ extension TraceWriter {
             }
         }
         guard lines == manifest.documents else {
-            throw TraceError(
+            throw FileError.trace(
                 .truncated, file: path, expected: "\(manifest.documents) lines, as the manifest says",
                 found: "\(lines)",
                 hint: "the trace cannot be continued; start it again")

@@ -1,4 +1,4 @@
-import Checkpoints
+import FileFormats
 import Foundation
 import Tensors
 
@@ -22,21 +22,21 @@ public final class TraceWriter {
     /// - Throws: `unwritable` where the folder holds anything already, or cannot be made.
     public convenience init(
         creating url: URL, manifest: TraceManifest, now: @escaping () -> Date = { Date() }
-    ) throws(TraceError) {
+    ) throws(FileError) {
         try self.init(starting: TraceFolder(url: url), manifest: manifest, now: now)
     }
 
-    private static func checkIsUnused(_ folder: TraceFolder) throws(TraceError) {
+    private static func checkIsUnused(_ folder: TraceFolder) throws(FileError) {
         guard !folder.isUnused else { return }
         let present = folder.names(in: "")
-        throw TraceError(
+        throw FileError.trace(
             .unwritable, file: folder.url.path,
             problem: "the folder is not empty (\(present.prefix(3).joined(separator: ", ")))",
             hint: present.contains(TraceFolder.manifestName)
                 ? "continue the trace there with --resume, or choose another --output" : "choose another --output")
     }
 
-    private init(starting folder: TraceFolder, manifest: TraceManifest, now: @escaping () -> Date) throws(TraceError) {
+    private init(starting folder: TraceFolder, manifest: TraceManifest, now: @escaping () -> Date) throws(FileError) {
         self.folder = folder
         self.now = now
         layout = TraceLayout(manifest)
@@ -66,7 +66,7 @@ public final class TraceWriter {
     /// - Throws: `mismatch` naming the field that differs; whatever opening the finished shards finds.
     public convenience init(
         resuming url: URL, manifest: TraceManifest, now: @escaping () -> Date = { Date() }
-    ) throws(TraceError) {
+    ) throws(FileError) {
         let folder = TraceFolder(url: url)
         if folder.isUnused {
             try self.init(starting: folder, manifest: manifest, now: now)
@@ -77,7 +77,7 @@ public final class TraceWriter {
 
     private init(
         continuing folder: TraceFolder, manifest wanted: TraceManifest, now: @escaping () -> Date
-    ) throws(TraceError) {
+    ) throws(FileError) {
         self.folder = folder
         self.now = now
         layout = TraceLayout(wanted)
@@ -99,7 +99,7 @@ public final class TraceWriter {
 
     /// Adds the next shard: all or nothing.
     /// - Precondition: the shard has this trace's layout and at least one document; the trace is not complete.
-    public func append(_ shard: TraceShard) throws(TraceError) {
+    public func append(_ shard: TraceShard) throws(FileError) {
         precondition(shard.layout == layout && !shard.documents.isEmpty && !isComplete)
         let number = manifest.shards.count
         var documents = shard.documents
@@ -112,7 +112,7 @@ public final class TraceWriter {
         }
         let file = TraceFolder.shardFile(number)
         var entry = TraceManifest.Shard(file: file, tokens: shard.rowCount, documents: documents.count, sha256: "")
-        do throws(CheckpointError) {
+        do throws(FileError) {
             let url = folder.file(file)
             entry.sha256 = try SafetensorsFile.write(shard.entries(documents), to: url).sha256
             if !shard.patterns.isEmpty {
@@ -122,7 +122,7 @@ public final class TraceWriter {
                 entry.attention = .init(file: file, sha256: written.sha256)
             }
         } catch {
-            throw TraceError(error)
+            throw FileError.trace(error)
         }
         try appendLines(documents)
         manifest.shards.append(entry)
@@ -132,9 +132,9 @@ public final class TraceWriter {
 
     /// Declares the trace complete.
     /// - Throws: `mismatch` where documents or tokens are not as many as the manifest's corpus has.
-    public func finish() throws(TraceError) {
+    public func finish() throws(FileError) {
         guard manifest.documents == manifest.corpus.documents, manifest.tokens == manifest.corpus.tokens else {
-            throw TraceError(
+            throw FileError.trace(
                 .mismatch, file: folder.manifest.path, field: "field corpus",
                 expected: "\(manifest.corpus.documents) documents, \(manifest.corpus.tokens) tokens",
                 found: "\(manifest.documents) documents, \(manifest.tokens) tokens in the shards")
@@ -146,11 +146,11 @@ public final class TraceWriter {
         try writeManifest()
     }
 
-    private func writeManifest() throws(TraceError) {
+    private func writeManifest() throws(FileError) {
         try folder.write(try TraceCoding.manifest(manifest, file: folder.manifest.path), to: folder.manifest)
     }
 
-    private func appendLines(_ documents: [TraceDocument]) throws(TraceError) {
+    private func appendLines(_ documents: [TraceDocument]) throws(FileError) {
         let path = folder.documents.path
         let data = try TraceCoding.lines(documents, file: path)
         let descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
@@ -170,8 +170,8 @@ public final class TraceWriter {
         guard fsync(descriptor) == 0 else { throw Self.refused(path) }
     }
 
-    static func refused(_ path: String) -> TraceError {
-        TraceError(.unwritable, file: path, problem: String(cString: strerror(errno)))
+    static func refused(_ path: String) -> FileError {
+        FileError.trace(.unwritable, file: path, problem: String(cString: strerror(errno)))
     }
 
     private static func time(_ date: Date) -> String { date.formatted(.iso8601) }

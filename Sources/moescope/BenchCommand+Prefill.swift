@@ -1,4 +1,4 @@
-import Experiments
+import Tracing
 import Foundation
 import MoEModel
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Tracing
 import Checkpoints
 import Foundation
 import MoEModel

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Checkpoints
-import Experiments
+import Traces
+import Tracing
 
 /// The value of `--capture`.
 struct CaptureList {
@@ -18,6 +19,7 @@ struct CaptureList {
             case "attention_summary": options.attentionSummary = true
             case let name where name.hasPrefix("attention_pattern:"):
                 try addPatterns(String(name.dropFirst("attention_pattern:".count)), config: config)
+            case let name where TraceColumn.named.contains { $0.name == name }: options.columns.append(name)
             default:
                 throw ValidationError(
                     "--capture: no such thing as \"\(name)\"; expected router_logits, router_logits_f16, "
@@ -33,7 +35,7 @@ struct CaptureList {
                 "--capture: expected attention_pattern:LAYER.HEAD, found \"attention_pattern:\(text)\"")
         }
         let layers = try numbers(parts[0], below: config.layerCount, what: "layer")
-        let heads = try numbers(parts[1], below: config.headCount, what: "head")
+        let heads = try numbers(parts[1], below: config.attention.headCount, what: "head")
         for layer in layers {
             for head in heads where !options.patterns.contains(where: { $0 == (layer, head) }) {
                 options.patterns.append((layer, head))

@@ -1,4 +1,4 @@
-import Experiments
+import Tracing
 
 /// The corpus that `--corpus` names. What was left out of a folder is said on standard error.
 func readCorpus(_ path: String) throws(CorpusError) -> Corpus {

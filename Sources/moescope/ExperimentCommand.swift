@@ -1,5 +1,6 @@
 import ArgumentParser
 import Experiments
+import Tracing
 import Foundation
 import MoEModel
 import RoutingMetrics
@@ -114,7 +115,7 @@ struct ExperimentCommand: ParsableCommand {
         let loaded = try LoadedModel(model, precision: precision, threads: threads)
         let run = try ExperimentRun(
             model: loaded.model, tokenizer: loaded.tokenizer, corpus: try readCorpus(corpus), maximumTokens: maxTokens,
-            maximumDocuments: maxDocuments, version: Moescope.version)
+            maximumDocuments: maxDocuments)
         let plan = try makePlan(run)
         let line = ProgressLine("experiment", unit: "passes")
         let before = InterruptFlag.install()
@@ -154,7 +155,11 @@ struct ExperimentCommand: ParsableCommand {
         if let plan { return try ExperimentPlan.read(URL(filePath: plan)) }
         let config = run.model.config
         var design = ExperimentPlan.Design(
-            layers: try layers.map { try parseIntegers($0, option: "--layers") } ?? Array(0..<config.layerCount))
+            layers: try layers.map { try parseIntegers($0, option: "--layers") } ?? config.expertLayers)
+        for layer in design.layers where (0..<config.layerCount).contains(layer) && !config.expertLayers.contains(layer)
+        {
+            throw ValidationError("--layers: layer \(layer) is dense, it has no router")
+        }
         for layer in design.layers where !(0..<config.layerCount).contains(layer) {
             throw ValidationError(
                 "--layers: layer \(layer) is out of range, the model has 0 to \(config.layerCount - 1)")
@@ -166,12 +171,12 @@ struct ExperimentCommand: ParsableCommand {
         design.matrix = matrix
         design.seed = seed
         switch kind {
-        case .ablation: return .ablation(try run.survey(), experts: config.expertCount, design)
-        case .steering: return .steering(try run.survey(), experts: config.expertCount, design)
+        case .ablation: return .ablation(try run.survey(), experts: config.experts.count, design)
+        case .steering: return .steering(try run.survey(), experts: config.experts.count, design)
         case .topK:
             let counts =
                 try counts.map { try parseIntegers($0, option: "--counts") }
-                ?? Array(1...min(config.expertCount, 2 * config.expertsPerToken))
+                ?? Array(1...min(config.experts.count, 2 * config.expertsPerToken))
             return .topK(counts, design)
         case .randomRouting, .plan: return .randomRouting(design)
         }

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Checkpoints
-import Experiments
+import Tracing
 import Foundation
 import MoEModel
 import Quantization
@@ -46,32 +46,25 @@ struct ImportanceCommand: ParsableCommand {
 
     func run() throws {
         let loaded = try LoadedModel(model, precision: precision, threads: threads)
-        var options = TraceOptions()
-        options.maximumTokens = maxTokens
-        let run = try TraceRun(
-            model: loaded.model, tokenizer: loaded.tokenizer, corpus: try readCorpus(corpus), options: options,
-            version: Moescope.version)
+        let corpus = try TokenizedCorpus(
+            try readCorpus(corpus), tokenizer: loaded.tokenizer, config: loaded.model.config, maximumTokens: maxTokens)
+        let fitting = loaded.model.waveRows(memory: MachineMemory.available / 4 * 3, recordedBytesPerRow: 0)
         let statistics = ActivationStatistics()
         let progress = ProgressLine("measuring", unit: "tokens")
-        var wave: [[Int32]] = []
         var done = 0
-        for (index, document) in run.tokens.enumerated() {
-            wave.append(document)
-            let rows = wave.reduce(0) { $0 + $1.count }
-            let isLast = index == run.tokens.count - 1
-            guard isLast || rows + run.tokens[index + 1].count > min(run.waveTokens, 4096) else { continue }
-            try loaded.model.measure(TokenBatch(wave), into: statistics)
-            done += rows
-            wave = []
-            progress.update(done, of: run.totalTokens)
+        for wave in corpus.waves(of: min(fitting, 4096)) {
+            let batch = corpus.batch(wave)
+            try loaded.model.measure(batch, into: statistics)
+            done += batch.rowCount
+            progress.update(done, of: corpus.totalTokens)
         }
         progress.finish()
         let matrix = ImportanceMatrix(
-            statistics, of: loaded.model.checkpoint, datasets: [run.corpus.source], chunkCount: run.tokens.count,
+            statistics, of: loaded.model.checkpoint, datasets: [corpus.corpus.source], chunkCount: corpus.tokens.count,
             chunkSize: maxTokens)
         try matrix.write(to: URL(filePath: output))
-        try print("\(output): \(matrix.entries.count) tensors, \(ProgressLine.grouped(run.totalTokens)) tokens")
-        let experts = loaded.model.config.expertCount * loaded.model.config.layerCount
+        try print("\(output): \(matrix.entries.count) tensors, \(ProgressLine.grouped(corpus.totalTokens)) tokens")
+        let experts = loaded.model.config.experts.count * loaded.model.config.expertLayers.count
         let reached = statistics.sums.keys.count { if case .expert = $0 { true } else { false } }
         if reached < experts {
             say("\(experts - reached) of \(experts) experts saw no token; they are weighted evenly")
@@ -94,14 +87,16 @@ extension ImportanceMatrix {
         }
         func add(_ roles: [TensorRole], _ layer: Int?, _ inputs: [ActivationStatistics.Input]) {
             guard let columns = inputs.compactMap({ statistics.sums[$0]?.squares.count }).first else { return }
-            for role in roles { entries[role.name(layer: layer)] = entry(inputs, columns: columns) }
+            for role in roles { entries[role.ggufName(layer: layer)] = entry(inputs, columns: columns) }
         }
-        let experts = 0..<checkpoint.config.expertCount
+        let experts = 0..<checkpoint.config.experts.count
         for layer in 0..<checkpoint.config.layerCount {
             add([.query, .key, .value], layer, [.attention(layer: layer)])
             add([.attentionOutput], layer, [.attentionOutput(layer: layer)])
-            add([.gate, .up], layer, experts.map { .expert(layer: layer, $0) })
-            add([.down], layer, experts.map { .expertDown(layer: layer, $0) })
+            add([.expertGate, .expertUp], layer, experts.map { .expert(layer: layer, $0) })
+            add([.expertDown], layer, experts.map { .expertDown(layer: layer, $0) })
+            add([.denseGate, .denseUp], layer, [.dense(layer: layer)])
+            add([.denseDown], layer, [.denseDown(layer: layer)])
             add([.sharedGate, .sharedUp], layer, [.sharedExpert(layer: layer)])
             add([.sharedDown], layer, [.sharedExpertDown(layer: layer)])
         }

@@ -9,7 +9,7 @@ extension Inspection {
                 "\(config.architecture), \(config.layerCount) \(config.layerCount == 1 ? "layer" : "layers"), hidden size \(Self.grouped(config.hiddenSize))"
             ),
             ("Parameters", "\(Self.count(parametersTotal)) in all, \(Self.count(parametersActive)) active per token"),
-            ("Experts", "\(config.expertCount) per layer, \(Self.grouped(config.expertSize)) wide; \(routing)"),
+            ("Experts", "\(config.experts.count) per layer, \(Self.grouped(config.experts.size)) wide; \(routing)"),
             ("Attention", attention),
             ("Context", context),
             (
@@ -39,22 +39,14 @@ extension Inspection {
     }
 
     private var routing: String {
-        let choice =
-            switch config.routerScoring {
-            case .softmaxThenTopK: "top \(config.expertsPerToken) of softmax"
-            case .topKThenSoftmax: "softmax over the top \(config.expertsPerToken)"
-            case .sparseMixer: "top \(config.expertsPerToken) by SparseMixer"
-            }
-        let shared = config.sharedExpertSize.map { ", and a shared one \(Self.grouped($0)) wide" } ?? ""
-        let renormalized =
-            config.routerScoring == .softmaxThenTopK
-            ? (config.renormalizesExpertWeights ? ", renormalized" : ", not renormalized") : ""
-        return choice + renormalized + shared
+        let shared = config.experts.sharedSize.map { ", and a shared one \(Self.grouped($0)) wide" } ?? ""
+        return config.router.summary + shared
     }
 
     private var attention: String {
-        let heads = "\(config.headCount) query heads, \(config.keyValueHeadCount) key/value heads of \(config.headSize)"
-        switch config.queryKeyNorm {
+        let heads =
+            "\(config.attention.headCount) query heads, \(config.attention.keyValueHeadCount) key/value heads of \(config.attention.headSize)"
+        switch config.attention.queryKeyNorm {
         case .perHead: return heads + ", normalized per head"
         case .wholeProjection: return heads + ", normalized"
         case nil: return heads
@@ -62,8 +54,9 @@ extension Inspection {
     }
 
     private var context: String {
-        var text = "\(Self.grouped(config.contextLength)) tokens; rotary base \(Self.number(config.ropeTheta))"
-        if let scaling = config.ropeScaling {
+        var text =
+            "\(Self.grouped(config.contextLength)) tokens; rotary base \(Self.number(config.attention.rotary.theta))"
+        if let scaling = config.attention.rotary.scaling {
             text += ", \(scaling.kind.rawValue) scaling × \(scaling.factor) of \(Self.grouped(scaling.originalContext))"
         } else {
             text += ", no scaling"

@@ -110,9 +110,9 @@ struct Inspection: Encodable {
         path = "https://huggingface.co/\(card.repository)"
         hasWeights = false
         config = card.config
-        parametersTotal = inventory.parametersTotal
-        parametersActive = inventory.parametersActive
-        weightBytes = 2 * inventory.parametersTotal
+        parametersTotal = inventory.config.parametersTotal
+        parametersActive = inventory.config.parametersActive
+        weightBytes = 2 * inventory.config.parametersTotal
         quantization = nil
         types = []
         files = []

@@ -75,10 +75,10 @@ struct MemoryTable: Encodable {
         let inventory = TensorInventory(config)
         let cache = settings.cache ?? CacheType(for: settings.precision)
         self.name = name
-        parameters_total = inventory.parametersTotal
-        parameters_active = inventory.parametersActive
+        parameters_total = inventory.config.parametersTotal
+        parameters_active = inventory.config.parametersActive
         layers = config.layerCount
-        experts = config.expertCount
+        experts = config.experts.count
         experts_per_token = config.expertsPerToken
         context_length = config.contextLength
         self.cache = cache.rawValue
@@ -91,7 +91,7 @@ struct MemoryTable: Encodable {
         fits_bytes = settings.fits
 
         let contexts = settings.contexts ?? Self.contexts(upTo: config.contextLength)
-        let total = inventory.parametersTotal
+        let total = inventory.config.parametersTotal
         func row(
             _ type: String, isQuantized: Bool, weights: Int, outer: Int, read: Int, published: [Published] = []
         ) -> Row {

@@ -21,9 +21,11 @@ struct Remarks {
         let isMixtral = config.architecture == "mixtral"
         let context = Inspection.grouped(config.contextLength)
         // Mixtral's own base is 10⁶; a small one turns a long context into noise.
-        if isMixtral, config.ropeTheta <= 10_000, config.contextLength > 8192, config.ropeScaling == nil {
+        if isMixtral, config.attention.rotary.theta <= 10_000, config.contextLength > 8192,
+            config.attention.rotary.scaling == nil
+        {
             add(
-                "Rotary base \(Inspection.number(config.ropeTheta)) with a context of \(context): "
+                "Rotary base \(Inspection.number(config.attention.rotary.theta)) with a context of \(context): "
                     + "Mixtral's base is 1,000,000.")
         }
         if isMixtral, let window = config.slidingWindow {
@@ -38,20 +40,20 @@ struct Remarks {
             add("A context of \(context) tokens is more than any model was trained for.")
         }
         if config.contextLength < 512 { add("A context of \(context) tokens is very short.") }
-        if config.normEpsilon < 1e-8 || config.normEpsilon > 1e-3 {
-            add("A norm epsilon of \(config.normEpsilon) is unusual; models have 1e-6 to 1e-5.")
+        if config.norm.epsilon < 1e-8 || config.norm.epsilon > 1e-3 {
+            add("A norm epsilon of \(config.norm.epsilon) is unusual; models have 1e-6 to 1e-5.")
         }
-        if config.ropeTheta < 1000 {
-            add("A rotary base of \(config.ropeTheta) is unusual; models have 10,000 and more.")
+        if config.attention.rotary.theta < 1000 {
+            add("A rotary base of \(config.attention.rotary.theta) is unusual; models have 10,000 and more.")
         }
-        if let scaling = config.ropeScaling, scaling.kind != .longRope,
+        if let scaling = config.attention.rotary.scaling, scaling.kind != .longRope,
             Float(config.contextLength) > 1.01 * scaling.factor * Float(scaling.originalContext)
         {
             add(
                 "Rotary scaling × \(scaling.factor) of \(Inspection.grouped(scaling.originalContext)) tokens does not "
                     + "reach the context of \(context).")
         }
-        if config.expertsPerToken == config.expertCount { add("Every token goes to every expert.") }
+        if config.expertsPerToken == config.experts.count { add("Every token goes to every expert.") }
     }
 
     private mutating func judgeFiles(_ checkpoint: Checkpoint, _ notes: Checkpoint.Notes) {
@@ -82,7 +84,11 @@ struct Remarks {
         }
         // Norms and routers are small enough to read; what is wrong with them is wrong with the file.
         let tensors = checkpoint.tensors
-        let small = [tensors.finalNorm] + tensors.layers.flatMap { [$0.attentionNorm, $0.expertNorm, $0.router] }
+        let small =
+            [tensors.finalNorm]
+            + tensors.layers.flatMap {
+                [$0.attentionNorm, $0.feedForwardNorm] + [$0[.router]].compactMap { $0 }
+            }
         for tensor in small {
             if let index = tensor.firstNonFinite() {
                 add("\(tensor.name) is no finite number at element \(index): the file is damaged.")

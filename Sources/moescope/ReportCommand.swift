@@ -1,5 +1,6 @@
 import ArgumentParser
 import Experiments
+import Tracing
 import Foundation
 import ReportGenerator
 import RoutingMetrics
@@ -132,10 +133,8 @@ struct ReportCommand: ParsableCommand {
         let result = recorded.result
         var ablated: [String: ReportedExperiment.Expert] = [:]
         for arm in recorded.plan.arms {
-            guard arm.changes.count == 1, let change = arm.changes.first, change.kind == "ablate",
-                let layers = change.layers, layers.count == 1, let experts = change.experts, experts.count == 1
-            else { continue }
-            ablated[arm.name] = .init(layer: layers[0], expert: experts[0])
+            guard arm.changes.count == 1, let cell = arm.changes[0].ablatedExpert else { continue }
+            ablated[arm.name] = .init(layer: cell.layer, expert: cell.expert)
         }
         let whole = result.effects.first { $0.effect.group == "all" }?.effect
         return ReportedExperiment(

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Checkpoints
-import Experiments
+import Tracing
 import Foundation
 import Hooks
 import MoEModel

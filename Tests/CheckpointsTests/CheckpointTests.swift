@@ -1,4 +1,5 @@
 import Checkpoints
+import FileFormats
 import Foundation
 import Tensors
 import Testing
@@ -10,20 +11,20 @@ import Testing
         let checkpoint = try Checkpoint.open(folder.url)
         let config = checkpoint.config
         #expect(config.architecture == "mixtral")
-        #expect(config.headSize == 4)
-        #expect(config.keyValueHeadCount == 2)
-        #expect(config.ropeTheta == 10000)
-        #expect(config.renormalizesExpertWeights)
+        #expect(config.attention.headSize == 4)
+        #expect(config.attention.keyValueHeadCount == 2)
+        #expect(config.attention.rotary.theta == 10000)
+        #expect(config.router.weigh.normalizes)
         #expect(config.bosToken == 1)
         #expect(config.slidingWindow == nil)
         #expect(checkpoint.tensors.layers.count == 2)
-        #expect(checkpoint.tensors.layers[1].gate.count == 3)
+        #expect(checkpoint.tensors.layers[1].experts?.gate.count == 3)
         // Numbered by TinyMixtral: the tensor found is the tensor meant.
         let model = TinyMixtral()
         let index = try #require(
             model.tensors.firstIndex { $0.name.hasSuffix("layers.1.block_sparse_moe.experts.2.w2.weight") })
-        #expect(checkpoint.tensors.layers[1].down[2].floats.first == Float(index * 1000))
-        #expect(checkpoint.tensors.layers[1].down[2].shape == [8, 6])
+        #expect(checkpoint.tensors.layers[1].experts?.down[2].floats.first == Float(index * 1000))
+        #expect(checkpoint.tensors.layers[1].experts?.down[2].shape == [8, 6])
         #expect(checkpoint.unusedTensors.isEmpty)
         #expect(checkpoint.name == folder.url.lastPathComponent)
         #expect(checkpoint.tokenizerFile == nil)
@@ -69,7 +70,7 @@ import Testing
         #expect(absent?.file.hasSuffix("model-00002-of-00002.safetensors") == true)
 
         try "{\"weight_map\": {\"x\": \"../secret\"}}".write(to: index, atomically: true, encoding: .utf8)
-        #expect(checkpointError { _ = try Checkpoint.open(folder.url) }?.subject == "field weight_map.x")
+        #expect(checkpointError { _ = try Checkpoint.open(folder.url) }?.field == "field weight_map.x")
     }
 
     @Test func readsFusedExperts() throws {
@@ -85,7 +86,7 @@ import Testing
         }
         try model.write(to: folder.url)
         let checkpoint = try Checkpoint.open(folder.url)
-        let layer = checkpoint.tensors.layers[0]
+        let layer = try #require(checkpoint.tensors.layers[0].experts)
         let first = try #require(model.tensors.firstIndex { $0.name == "model.layers.0.mlp.experts.gate_up_proj" })
         let start = Float(first * 1000)
         #expect(layer.gate[2].shape == [6, 8])
@@ -126,7 +127,7 @@ import Testing
 }
 
 @Suite struct BrokenCheckpointTests {
-    private func error(_ change: (inout TinyMixtral) -> Void) throws -> CheckpointError? {
+    private func error(_ change: (inout TinyMixtral) -> Void) throws -> FileError? {
         let folder = try TemporaryFolder()
         var model = TinyMixtral()
         change(&model)
@@ -137,7 +138,7 @@ import Testing
     @Test func missingTensor() throws {
         let found = try error { $0.tensors.removeAll { $0.name == "model.layers.1.self_attn.k_proj.weight" } }
         #expect(found?.reason == .missing)
-        #expect(found?.subject == "tensor model.layers.1.self_attn.k_proj.weight")
+        #expect(found?.field == "tensor model.layers.1.self_attn.k_proj.weight")
         #expect(found?.expected == "shape [8, 8]")
         #expect(found?.file.hasSuffix("model.safetensors") == true)
         #expect(found?.description.contains("\n") == false)
@@ -146,7 +147,7 @@ import Testing
     @Test func wrongShape() throws {
         let found = try error { $0.reshape("model.layers.0.block_sparse_moe.experts.1.w1.weight", to: [8, 6]) }
         #expect(found?.reason == .mismatch)
-        #expect(found?.subject == "tensor model.layers.0.block_sparse_moe.experts.1.w1.weight")
+        #expect(found?.field == "tensor model.layers.0.block_sparse_moe.experts.1.w1.weight")
         #expect(found?.expected == "shape [6, 8]")
         #expect(found?.found == "F32 [8, 6]")
     }
@@ -160,7 +161,7 @@ import Testing
         try SafetensorsFile.write(entries, to: folder.path("model.safetensors"))
         let found = checkpointError { _ = try Checkpoint.open(folder.url) }
         #expect(found?.reason == .unsupported)
-        #expect(found?.subject == "tensor model.norm.weight")
+        #expect(found?.field == "tensor model.norm.weight")
         #expect(found?.found == "I32")
     }
 
@@ -171,7 +172,7 @@ import Testing
     func missingField(_ field: String) throws {
         let found = try error { $0.config[field] = nil }
         #expect(found?.reason == .missing)
-        #expect(found?.subject == "field \(field)")
+        #expect(found?.field == "field \(field)")
         #expect(found?.file.hasSuffix("config.json") == true)
     }
 
@@ -184,7 +185,7 @@ import Testing
     func wrongField(_ field: String, _ value: String) throws {
         let found = try error { $0.config[field] = value }
         #expect(found?.reason == .mismatch)
-        #expect(found?.subject == "field \(field)")
+        #expect(found?.field == "field \(field)")
     }
 
     @Test func unknownArchitectureNamesTheKnown() throws {
@@ -231,12 +232,12 @@ import Testing
             $0.config["rope_theta"] = nil
             $0.config["rope_parameters"] = "{\"rope_theta\": 500000.0, \"rope_type\": \"default\"}"
         }
-        #expect(config.ropeTheta == 500000)
-        #expect(config.ropeScaling == nil)
+        #expect(config.attention.rotary.theta == 500000)
+        #expect(config.attention.rotary.scaling == nil)
     }
 
     @Test func thetaDefaults() throws {
-        #expect(try config { $0.config["rope_theta"] = nil }.ropeTheta == 1e6)
+        #expect(try config { $0.config["rope_theta"] = nil }.attention.rotary.theta == 1e6)
     }
 
     @Test func yarn() throws {
@@ -244,7 +245,7 @@ import Testing
             $0.config["rope_scaling"] =
                 "{\"type\": \"yarn\", \"factor\": 4.0, \"original_max_position_embeddings\": 16}"
         }
-        let scaling = try #require(config.ropeScaling)
+        let scaling = try #require(config.attention.rotary.scaling)
         #expect(scaling.kind == .yarn)
         #expect(scaling.factor == 4)
         #expect(scaling.originalContext == 16)
@@ -257,7 +258,7 @@ import Testing
         model.config["rope_scaling"] = "{\"rope_type\": \"dynamic\", \"factor\": 2.0}"
         try model.write(to: folder.url)
         let found = checkpointError { _ = try Checkpoint.open(folder.url) }
-        #expect(found?.subject == "field rope_scaling.rope_type")
+        #expect(found?.field == "field rope_scaling.rope_type")
     }
 }
 

@@ -1,7 +1,7 @@
 import Checkpoints
 import Crypto
 import Foundation
-import GGUFFormat
+import FileFormats
 import Tensors
 import TestSupport
 import Testing
@@ -62,7 +62,7 @@ import Testing
             data[4] = version
             try data.write(to: folder.path("v.gguf"))
             let found = checkpointError { _ = try GGUFFile(folder.path("v.gguf")) }
-            #expect(found?.subject == "version")
+            #expect(found?.field == "version")
         }
     }
 
@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    private func error(_ build: (inout Builder) -> Void) throws -> CheckpointError? {
+    private func error(_ build: (inout Builder) -> Void) throws -> FileError? {
         let folder = try TemporaryFolder()
         var builder = Builder()
         build(&builder)
@@ -155,7 +155,7 @@ import Testing
     }
 
     @Test func tensorSizes() throws {
-        func one(_ dimensions: [UInt64], type: UInt32 = 0, offset: UInt64 = 0) throws -> CheckpointError? {
+        func one(_ dimensions: [UInt64], type: UInt32 = 0, offset: UInt64 = 0) throws -> FileError? {
             try error {
                 $0.start(tensors: 1, metadata: 0)
                 $0.tensor("w", dimensions, type: type, offset: offset)
@@ -208,12 +208,13 @@ import Testing
         let checkpoint = try open("merged.gguf")
         let config = checkpoint.config
         #expect(config.architecture == "mixtral")
-        #expect(config.rotaryLayout == .pairs)
+        #expect(config.attention.rotary.layout == .pairs)
         #expect(config.vocabularySize == 520)
-        #expect((config.headCount, config.keyValueHeadCount, config.headSize) == (4, 2, 8))
-        #expect((config.expertCount, config.expertsPerToken, config.expertSize) == (3, 2, 32))
-        #expect(config.ropeTheta == 1e6)
-        #expect(config.normEpsilon == 1e-5)
+        #expect(
+            (config.attention.headCount, config.attention.keyValueHeadCount, config.attention.headSize) == (4, 2, 8))
+        #expect((config.experts.count, config.expertsPerToken, config.experts.size) == (3, 2, 32))
+        #expect(config.attention.rotary.theta == 1e6)
+        #expect(config.norm.epsilon == 1e-5)
         #expect(config.bosToken == 1)
         #expect(!config.tiesOutputToEmbedding)
         #expect(checkpoint.name == "merged")
@@ -251,7 +252,7 @@ import Testing
 
     @Test func otherArchitectures() throws {
         let found = checkpointError { _ = try open("values.gguf") }
-        #expect(found?.subject == "metadata general.architecture")
+        #expect(found?.field == "metadata general.architecture")
         #expect(found?.found == "\"test\"")
     }
 }

@@ -1,4 +1,5 @@
 import Checkpoints
+import FileFormats
 import Foundation
 import Tensors
 import Testing
@@ -16,7 +17,7 @@ import Testing
         return (folder, url)
     }
 
-    private func error(_ header: String, data: Int, length: UInt64? = nil) throws -> CheckpointError? {
+    private func error(_ header: String, data: Int, length: UInt64? = nil) throws -> FileError? {
         let (folder, url) = try file(header, data: data, length: length)
         return withExtendedLifetime(folder) { checkpointError { _ = try SafetensorsFile(url) } }
     }
@@ -55,16 +56,16 @@ import Testing
         let found = checkpointError {
             try SafetensorsFile.write(
                 [
-                    .init(name: "short", dtype: .u8, shape: [4]) { sink throws(CheckpointError) in
+                    .init(name: "short", dtype: .u8, shape: [4]) { sink throws(FileError) in
                         let bytes: [UInt8] = [1, 2]
                         let result = bytes.withUnsafeBytes { raw in
-                            Result { () throws(CheckpointError) -> Void in try sink(raw) }
+                            Result { () throws(FileError) -> Void in try sink(raw) }
                         }
                         try result.get()
                     }
                 ], to: url)
         }
-        #expect(found?.subject == "tensor short")
+        #expect(found?.field == "tensor short")
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path).isEmpty)
         let nowhere = checkpointError { try SafetensorsFile.write([], to: folder.path("no/such/x.safetensors")) }
         #expect(nowhere?.reason == .unwritable)
@@ -121,7 +122,7 @@ import Testing
     @Test func truncatedData() throws {
         let found = try error("{\"a\":{\"dtype\":\"U8\",\"shape\":[9],\"data_offsets\":[0,9]}}", data: 4)
         #expect(found?.reason == .truncated)
-        #expect(found?.subject == "tensor a")
+        #expect(found?.field == "tensor a")
     }
 
     /// As safetensors 0.8.0 reads it.

@@ -1,4 +1,5 @@
 import Checkpoints
+import FileFormats
 import Foundation
 import Tensors
 
@@ -85,12 +86,12 @@ extension Tensor {
     var floats: [Float] { Array(bytes.assumingMemoryBound(to: Float.self)) }
 }
 
-/// The CheckpointError a body throws, or nil.
-func checkpointError(_ body: () throws -> Void) -> CheckpointError? {
+/// The FileError a body throws, or nil.
+func checkpointError(_ body: () throws -> Void) -> FileError? {
     do {
         try body()
         return nil
     } catch {
-        return error as? CheckpointError
+        return error as? FileError
     }
 }

@@ -7,6 +7,7 @@ import RoutingMetrics
 import TestSupport
 import Testing
 import Traces
+import Tracing
 
 /// Experiments on a small random checkpoint: what is shared is shared exactly, what is interrupted goes on exactly.
 @Suite struct ExperimentTests {
@@ -25,7 +26,7 @@ import Traces
     }
 
     private func experiment() throws -> ExperimentRun {
-        try ExperimentRun(model: model, tokenizer: nil, corpus: corpus, waveTokens: 40, version: "0")
+        try ExperimentRun(model: model, tokenizer: nil, corpus: corpus, waveTokens: 40)
     }
 
     private func temporary() -> URL {
@@ -40,10 +41,10 @@ import Traces
                 .init(name: "nothing", role: .single, changes: []),
                 .init(
                     name: "last", role: .own, target: "a",
-                    changes: [TraceIntervention(kind: "ablate", experts: [0, 1], layers: [last])]),
+                    changes: [Intervention(.ablate(experts: [0, 1], renormalize: false), in: .init(layers: [last]))]),
                 .init(
                     name: "everywhere", role: .random, target: "a",
-                    changes: [TraceIntervention(kind: "random_routing", seed: 3)]),
+                    changes: [Intervention(.randomRouting(seed: 3))]),
             ])
     }
 
@@ -57,7 +58,7 @@ import Traces
         #expect(found.tokens == corpus.documents.indices.map { 4 + $0 })
         for arm in plan.arms {
             var hooks = HookPlan()
-            hooks.interventions = try arm.changes.map { try Intervention($0, file: "") }
+            hooks.interventions = arm.changes
             for (index, tokens) in run.tokens.enumerated() {
                 let batch = TokenBatch([tokens], groups: [corpus.documents[index].group], firstDocument: index)
                 let logprob = try model.forward(batch, plan: hooks).logprob
@@ -95,7 +96,7 @@ import Traces
     @Test func designsHaveTheirControls() throws {
         let run = try experiment()
         let survey = try run.survey()
-        let (L, E) = (model.config.layerCount, model.config.expertCount)
+        let (L, E) = (model.config.layerCount, model.config.experts.count)
         #expect(survey.groups == ["a", "b"])
         for layer in 0..<L {
             // With two groups, what one uses more the other uses less.
@@ -111,7 +112,8 @@ import Traces
             let own = try #require(plan.arms.first { $0.role == .own && $0.target == group })
             for random in plan.arms where random.role == .random && random.target == group {
                 for (a, b) in zip(own.changes, random.changes) {
-                    #expect(a.layers == b.layers && a.experts != b.experts && a.experts?.count == b.experts?.count)
+                    let (own, other) = (try #require(a.ablatedExpert), try #require(b.ablatedExpert))
+                    #expect(own.layer == other.layer && own.expert != other.expert)
                 }
             }
         }
@@ -232,7 +234,7 @@ import Traces
             arms: (0..<2).map { expert in
                 .init(
                     name: "layer 3 expert \(expert)", role: .single,
-                    changes: [TraceIntervention(kind: "ablate", experts: [expert], layers: [3])])
+                    changes: [Intervention(.ablate(experts: [expert], renormalize: false), in: .init(layers: [3]))])
             })
         // Expert 0 is worth 2 nats a document to a, expert 1 as much to b.
         let arms = (0..<2).map { expert in

@@ -1,4 +1,5 @@
 import Checkpoints
+import FileFormats
 import Foundation
 import Hooks
 import MoEModel
@@ -96,7 +97,7 @@ struct ParityTests {
         _ seen: Collector, _ expected: SafetensorsFile, _ config: ModelConfig, _ document: Int, _ layer: Int,
         _ rows: Range<Int>, _ differences: inout Differences
     ) throws {
-        let (E, K) = (config.expertCount, config.expertsPerToken)
+        let (E, K) = (config.experts.count, config.expertsPerToken)
         let router = try #require(expected["document.\(document).router.\(layer)"]).floats
         let indices = try #require(expected["document.\(document).indices.\(layer)"]).int64s
         let weights = try #require(expected["document.\(document).weights.\(layer)"]).floats

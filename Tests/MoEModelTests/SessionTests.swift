@@ -76,7 +76,7 @@ struct SessionTests {
         let logits = try grown.append(Array(long[500...]), plan: plan, observer: seen)
         #expect(zip(logits, expected).allSatisfy { abs($0 - $1) < 1e-4 })
         let pattern = try #require(seen.floats[HookPoint(.pattern, layer: 0)])
-        #expect(pattern.count == model.config.headCount * 100 * 600)
+        #expect(pattern.count == model.config.attention.headCount * 100 * 600)
         #expect(abs(pattern[..<600].reduce(0, +) - 1) < 1e-5)
     }
 

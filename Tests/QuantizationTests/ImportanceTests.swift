@@ -1,5 +1,6 @@
 import CKernels
 import Checkpoints
+import FileFormats
 import Foundation
 import MoEModel
 import Quantization
@@ -52,11 +53,11 @@ import Testing
             ], datasets: ["größer.txt"], chunkCount: 3, chunkSize: 512)
         try matrix.write(to: url)
         #expect(try ImportanceMatrix(url) == matrix)
-        let refused = #expect(throws: CheckpointError.self) {
+        let refused = #expect(throws: FileError.self) {
             try GGUFExport(polyglot(), mix: .q4_0, tokenizer: [], importance: matrix)
         }
         #expect(refused?.description.contains("blk.0.attn_q.weight") == true)
-        #expect(throws: CheckpointError.self) {
+        #expect(throws: FileError.self) {
             try ImportanceMatrix(Fixtures.folder.appending(path: "gguf/merged.gguf"))
         }
     }

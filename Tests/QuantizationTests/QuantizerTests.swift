@@ -1,5 +1,6 @@
 import CKernels
 import Checkpoints
+import FileFormats
 import Foundation
 import Quantization
 import Tensors

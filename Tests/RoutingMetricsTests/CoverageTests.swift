@@ -2,6 +2,7 @@ import Foundation
 import RoutingMetrics
 import Testing
 import Traces
+import Tensors
 
 /// Every interval and every p-value that any metric prints, on traces drawn from a known process: do intervals cover the
 /// truth, are p-values uniform where there is nothing? The whole calculation, reading included; prints what it found.

@@ -1,6 +1,7 @@
 import Foundation
 import RoutingMetrics
 import Testing
+import Tensors
 
 /// Synthetic documents with a known truth: do intervals cover it, are p-values uniform where nothing is there?
 @Suite struct StatisticalValidityTests {

@@ -123,7 +123,7 @@ func withTemporaryFolder<R>(_ body: (URL) throws -> R) throws -> R {
                             })
                     }
                     for statistic in AttentionStatistic.allCases {
-                        shard.readAttention(statistic, layerIndex: layer, into: &values)
+                        shard.readAttention(statistic, layer: trace.layout.layers[layer], into: &values)
                         let bits = expected.attention(statistic, layerIndex: layer)
                         #expect(zip(values, bits).allSatisfy { Float16($0).bitPattern == $1 })
                     }

@@ -1,5 +1,5 @@
 import Foundation
-import GGUFFormat
+import FileFormats
 import Tensors
 
 /// One GGUF file, memory-mapped and checked: metadata, and tensors that keep the mapping alive.
@@ -13,13 +13,13 @@ public struct GGUFFile: Sendable {
 
     /// Sizes, offsets, alignment, overlaps and the end of the file are checked for every tensor.
     /// - Throws: `missing`, `unreadable`, `truncated`, `malformed`, or `unsupported` for a type this program does not know.
-    public init(_ url: URL) throws(CheckpointError) {
+    public init(_ url: URL) throws(FileError) {
         let map = try MappedFile(url)
         let path = url.path
         let header: GGUFHeader
         do throws(GGUFSyntaxError) { header = try GGUFHeader(map.bytes) } catch {
-            throw CheckpointError(
-                error.isTruncated ? .truncated : .malformed, file: path, subject: error.subject,
+            throw FileError(
+                error.isTruncated ? .truncated : .malformed, file: path, field: error.subject,
                 problem: error.problem, hint: error.isTruncated ? "the file is incomplete: download it again" : nil)
         }
         var tensors: [Tensor] = []
@@ -30,14 +30,14 @@ public struct GGUFFile: Sendable {
             let (dtype, byteCount) = try Self.layout(entry, path: path)
             if byteCount > 0 {
                 guard entry.offset >= end else {
-                    throw CheckpointError(
-                        .malformed, file: path, subject: "tensor \(entry.name)", problem: "overlaps \(previous)",
+                    throw FileError(
+                        .malformed, file: path, field: "tensor \(entry.name)", problem: "overlaps \(previous)",
                         expected: "an offset from \(end)", found: "\(entry.offset)")
                 }
                 let (stop, overflow) = entry.offset.addingReportingOverflow(byteCount)
                 guard !overflow, stop <= map.bytes.count - header.dataStart else {
-                    throw CheckpointError(
-                        .truncated, file: path, subject: "tensor \(entry.name)",
+                    throw FileError(
+                        .truncated, file: path, field: "tensor \(entry.name)",
                         expected: "\(byteCount) bytes of data at offset \(entry.offset)",
                         found: "\(max(0, map.bytes.count - header.dataStart)) bytes of data",
                         hint: "the file is incomplete: download it again")
@@ -59,23 +59,23 @@ public struct GGUFFile: Sendable {
 
     private static func layout(
         _ entry: GGUFHeader.TensorEntry, path: String
-    ) throws(CheckpointError) -> (DType, byteCount: Int) {
+    ) throws(FileError) -> (DType, byteCount: Int) {
         guard let dtype = DType(ggufType: entry.type) else {
-            throw CheckpointError(
-                .unsupported, file: path, subject: "tensor \(entry.name)",
+            throw FileError(
+                .unsupported, file: path, field: "tensor \(entry.name)",
                 expected: DType.allCases.filter(\.isWeight).map(\.rawValue).joined(separator: ", "),
                 found: DType.ggufTypeName(entry.type))
         }
         let rows = entry.shape.dropLast().reduce(1, *)
         guard let rowBytes = dtype.byteCount(elements: entry.shape.last ?? 1) else {
-            throw CheckpointError(
-                .malformed, file: path, subject: "tensor \(entry.name)",
+            throw FileError(
+                .malformed, file: path, field: "tensor \(entry.name)",
                 expected: "rows of a multiple of \(dtype.blockElements) elements for \(dtype.rawValue)",
                 found: "\(entry.shape)")
         }
         let (byteCount, overflow) = rows.multipliedReportingOverflow(by: rowBytes)
         guard !overflow else {
-            throw CheckpointError(.malformed, file: path, subject: "tensor \(entry.name)", found: "\(entry.shape)")
+            throw FileError(.malformed, file: path, field: "tensor \(entry.name)", found: "\(entry.shape)")
         }
         return (dtype, byteCount)
     }

@@ -1,5 +1,5 @@
 import Foundation
-import GGUFFormat
+import FileFormats
 import Tensors
 
 /// The metadata and tensors of a model in one GGUF file, or in the parts it was split into (`-00001-of-00003.gguf`).
@@ -9,7 +9,7 @@ struct GGUFWeights {
     let tensors: [String: Tensor]
 
     /// - Parameter url: the file, or any part.
-    init(_ url: URL) throws(CheckpointError) {
+    init(_ url: URL) throws(FileError) {
         let named = try GGUFFile(url)
         let count = named.metadata["split.count"]?.int ?? 1
         guard count > 1 else {
@@ -25,22 +25,22 @@ struct GGUFWeights {
             let part = try Self.part(number, of: count, beside: url)
             let file = try GGUFFile(part)
             guard file.metadata["split.no"]?.int == number - 1, file.metadata["split.count"]?.int == count else {
-                throw CheckpointError(
-                    .mismatch, file: part.path, subject: "metadata split.no",
+                throw FileError(
+                    .mismatch, file: part.path, field: "metadata split.no",
                     expected: "part \(number - 1) of \(count)",
                     found: file.metadata["split.no"]?.kindDescription ?? "nothing")
             }
             // The first part has the model's metadata.
             if number == 1 { metadata = file.metadata }
             for tensor in file.tensors where tensors.updateValue(tensor, forKey: tensor.name) != nil {
-                throw CheckpointError(
-                    .malformed, file: part.path, subject: "tensor \(tensor.name)", problem: "in two parts")
+                throw FileError(
+                    .malformed, file: part.path, field: "tensor \(tensor.name)", problem: "in two parts")
             }
             files.append(part)
         }
         if let expected = metadata["split.tensors.count"]?.int, expected != tensors.count {
-            throw CheckpointError(
-                .mismatch, file: url.path, subject: "metadata split.tensors.count", expected: "\(expected) tensors",
+            throw FileError(
+                .mismatch, file: url.path, field: "metadata split.tensors.count", expected: "\(expected) tensors",
                 found: "\(tensors.count)")
         }
         self.files = files
@@ -48,7 +48,7 @@ struct GGUFWeights {
         self.tensors = tensors
     }
 
-    private static func part(_ number: Int, of count: Int, beside url: URL) throws(CheckpointError) -> URL {
+    private static func part(_ number: Int, of count: Int, beside url: URL) throws(FileError) -> URL {
         func padded(_ value: Int) -> String {
             let digits = String(value)
             return String(repeating: "0", count: max(0, 5 - digits.count)) + digits
@@ -56,7 +56,7 @@ struct GGUFWeights {
         let name = url.deletingPathExtension().lastPathComponent
         let ending = "-of-\(padded(count))"
         guard name.hasSuffix(ending), name.count > ending.count + 6 else {
-            throw CheckpointError(
+            throw FileError(
                 .mismatch, file: url.path, problem: "the file is one of \(count) parts",
                 expected: "a name that ends in -00001\(ending).gguf", hint: "give the parts their names back")
         }

@@ -1,5 +1,5 @@
 import Foundation
-import JSONText
+import FileFormats
 
 /// `config.json`, with getters that say which file and field is wrong.
 struct ConfigFile {
@@ -8,7 +8,7 @@ struct ConfigFile {
     /// Where `object` sits in the file: "" or "rope_parameters.".
     var prefix = ""
 
-    init(_ url: URL) throws(CheckpointError) {
+    init(_ url: URL) throws(FileError) {
         path = url.path
         let file = try MappedFile(url)
         do throws(JSONSyntaxError) {
@@ -17,7 +17,7 @@ struct ConfigFile {
             }
             self.object = object
         } catch {
-            throw CheckpointError(.malformed, file: url.path, problem: error.description)
+            throw FileError(.malformed, file: url.path, problem: error.description)
         }
     }
 
@@ -33,19 +33,19 @@ struct ConfigFile {
         return value
     }
 
-    func missing(_ field: String) -> CheckpointError {
-        CheckpointError(
-            .missing, file: path, subject: "field \(prefix)\(field)", expected: "a value", found: "nothing",
+    func missing(_ field: String) -> FileError {
+        FileError(
+            .missing, file: path, field: "field \(prefix)\(field)", expected: "a value", found: "nothing",
             hint: "the model cannot be built without it")
     }
 
-    func wrong(_ field: String, expected: String, hint: String? = nil) -> CheckpointError {
-        CheckpointError(
-            .mismatch, file: path, subject: "field \(prefix)\(field)", expected: expected,
+    func wrong(_ field: String, expected: String, hint: String? = nil) -> FileError {
+        FileError(
+            .mismatch, file: path, field: "field \(prefix)\(field)", expected: expected,
             found: object[field]?.kindDescription ?? "nothing", hint: hint)
     }
 
-    func optionalSize(_ field: String, from lowest: Int = 1) throws(CheckpointError) -> Int? {
+    func optionalSize(_ field: String, from lowest: Int = 1) throws(FileError) -> Int? {
         guard let value = self[field] else { return nil }
         // 2³¹ keeps every product of two sizes far from overflow.
         guard let size = value.int, size >= lowest, size <= 1 << 31 else {
@@ -54,30 +54,30 @@ struct ConfigFile {
         return size
     }
 
-    func size(_ field: String) throws(CheckpointError) -> Int {
+    func size(_ field: String) throws(FileError) -> Int {
         guard let size = try optionalSize(field) else { throw missing(field) }
         return size
     }
 
-    func optionalNumber(_ field: String) throws(CheckpointError) -> Float? {
+    func optionalNumber(_ field: String) throws(FileError) -> Float? {
         guard let value = self[field] else { return nil }
         guard let number = value.double, number.isFinite else { throw wrong(field, expected: "a number") }
         return Float(number)
     }
 
-    func flag(_ field: String, default fallback: Bool) throws(CheckpointError) -> Bool {
+    func flag(_ field: String, default fallback: Bool) throws(FileError) -> Bool {
         guard let value = self[field] else { return fallback }
         guard let flag = value.bool else { throw wrong(field, expected: "true or false") }
         return flag
     }
 
-    func optionalString(_ field: String) throws(CheckpointError) -> String? {
+    func optionalString(_ field: String) throws(FileError) -> String? {
         guard let value = self[field] else { return nil }
         guard let text = value.string else { throw wrong(field, expected: "a string") }
         return text
     }
 
-    func numbers(_ field: String) throws(CheckpointError) -> [Float] {
+    func numbers(_ field: String) throws(FileError) -> [Float] {
         guard let list = self[field]?.array else { throw wrong(field, expected: "an array of numbers") }
         var result: [Float] = []
         for value in list {
@@ -88,14 +88,14 @@ struct ConfigFile {
     }
 
     /// A field that holds an object of its own.
-    func section(_ field: String) throws(CheckpointError) -> ConfigFile? {
+    func section(_ field: String) throws(FileError) -> ConfigFile? {
         guard let value = self[field] else { return nil }
         guard let object = value.object else { throw wrong(field, expected: "an object") }
         return ConfigFile(path: path, object: object, prefix: "\(prefix)\(field).")
     }
 
     /// A token id, or the first of a list of them.
-    func token(_ field: String, vocabularySize: Int) throws(CheckpointError) -> Int32? {
+    func token(_ field: String, vocabularySize: Int) throws(FileError) -> Int32? {
         guard let value = self[field] else { return nil }
         let first = value.array.map { $0.first } ?? value
         guard let id = first?.int, 0..<vocabularySize ~= id else {
@@ -103,8 +103,4 @@ struct ConfigFile {
         }
         return Int32(id)
     }
-}
-
-extension JSONSyntaxError {
-    static var notAnObject: JSONSyntaxError { JSONSyntaxError(message: "expected a JSON object", offset: 0) }
 }

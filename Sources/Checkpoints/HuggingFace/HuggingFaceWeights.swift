@@ -1,5 +1,5 @@
 import Foundation
-import JSONText
+import FileFormats
 import Tensors
 
 /// Every tensor of a Hugging Face folder by name: one `model.safetensors`, or the shards of its index.
@@ -10,7 +10,7 @@ struct HuggingFaceWeights {
     /// The file that says which tensors there should be: what "missing" refers to.
     let tableOfContents: URL
 
-    init(folder: URL) throws(CheckpointError) {
+    init(folder: URL) throws(FileError) {
         self.folder = folder
         let single = folder.appendingPathComponent("model.safetensors")
         let index = folder.appendingPathComponent("model.safetensors.index.json")
@@ -27,7 +27,7 @@ struct HuggingFaceWeights {
         }
     }
 
-    private static func noWeights(_ folder: URL) -> CheckpointError {
+    private static func noWeights(_ folder: URL) -> FileError {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
         var hint: String?
         if let gguf = names.filter({ $0.hasSuffix(".gguf") }).min() {
@@ -37,14 +37,14 @@ struct HuggingFaceWeights {
         } else if names.contains(where: { $0.hasPrefix("consolidated") && $0.hasSuffix(".safetensors") }) {
             hint = "this is Mistral's own layout: use the folder in Hugging Face's"
         }
-        return CheckpointError(
+        return FileError(
             .missing, file: folder.path, expected: "model.safetensors or model.safetensors.index.json",
             found: "neither", hint: hint)
     }
 
     private static func readShards(
         index: URL, folder: URL
-    ) throws(CheckpointError) -> ([URL], [String: Tensor]) {
+    ) throws(FileError) -> ([URL], [String: Tensor]) {
         let object = try ConfigFile(index)
         guard let map = object["weight_map"]?.object else { throw object.wrong("weight_map", expected: "an object") }
         var shards: [String: SafetensorsFile] = [:]
@@ -52,8 +52,8 @@ struct HuggingFaceWeights {
         for (name, value) in zip(map.keys, map.values) {
             // A name with a slash would reach outside the folder.
             guard let fileName = value.string, !fileName.isEmpty, !fileName.contains("/") else {
-                throw CheckpointError(
-                    .malformed, file: index.path, subject: "field weight_map.\(name)",
+                throw FileError(
+                    .malformed, file: index.path, field: "field weight_map.\(name)",
                     expected: "the name of a file in this folder", found: value.kindDescription)
             }
             let shard: SafetensorsFile
@@ -62,7 +62,7 @@ struct HuggingFaceWeights {
             } else {
                 let file = folder.appendingPathComponent(fileName)
                 guard FileManager.default.fileExists(atPath: file.path) else {
-                    throw CheckpointError(
+                    throw FileError(
                         .missing, file: file.path, problem: "no such file",
                         hint: "\(index.lastPathComponent) names it for tensor \(name): download it")
                 }
@@ -70,8 +70,8 @@ struct HuggingFaceWeights {
                 shards[fileName] = shard
             }
             guard let tensor = shard[name] else {
-                throw CheckpointError(
-                    .missing, file: shard.url.path, subject: "tensor \(name)",
+                throw FileError(
+                    .missing, file: shard.url.path, field: "tensor \(name)",
                     problem: "not in the shard that \(index.lastPathComponent) names for it")
             }
             tensors[name] = tensor

@@ -1,20 +1,21 @@
 import Foundation
-import JSONText
+import RouterPolicies
+import FileFormats
 
 extension ModelConfig {
     /// Reads `config.json`, every field checked on its own and against the others.
-    static func huggingFace(_ url: URL) throws(CheckpointError) -> (config: ModelConfig, family: Family) {
+    static func huggingFace(_ url: URL) throws(FileError) -> (config: ModelConfig, family: Family) {
         let file = try ConfigFile(url)
         guard let architecture = try file.optionalString("model_type") else { throw file.missing("model_type") }
         let known = Family.all.map(\.architecture).joined(separator: ", ")
         guard let family = Family.all.first(where: { $0.architecture == architecture }) else {
-            throw CheckpointError(
-                .unsupported, file: file.path, subject: "field model_type", expected: "one of \(known)",
+            throw FileError(
+                .unsupported, file: file.path, field: "field model_type", expected: "one of \(known)",
                 found: "\"\(architecture)\"")
         }
         if let activation = try file.optionalString("hidden_act"), activation != "silu" {
-            throw CheckpointError(
-                .unsupported, file: file.path, subject: "field hidden_act", expected: "\"silu\"",
+            throw FileError(
+                .unsupported, file: file.path, field: "field hidden_act", expected: "\"silu\"",
                 found: "\"\(activation)\"")
         }
 
@@ -36,42 +37,58 @@ extension ModelConfig {
         var ropeTheta = try file.optionalNumber("rope_theta")
         if ropeTheta == nil { ropeTheta = try rope?.optionalNumber("rope_theta") }
 
-        var config = ModelConfig(
+        let experts = ExpertsConfig(
+            count: try expertCount(file, family), size: try file.size(family.expertSizeField),
+            sharedSize: try family.sharedExpertSizeField.map { field throws(FileError) in try file.size(field) },
+            sharedIsGated: family.sharedExpertSizeField != nil)
+        var rotary = RotaryConfig(theta: ropeTheta ?? family.defaultRopeTheta)
+        if let rope {
+            rotary.scaling = try RopeScaling.huggingFace(
+                rope, contextLength: contextLength, headSize: headSize, file: file)
+        }
+        let hasBias = try file.flag(family.attentionBias.field, default: family.attentionBias.isDefault)
+        var attention = AttentionConfig(
+            headCount: headCount, keyValueHeadCount: try file.optionalSize("num_key_value_heads") ?? headCount,
+            headSize: headSize, rotary: rotary, queryKeyNorm: family.queryKeyNorm,
+            projectionClip: try file.optionalNumber("clip_qkv"), hasBias: hasBias,
+            hasOutputBias: hasBias && family.attentionBias.includesOutput)
+        var multipliers = Multipliers()
+        if family.hasMultipliers {
+            attention.scale = try file.optionalNumber("attention_multiplier") ?? 1
+            multipliers = Multipliers(
+                embedding: try file.optionalNumber("embedding_multiplier") ?? 1,
+                residual: try file.optionalNumber("residual_multiplier") ?? 1,
+                logitDivisor: try file.optionalNumber("logits_scaling") ?? 1)
+        }
+        let layers = try layers(file, family)
+        let hasDense = layers.contains { $0.feedForward == .dense }
+        let config = ModelConfig(
             architecture: architecture,
             vocabularySize: vocabularySize,
             hiddenSize: hiddenSize,
-            layerCount: try file.size("num_hidden_layers"),
-            headCount: headCount,
-            keyValueHeadCount: try file.optionalSize("num_key_value_heads") ?? headCount,
-            headSize: headSize,
-            expertSize: try file.size(family.expertSizeField),
-            expertCount: try expertCount(file, family),
-            expertsPerToken: try file.size("num_experts_per_tok"),
             contextLength: contextLength,
-            slidingWindow: try slidingWindow(file, family),
-            normEpsilon: try file.optionalNumber("rms_norm_eps") ?? family.defaultNormEpsilon,
-            ropeTheta: ropeTheta ?? family.defaultRopeTheta,
-            renormalizesExpertWeights: try file.flag(
-                "norm_topk_prob", default: family.renormalizesExpertWeights),
+            layers: layers,
+            norm: NormConfig(
+                kind: family.normKind, epsilon: try file.optionalNumber("rms_norm_eps") ?? family.defaultNormEpsilon),
+            attention: attention,
+            router: try router(file, family),
+            experts: experts,
+            denseSize: hasDense ? try file.size(family.denseLayers?.sizeField ?? "intermediate_size") : nil,
+            multipliers: multipliers,
             tiesOutputToEmbedding: try file.flag("tie_word_embeddings", default: false),
+            hasOutputBias: try family.outputBiasField.map { field throws(FileError) in
+                try file.flag(field, default: false)
+            } ?? false,
             bosToken: try file.token("bos_token_id", vocabularySize: vocabularySize),
             eosToken: try file.token("eos_token_id", vocabularySize: vocabularySize),
-            balanceLossCoefficient: try file.optionalNumber("router_aux_loss_coef"),
-            normKind: family.normKind,
-            queryKeyNorm: family.queryKeyNorm,
-            routerScoring: family.routerScoring)
-        if let rope {
-            config.ropeScaling = try RopeScaling.huggingFace(
-                rope, contextLength: contextLength, headSize: headSize, file: file)
-        }
-        try config.readFamilyFields(file, family)
+            balanceLossCoefficient: try file.optionalNumber("router_aux_loss_coef"))
         try config.checkConsistency { field, expected in
             file.wrong(field.huggingFaceName(family), expected: expected)
         }
         return (config, family)
     }
 
-    private static func expertCount(_ file: ConfigFile, _ family: Family) throws(CheckpointError) -> Int {
+    private static func expertCount(_ file: ConfigFile, _ family: Family) throws(FileError) -> Int {
         for field in family.expertCountFields {
             if let count = try file.optionalSize(field) { return count }
         }
@@ -79,40 +96,56 @@ extension ModelConfig {
     }
 
     /// `sliding_window`, unless `use_sliding_window` turns it off (Qwen); 0 is none.
-    private static func slidingWindow(_ file: ConfigFile, _ family: Family) throws(CheckpointError) -> Int? {
+    private static func slidingWindow(_ file: ConfigFile, _ family: Family) throws(FileError) -> Int? {
         let isUsed = try file.flag("use_sliding_window", default: !family.hasWindowPerLayer)
         guard isUsed, let window = try file.optionalSize("sliding_window", from: 0), window > 0 else { return nil }
         guard !family.hasWindowPerLayer else {
-            throw CheckpointError(
-                .unsupported, file: file.path, subject: "field use_sliding_window", expected: "false",
+            throw FileError(
+                .unsupported, file: file.path, field: "field use_sliding_window", expected: "false",
                 found: "true", hint: "windows that differ from layer to layer are not supported")
         }
         return window
     }
 
-    /// What only some families have.
-    private mutating func readFamilyFields(_ file: ConfigFile, _ family: Family) throws(CheckpointError) {
-        if let field = family.sharedExpertSizeField { sharedExpertSize = try file.size(field) }
-        if let field = family.routerJitterField { routerJitter = try file.optionalNumber(field) ?? 0.01 }
-        projectionClip = try file.optionalNumber("clip_qkv")
-        if family.hasMultipliers {
-            attentionScale = try file.optionalNumber("attention_multiplier") ?? 1
-            embeddingMultiplier = try file.optionalNumber("embedding_multiplier") ?? 1
-            residualMultiplier = try file.optionalNumber("residual_multiplier") ?? 1
-            logitDivisor = try file.optionalNumber("logits_scaling") ?? 1
+    /// The family's policy with what the config says about it.
+    private static func router(_ file: ConfigFile, _ family: Family) throws(FileError) -> RouterPolicy {
+        var policy = family.router
+        policy.expertsPerToken = try file.size("num_experts_per_tok")
+        let fields = family.routerFields
+        if let field = fields.normalizes {
+            policy.weigh.normalizes = try file.flag(field, default: policy.weigh.normalizes)
         }
-        hasAttentionBias = try file.flag(family.attentionBias.field, default: family.attentionBias.isDefault)
-        if let field = family.outputBiasField { hasOutputBias = try file.flag(field, default: false) }
-        // Layers without experts.
-        if let step = try file.optionalSize("decoder_sparse_step"), step != 1 {
-            throw CheckpointError(
-                .unsupported, file: file.path, subject: "field decoder_sparse_step", expected: "1", found: "\(step)",
-                hint: "every layer must have experts")
+        if let field = fields.scale { policy.weigh.scale = try file.optionalNumber(field) ?? policy.weigh.scale }
+        if let field = fields.jitter { policy.jitter = try file.optionalNumber(field) ?? policy.jitter }
+        if let field = fields.groupCount, let count = try file.optionalSize(field) {
+            policy.select.groups?.count = count
         }
-        if let dense = file["mlp_only_layers"]?.array, !dense.isEmpty {
-            throw CheckpointError(
-                .unsupported, file: file.path, subject: "field mlp_only_layers", expected: "no layers",
-                found: "\(dense.count)", hint: "every layer must have experts")
+        if let field = fields.keptGroups, let kept = try file.optionalSize(field) { policy.select.groups?.kept = kept }
+        return policy
+    }
+
+    /// What each layer is made of.
+    private static func layers(_ file: ConfigFile, _ family: Family) throws(FileError) -> [LayerKind] {
+        let count = try file.size("num_hidden_layers")
+        guard count <= 100_000 else { throw file.wrong("num_hidden_layers", expected: "at most 100000") }
+        let window = try slidingWindow(file, family)
+        var first = 0
+        var step = 1
+        var dense: Set<Int> = []
+        if let fields = family.denseLayers {
+            if let field = fields.firstField { first = try file.optionalSize(field, from: 0) ?? 0 }
+            if let field = fields.stepField { step = try file.optionalSize(field) ?? 1 }
+            if let field = fields.listField, let list = file[field] {
+                guard let numbers = list.array?.map(\.int), numbers.allSatisfy({ $0 != nil }) else {
+                    throw file.wrong(field, expected: "an array of layer numbers")
+                }
+                dense = Set(numbers.compactMap { $0 })
+            }
+        }
+        return (0..<count).map { layer in
+            let isDense = layer < first || dense.contains(layer) || (layer + 1) % step != 0
+            return LayerKind(
+                attention: window.map { .windowed($0) } ?? .full, feedForward: isDense ? .dense : .experts)
         }
     }
 }
@@ -120,7 +153,7 @@ extension ModelConfig {
 extension ModelConfig {
     /// Fields that are checked against each other, whatever the file format calls them.
     enum CheckedField {
-        case keyValueHeads, headSize, expertsPerToken, layerCount, normEpsilon, ropeTheta
+        case keyValueHeads, headSize, expertsPerToken, layerCount, normEpsilon, ropeTheta, groupCount, keptGroups
 
         func huggingFaceName(_ family: Family) -> String {
             switch self {
@@ -130,23 +163,35 @@ extension ModelConfig {
             case .layerCount: "num_hidden_layers"
             case .normEpsilon: "rms_norm_eps"
             case .ropeTheta: "rope_theta"
+            case .groupCount: family.routerFields.groupCount ?? "n_group"
+            case .keptGroups: family.routerFields.keptGroups ?? "topk_group"
             }
         }
     }
 
     /// - Parameter wrong: makes the error of a field from what was expected of it.
     func checkConsistency(
-        wrong: (CheckedField, _ expected: String) -> CheckpointError
-    ) throws(CheckpointError) {
-        guard headCount % keyValueHeadCount == 0 else {
-            throw wrong(.keyValueHeads, "a divisor of the \(headCount) attention heads")
+        wrong: (CheckedField, _ expected: String) -> FileError
+    ) throws(FileError) {
+        guard attention.headCount % attention.keyValueHeadCount == 0 else {
+            throw wrong(.keyValueHeads, "a divisor of the \(attention.headCount) attention heads")
         }
-        guard headSize % 2 == 0 else { throw wrong(.headSize, "an even number (rotary pairs)") }
-        guard expertsPerToken <= expertCount else {
-            throw wrong(.expertsPerToken, "at most the \(expertCount) experts there are")
+        guard attention.headSize % 2 == 0 else { throw wrong(.headSize, "an even number (rotary pairs)") }
+        guard expertsPerToken <= experts.count else {
+            throw wrong(.expertsPerToken, "at most the \(experts.count) experts there are")
         }
         guard layerCount <= 100_000 else { throw wrong(.layerCount, "at most 100000") }
-        guard normEpsilon >= 0 else { throw wrong(.normEpsilon, "a number from 0") }
-        guard ropeTheta > 0 else { throw wrong(.ropeTheta, "a number above 0") }
+        guard !expertLayers.isEmpty else { throw wrong(.layerCount, "a layer that has experts") }
+        if let groups = router.select.groups {
+            guard groups.count >= 1, experts.count % groups.count == 0 else {
+                throw wrong(.groupCount, "a divisor of the \(experts.count) experts")
+            }
+            guard 1...groups.count ~= groups.kept, groups.kept * (experts.count / groups.count) >= expertsPerToken
+            else {
+                throw wrong(.keptGroups, "at most \(groups.count) groups, with \(expertsPerToken) experts or more")
+            }
+        }
+        guard norm.epsilon >= 0 else { throw wrong(.normEpsilon, "a number from 0") }
+        guard attention.rotary.theta > 0 else { throw wrong(.ropeTheta, "a number above 0") }
     }
 }

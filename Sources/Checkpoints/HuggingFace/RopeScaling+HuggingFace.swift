@@ -1,15 +1,16 @@
+import FileFormats
 import Foundation
 
 extension RopeScaling {
     /// `rope_scaling` (transformers 4) or `rope_parameters` (transformers 5); nil for the plain rotary embedding.
     static func huggingFace(
         _ section: ConfigFile, contextLength: Int, headSize: Int, file: ConfigFile
-    ) throws(CheckpointError) -> RopeScaling? {
+    ) throws(FileError) -> RopeScaling? {
         var name = try section.optionalString("rope_type")
         if name == nil { name = try section.optionalString("type") }
         var original = try section.optionalSize("original_max_position_embeddings")
         if original == nil { original = try file.optionalSize("original_max_position_embeddings") }
-        func factor() throws(CheckpointError) -> Float {
+        func factor() throws(FileError) -> Float {
             guard let factor = try section.optionalNumber("factor") else { throw section.missing("factor") }
             guard factor >= 1 else { throw section.wrong("factor", expected: "a number from 1") }
             return factor
@@ -29,13 +30,13 @@ extension RopeScaling {
         case "longrope", "su":
             return try longRope(section, original: original, contextLength: contextLength, headSize: headSize)
         case let name?:
-            throw CheckpointError(
-                .unsupported, file: section.path, subject: "field \(section.prefix)rope_type",
+            throw FileError(
+                .unsupported, file: section.path, field: "field \(section.prefix)rope_type",
                 expected: "default, linear, yarn or longrope", found: "\"\(name)\"")
         }
     }
 
-    private static func yarnAttentionFactor(_ section: ConfigFile, factor: Float) throws(CheckpointError) -> Float {
+    private static func yarnAttentionFactor(_ section: ConfigFile, factor: Float) throws(FileError) -> Float {
         if let given = try section.optionalNumber("attention_factor") { return given }
         func magnitude(_ scale: Float) -> Float { factor <= 1 ? 1 : 0.1 * scale * Float(log(Double(factor))) + 1 }
         if let scale = try section.optionalNumber("mscale"),
@@ -48,7 +49,7 @@ extension RopeScaling {
 
     private static func longRope(
         _ section: ConfigFile, original: Int?, contextLength: Int, headSize: Int
-    ) throws(CheckpointError) -> RopeScaling {
+    ) throws(FileError) -> RopeScaling {
         let original = original ?? contextLength
         var factor = try section.optionalNumber("factor")
         if factor == nil { factor = Float(contextLength) / Float(original) }

@@ -5,8 +5,8 @@ import Tensors
 extension ForwardPass {
     /// Grouped-query causal attention (arXiv 2305.13245) of every document over itself; the result is in `branch`.
     mutating func attend(_ layer: Int, _ weights: Weights.Layer) throws {
-        let (rows, headSize) = (x.rows, config.headSize)
-        let (heads, groups) = (config.headCount, config.keyValueHeadCount)
+        let (rows, headSize) = (x.rows, config.attention.headSize)
+        let (heads, groups) = (config.attention.headCount, config.attention.keyValueHeadCount)
         let q = workspace.matrix(.query, rows: rows, columns: heads * headSize)
         let k = workspace.matrix(.key, rows: rows, columns: groups * headSize)
         let v = workspace.matrix(.value, rows: rows, columns: groups * headSize)
@@ -32,8 +32,8 @@ extension ForwardPass {
             hooks.wants(.attentionSummary, layer)
             ? workspace.memory(.summary, Float.self, count: AttentionShape.statisticCount * heads * rows) : nil
         let shape = AttentionShape(
-            heads: heads, groups: groups, headSize: headSize, slidingWindow: config.slidingWindow,
-            scale: config.attentionScale ?? 1 / Float(headSize).squareRoot())
+            heads: heads, groups: groups, headSize: headSize, slidingWindow: config.layers[layer].attention.window,
+            scale: config.attention.scale ?? 1 / Float(headSize).squareRoot())
         if let cache {
             kernels.store(k, v, in: cache, layer: layer)
             kernels.attention(q, cache, layer: layer, into: z, shape, summary: summary)
@@ -58,10 +58,10 @@ extension ForwardPass {
             let width = norm.weight.count
             for first in stride(from: 0, to: heads.columns, by: width) {
                 let part = Matrix(heads.base + first, rows: heads.rows, columns: width, stride: heads.stride)
-                kernels.rmsNorm(part, weight: norm.weight.base, epsilon: config.normEpsilon, into: part)
+                kernels.rmsNorm(part, weight: norm.weight.base, epsilon: config.norm.epsilon, into: part)
             }
         }
-        if let limit = config.projectionClip { kernels.clip(heads, to: limit) }
+        if let limit = config.attention.projectionClip { kernels.clip(heads, to: limit) }
     }
 
     private func rotate(_ heads: Matrix) {
@@ -70,7 +70,7 @@ extension ForwardPass {
             kernels.forRows(document.count) { rows in
                 let first = document.lowerBound + rows.lowerBound
                 kernels.rotate(
-                    heads.rows(first..<first + rows.count), headSize: config.headSize, rotary,
+                    heads.rows(first..<first + rows.count), headSize: config.attention.headSize, rotary,
                     position: startPosition + rows.lowerBound
                 )
             }

@@ -43,14 +43,14 @@ final class KeyValueCache {
     /// - Throws: `ModelError.unsupported` where heads are not whole blocks of the type.
     init(_ config: ModelConfig, type: CacheType) throws(ModelError) {
         let block = type.dtype.blockElements
-        guard config.headSize % block == 0 else {
+        guard config.attention.headSize % block == 0 else {
             throw .unsupported(
                 "a \(type.rawValue) cache needs a head size that is a multiple of \(block); this model's is "
-                    + "\(config.headSize). Use f16")
+                    + "\(config.attention.headSize). Use f16")
         }
         self.type = type
-        groups = config.keyValueHeadCount
-        headSize = config.headSize
+        groups = config.attention.keyValueHeadCount
+        headSize = config.attention.headSize
         headBytes = headSize / block * type.dtype.blockBytes
         limit = config.contextLength
         keys = (0..<config.layerCount).map { _ in AlignedBuffer(byteCount: 0) }
@@ -59,8 +59,8 @@ final class KeyValueCache {
 
     /// Bytes one token takes in all layers.
     static func bytesPerToken(_ config: ModelConfig, type: CacheType) -> Int {
-        let perHead = config.headSize * type.dtype.blockBytes / type.dtype.blockElements
-        return 2 * config.layerCount * config.keyValueHeadCount * perHead
+        let perHead = config.attention.headSize * type.dtype.blockBytes / type.dtype.blockElements
+        return 2 * config.layerCount * config.attention.keyValueHeadCount * perHead
     }
 
     /// Room for `rows` more tokens; what is cached stays.

@@ -8,19 +8,19 @@ import Tensors
 /// Frequencies and angles are rounded to f32 as transformers rounds them (`modeling_rope_utils`), so that long
 /// documents turn by the same angles.
 struct RotaryTable {
-    let layout: ModelConfig.RotaryLayout
+    let layout: RotaryConfig.Layout
     private let half: Int
     private let buffer: AlignedBuffer
     let positions: Int
 
     /// - Parameter isLong: LongRoPE's second set of divisors, for texts beyond the original context.
     init(_ config: ModelConfig, positions: Int, isLong: Bool = false) {
-        layout = config.rotaryLayout
-        half = config.headSize / 2
+        layout = config.attention.rotary.layout
+        half = config.attention.headSize / 2
         self.positions = positions
         buffer = AlignedBuffer(Float.self, count: 2 * half * positions)
         let frequencies = Self.frequencies(config, isLong: isLong)
-        let factor = Double(Self.attentionFactor(config.ropeScaling, isLong: isLong))
+        let factor = Double(Self.attentionFactor(config.attention.rotary.scaling, isLong: isLong))
         let cosines = buffer.bound(to: Float.self)
         let sines = cosines + half * positions
         for pair in 0..<half {
@@ -39,7 +39,7 @@ struct RotaryTable {
 
     /// Whether texts of this many positions turn by LongRoPE's second set of divisors.
     static func isLong(_ config: ModelConfig, positions: Int) -> Bool {
-        config.ropeScaling.map { $0.kind == .longRope && positions > $0.originalContext } ?? false
+        config.attention.rotary.scaling.map { $0.kind == .longRope && positions > $0.originalContext } ?? false
     }
 
     private static func attentionFactor(_ scaling: RopeScaling?, isLong: Bool) -> Float {
@@ -49,15 +49,15 @@ struct RotaryTable {
 
     /// d/2 angles per position.
     private static func frequencies(_ config: ModelConfig, isLong: Bool) -> [Float] {
-        let size = config.headSize
+        let size = config.attention.headSize
         let plain = (0..<size / 2).map {
-            1 / Float(pow(Double(config.ropeTheta), Double(2 * $0) / Double(size)))
+            1 / Float(pow(Double(config.attention.rotary.theta), Double(2 * $0) / Double(size)))
         }
-        guard let scaling = config.ropeScaling else { return plain }
+        guard let scaling = config.attention.rotary.scaling else { return plain }
         switch scaling.kind {
         case .linear: return plain.map { $0 / scaling.factor }
         case .longRope: return zip(plain, isLong ? scaling.longFactors : scaling.shortFactors).map { $0 / $1 }
-        case .yarn: return yarn(plain, scaling, base: Double(config.ropeTheta))
+        case .yarn: return yarn(plain, scaling, base: Double(config.attention.rotary.theta))
         }
     }
 

@@ -104,13 +104,13 @@ final class Kernels: @unchecked Sendable {
 
     /// The norm of a family: root mean square, or LayerNorm with its bias (arXiv 1607.06450).
     func norm(_ x: Matrix, _ norm: Weights.Norm, _ config: ModelConfig, into out: Matrix) {
-        switch config.normKind {
-        case .rms: rmsNorm(x, weight: norm.weight.base, epsilon: config.normEpsilon, into: out)
+        switch config.norm.kind {
+        case .rms: rmsNorm(x, weight: norm.weight.base, epsilon: config.norm.epsilon, into: out)
         case .layer:
             forRows(x.rows) { rows in
                 for row in rows {
                     Self.layerNorm(
-                        x.row(row), norm.weight.base, norm.bias?.base, config.normEpsilon, x.columns, out.row(row))
+                        x.row(row), norm.weight.base, norm.bias?.base, config.norm.epsilon, x.columns, out.row(row))
                 }
             }
         }

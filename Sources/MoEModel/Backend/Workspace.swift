@@ -11,7 +11,7 @@ final class Workspace {
 
     enum Slot {
         case residual, normed, branch, query, key, value, headOutputs
-        case routerLogits, routerProbs, expertIndices, expertWeights
+        case routerLogits, routerScores, expertIndices, expertWeights
         case expertHidden, expertOutput, rankedOutput, summary, sharedOutput, sharedGate
         case dispatchRows, dispatchPlaces, dispatchStarts
         case logits, tileMaxima, tileSums, targetLogits

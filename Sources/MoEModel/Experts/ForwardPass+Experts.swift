@@ -49,26 +49,26 @@ extension Routing {
 
 extension ForwardPass {
     /// Every expert on its own tokens: down(silu(gate(x)) ⊙ up(x)), [assignments, D] in the dispatch's order.
-    func experts(_ layer: Int, _ dispatch: ExpertDispatch, _ weights: LayerTensors) -> Matrix {
+    func experts(_ layer: Int, _ dispatch: ExpertDispatch, _ weights: ExpertTensors) -> Matrix {
         let outputs = workspace.matrix(.expertOutput, rows: dispatch.count, columns: config.hiddenSize)
         var first = 0
-        for expert in 0..<config.expertCount {
+        for expert in 0..<config.experts.count {
             let rows = Int(dispatch.starts[expert + 1] - dispatch.starts[first])
-            if rows * config.expertSize > WorkingMemory.hiddenLimit, expert > first {
+            if rows * config.experts.size > WorkingMemory.hiddenLimit, expert > first {
                 compute(layer, first..<expert, dispatch, weights, into: outputs)
                 first = expert
             }
         }
-        compute(layer, first..<config.expertCount, dispatch, weights, into: outputs)
+        compute(layer, first..<config.experts.count, dispatch, weights, into: outputs)
         return outputs
     }
 
     private func compute(
-        _ layer: Int, _ group: Range<Int>, _ dispatch: ExpertDispatch, _ weights: LayerTensors, into outputs: Matrix
+        _ layer: Int, _ group: Range<Int>, _ dispatch: ExpertDispatch, _ weights: ExpertTensors, into outputs: Matrix
     ) {
         let start = Int(dispatch.starts[group.lowerBound])
         let hidden = workspace.matrix(
-            .expertHidden, rows: Int(dispatch.starts[group.upperBound]) - start, columns: config.expertSize)
+            .expertHidden, rows: Int(dispatch.starts[group.upperBound]) - start, columns: config.experts.size)
         let (inputs, packedHidden) = (workspace.expertInput, workspace.expertHidden)
         let normed = normed
         // Functions, since closures kept in a variable are allocated.
@@ -99,7 +99,7 @@ extension ForwardPass {
             }
         }
         kernels.packGroups(
-            group.count, columns: config.expertSize, for: weights.down[first].dtype, into: packedHidden,
+            group.count, columns: config.experts.size, for: weights.down[first].dtype, into: packedHidden,
             rows: { rangeOf($0).count }
         ) { (hiddenOf($0), nil) }
         kernels.multiply(group.count) { index in
@@ -129,7 +129,7 @@ extension ForwardPass {
     }
 
     /// branch += σ(x · router) · the expert that every token goes through.
-    func addSharedExpert(_ layer: Int, _ expert: SharedExpertTensors, _ router: FloatVector?) {
+    func addSharedExpert(_ layer: Int, _ expert: GatedTensors, _ router: FloatVector?) {
         let rows = x.rows
         let hidden = workspace.matrix(.expertHidden, rows: rows, columns: expert.gate.shape[0])
         let output = workspace.matrix(.sharedOutput, rows: rows, columns: config.hiddenSize)
@@ -147,6 +147,16 @@ extension ForwardPass {
                 kernels.add(output.row(row), times: weight, to: branch.row(row), branch.columns)
             }
         }
+    }
+
+    /// branch = down(silu(gate(x)) ⊙ up(x)): the one network of a dense layer.
+    func feedForward(_ layer: Int, _ dense: GatedTensors) {
+        let hidden = workspace.matrix(.expertHidden, rows: x.rows, columns: dense.gate.shape[0])
+        let packed = kernels.pack(normed, for: dense.gate.dtype, into: workspace.expertInput)
+        kernels.multiplyGated(1) { _ in (Kernels.Product(x: packed, weights: dense.gate, y: hidden), dense.up) }
+        statistics?.add(.dense(layer: layer), normed)
+        statistics?.add(.denseDown(layer: layer), hidden)
+        kernels.project(hidden, dense.down, into: branch, workspace.expertHidden)
     }
 
     /// The slot of `row` with the lowest key (expert, slot) above `last`, which it advances.

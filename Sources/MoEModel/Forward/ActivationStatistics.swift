@@ -13,6 +13,9 @@ public final class ActivationStatistics {
         case expert(layer: Int, Int)
         /// Of an expert's down.
         case expertDown(layer: Int, Int)
+        /// Of a dense layer's gate and up, and of its down.
+        case dense(layer: Int)
+        case denseDown(layer: Int)
         case sharedExpert(layer: Int)
         case sharedExpertDown(layer: Int)
         /// Of the output projection.

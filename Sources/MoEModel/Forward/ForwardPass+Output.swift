@@ -38,8 +38,8 @@ extension ForwardPass {
         if let bias = model.weights.outputBias {
             for (place, entry) in entries.enumerated() { logits[place] += bias.base[entry] }
         }
-        if config.logitDivisor != 1 {
-            for place in 0..<entries.count { logits[place] /= config.logitDivisor }
+        if config.multipliers.logitDivisor != 1 {
+            for place in 0..<entries.count { logits[place] /= config.multipliers.logitDivisor }
         }
     }
 

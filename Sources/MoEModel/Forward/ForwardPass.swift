@@ -28,8 +28,7 @@ extension Model {
         editor: (any HookEditor)? = nil, from start: LayerStart? = nil, logprobs: Bool = true,
         betweenLayers: (Int) throws -> Void = { _ in }
     ) throws -> ForwardResult {
-        let hooks = try plan.resolved(
-            layerCount: config.layerCount, headCount: config.headCount, expertCount: config.expertCount)
+        let hooks = try resolve(plan)
         try check(batch)
         return try turn.take {
             var pass = ForwardPass(
@@ -50,8 +49,7 @@ extension Model {
         let hooks =
             plan.isEmpty
             ? noHooks
-            : try plan.resolved(
-                layerCount: config.layerCount, headCount: config.headCount, expertCount: config.expertCount)
+            : try resolve(plan)
         let batch = context.batch
         try check(batch)
         return try turn.take {
@@ -72,8 +70,7 @@ extension Model {
     func run(
         _ batch: TokenBatch, statistics: ActivationStatistics, betweenLayers: (Int) throws -> Void
     ) throws {
-        let hooks = try HookPlan.none.resolved(
-            layerCount: config.layerCount, headCount: config.headCount, expertCount: config.expertCount)
+        let hooks = try resolve(.none)
         try check(batch)
         try turn.take {
             var pass = ForwardPass(model: self, batch: batch, hooks: HookDispatch(hooks, observer: nil, editor: nil))
@@ -81,6 +78,13 @@ extension Model {
             try pass.run(betweenLayers: betweenLayers)
             _ = try pass.finish(logprobs: false)
         }
+    }
+
+    /// A plan checked against this model.
+    private func resolve(_ plan: HookPlan) throws(HookError) -> ResolvedHooks {
+        try plan.resolved(
+            layerCount: config.layerCount, headCount: config.attention.headCount, expertCount: config.experts.count,
+            expertLayers: config.expertLayers)
     }
 
     private func check(_ batch: TokenBatch) throws(ModelError) {
@@ -145,7 +149,7 @@ struct ForwardPass {
             start.copy(to: x)
         } else {
             kernels.embed(batch.tokens, model.weights.tensors.embedding, into: x)
-            if config.embeddingMultiplier != 1 { kernels.scale(x, by: config.embeddingMultiplier) }
+            if config.multipliers.embedding != 1 { kernels.scale(x, by: config.multipliers.embedding) }
             try hooks.emit(.embed, nil, x.base, [rows, hidden])
         }
 
@@ -157,18 +161,22 @@ struct ForwardPass {
             kernels.norm(x, weights.attentionNorm, config, into: normed)
             try attend(layer, weights)
             try hooks.emit(.attentionOut, layer, branch.base, [rows, hidden])
-            kernels.add(branch, times: config.residualMultiplier, to: x)
+            kernels.add(branch, times: config.multipliers.residual, to: x)
             try hooks.emit(.residMid, layer, x.base, [rows, hidden])
 
-            kernels.norm(x, weights.expertNorm, config, into: normed)
-            let routing = try route(layer, weights.router)
-            let dispatch = ExpertDispatch(routing, workspace)
-            let outputs = experts(layer, dispatch, weights.tensors)
-            try emitExpertOutputs(layer, outputs, dispatch)
-            combine(outputs, dispatch)
-            if let shared = weights.tensors.sharedExpert { addSharedExpert(layer, shared, weights.sharedRouter) }
+            kernels.norm(x, weights.feedForwardNorm, config, into: normed)
+            if let experts = weights.experts {
+                let routing = try route(layer, experts)
+                let dispatch = ExpertDispatch(routing, workspace)
+                let outputs = self.experts(layer, dispatch, experts.tensors)
+                try emitExpertOutputs(layer, outputs, dispatch)
+                combine(outputs, dispatch)
+                if let shared = weights.tensors.sharedExpert { addSharedExpert(layer, shared, weights.sharedRouter) }
+            } else if let dense = weights.tensors.dense {
+                feedForward(layer, dense)
+            }
             try hooks.emit(.moeOut, layer, branch.base, [rows, hidden])
-            kernels.add(branch, times: config.residualMultiplier, to: x)
+            kernels.add(branch, times: config.multipliers.residual, to: x)
             try hooks.emit(.residPost, layer, x.base, [rows, hidden])
         }
         model.stream.finish()

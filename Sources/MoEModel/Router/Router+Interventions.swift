@@ -1,6 +1,6 @@
-import Checkpoints
 import Foundation
 import Hooks
+import RouterPolicies
 
 /// The rows of a batch as interventions ask for them.
 struct RowContext {
@@ -77,8 +77,8 @@ extension Router {
 
     /// How many experts a row chooses, and which it must take.
     static func choose(
-        _ routing: Routing, _ config: ModelConfig, _ interventions: [Intervention], context: RowContext,
-        rows: Range<Int>
+        _ routing: Routing, _ policy: RouterPolicy, bias: UnsafePointer<Float>?, _ interventions: [Intervention],
+        context: RowContext, rows: Range<Int>
     ) {
         let choosing = interventions.filter {
             switch $0.action {
@@ -87,7 +87,7 @@ extension Router {
             }
         }
         for row in rows {
-            var choices = config.expertsPerToken
+            var choices = policy.expertsPerToken
             var forced: [Int]?
             for intervention in choosing where context.matches(intervention.scope, row: row) {
                 switch intervention.action {
@@ -97,17 +97,15 @@ extension Router {
                 }
             }
             if let forced {
-                take(forced, routing, row: row, renormalize: config.renormalizesExpertWeights)
-            } else if config.routerScoring == .sparseMixer {
-                chooseSparseMixer(routing, row: row, choices: choices, jitter: config.routerJitter)
+                take(forced, routing, row: row, policy.weigh)
             } else {
-                choose(routing, row: row, choices: choices, renormalize: config.renormalizesExpertWeights)
+                choose(routing, policy, bias: bias, row: row, choices: choices)
             }
         }
     }
 
-    private static func take(_ experts: [Int], _ routing: Routing, row: Int, renormalize: Bool) {
-        let p = routing.probs + row * routing.expertCount
+    private static func take(_ experts: [Int], _ routing: Routing, row: Int, _ weighing: RouterPolicy.Weighing) {
+        let p = routing.scores + row * routing.expertCount
         let indices = routing.indices + row * routing.width
         let weights = routing.weights + row * routing.width
         for (place, expert) in experts.sorted(by: { (p[$1], $0) < (p[$0], $1) }).enumerated() {
@@ -115,7 +113,7 @@ extension Router {
             weights[place] = p[expert]
         }
         clear(routing, row: row, from: experts.count)
-        if renormalize { divideBySum(weights, experts.count) }
+        weigh(weights, experts.count, weighing)
     }
 
     /// What happens to the mixing weights after the choice: ablation, scaling, replacement.

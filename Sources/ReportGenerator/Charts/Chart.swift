@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 
 /// A picture without its words: a Vega-Lite specification whose data are named tables of the page.
 ///

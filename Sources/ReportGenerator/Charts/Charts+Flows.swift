@@ -1,5 +1,5 @@
 import Foundation
-import JSONText
+import FileFormats
 
 extension Charts {
     /// What goes from one block of a column to one block of the next.

@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 
 extension Charts {
     /// What the colour of a heat map's cells says.

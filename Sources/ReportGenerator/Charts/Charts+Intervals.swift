@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 
 extension Charts {
     /// Estimates one below the other, each a point on the line of its interval.

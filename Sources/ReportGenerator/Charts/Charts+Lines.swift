@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 
 extension Charts {
     /// One value along an axis, as a line with points, and the band of its interval around it.

@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 
 extension Charts {
     /// Which field the multiples are told apart by.

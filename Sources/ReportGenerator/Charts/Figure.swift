@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 
 /// A chart of the page and its words.
 struct Figure: Sendable {

@@ -1,5 +1,5 @@
 import Foundation
-import JSONText
+import FileFormats
 
 /// A report's figures as SVG and PNG for papers, drawn by PyPI's vl-convert-python out of the same specifications as the page's.
 public struct FigureFiles {

@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 
 /// Single layers of a chart: lines, bands and points.
 enum Marks {

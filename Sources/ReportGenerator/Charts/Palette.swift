@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 
 /// Colours that stay apart for colour-blind readers, in a light and a dark version. A figure names them as "@ink";
 /// the page puts in those of the reader's mode, an exported figure those of paper.

@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 
 /// Pieces that Vega-Lite specifications share. Sizes and colours that begin with "@" are filled in where the figure is drawn.
 enum Spec {

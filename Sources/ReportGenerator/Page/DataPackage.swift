@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 import RoutingMetrics
 
 /// `datapackage.json`: what every column of every CSV file is (Frictionless Data Package, tabular profile).

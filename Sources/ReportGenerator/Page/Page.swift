@@ -1,6 +1,6 @@
 import Crypto
 import Foundation
-import JSONText
+import FileFormats
 import RoutingMetrics
 
 /// The report as one self-contained HTML file: every script and style is inside and named by its hash in the page's

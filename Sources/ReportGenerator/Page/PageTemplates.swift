@@ -1,5 +1,5 @@
 import CReportTemplates
-import JSONText
+import FileFormats
 import Mustache
 
 /// The templates of Reports/Templates/, as they were when the program was built.

@@ -1,5 +1,5 @@
 import Foundation
-import JSONText
+import FileFormats
 import RoutingMetrics
 
 extension MetricTable {

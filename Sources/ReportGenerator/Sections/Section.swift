@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 import RoutingMetrics
 
 /// One part of the page: what is seen in one sentence, its figures, and how it was measured.

@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 import RoutingMetrics
 
 extension Sections {

@@ -1,3 +1,4 @@
+import FileFormats
 import RoutingMetrics
 import Traces
 
@@ -8,7 +9,7 @@ extension Sections {
 
     /// The token browser and, where the trace has patterns, the attention viewer over the same documents. None where experts
     /// do not fit the byte that the browser has for them.
-    func tokens() throws(TraceError) -> [Section] {
+    func tokens() throws(FileError) -> [Section] {
         guard model.experts <= 255 else { return [] }
         let attention = try AttentionData(trace, budget: Self.attentionBudget)
         let sample =

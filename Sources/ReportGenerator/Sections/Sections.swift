@@ -1,3 +1,4 @@
+import FileFormats
 import RoutingMetrics
 import Traces
 
@@ -19,7 +20,7 @@ struct Sections {
     }
 
     /// All of them: the measured, then the tokens themselves, for which the trace is read again.
-    func all() throws(TraceError) -> [Section] { measured + (try tokens()) }
+    func all() throws(FileError) -> [Section] { measured + (try tokens()) }
 
     var model: TraceManifest.Model { trace.manifest.model }
     /// The layers that were looked at.

@@ -1,5 +1,5 @@
+import FileFormats
 import Foundation
-import JSONText
 import Traces
 
 /// What the attention viewer shows: captured patterns, sparse, as base64 of bytes.
@@ -24,7 +24,7 @@ struct AttentionData: Sendable {
     /// - Parameter budget: bytes for all patterns together, base64 not counted. Documents come in order until it is spent; of
     ///   one that is too long alone, a row's largest weights, then heads spread evenly over those captured.
     /// - Returns: nil where the trace has no patterns.
-    init?(_ trace: Trace, budget: Int) throws(TraceError) {
+    init?(_ trace: Trace, budget: Int) throws(FileError) {
         let captured = try trace.attentionPatterns()
         var entries: [JSON] = []
         var documents: [Int] = []

@@ -1,5 +1,5 @@
+import FileFormats
 import Foundation
-import JSONText
 import Traces
 
 /// What the token browser shows: the tokens of some documents with their routing, packed small.
@@ -18,7 +18,7 @@ struct BrowserData: Sendable {
     }
 
     /// - Precondition: the layout's experts fit a byte.
-    init(_ trace: Trace, sample: DocumentSample, names: GroupNames) throws(TraceError) {
+    init(_ trace: Trace, sample: DocumentSample, names: GroupNames) throws(FileError) {
         let texts = try trace.tokenText() ?? TokenText(pieces: [], kind: .noTokenizer)
         var places: [Int32: Int] = [:]
         var pieces: [JSON] = []

@@ -1,10 +1,12 @@
+import FileFormats
+import Tensors
 import Traces
 
 extension MetricInput {
     /// Opens every shard in turn.
     /// - Throws: a shard that cannot be read, as an error of the metric.
     func forEachShard(_ metric: String, _ body: (MappedShard) -> Void) throws(MetricError) {
-        do throws(TraceError) {
+        do throws(FileError) {
             for index in 0..<trace.shardCount { body(try trace.shard(index)) }
         } catch {
             throw MetricError(metric, error)

@@ -1,4 +1,6 @@
+import FileFormats
 import Foundation
+import Tensors
 import Traces
 
 /// A trace counted once, and the settings: what every metric is computed from.
@@ -60,7 +62,7 @@ public struct MetricInput: Sendable {
                 pairsAdjacentRanks: settings.adjacentRanks)
         }
         let sampleStride = groupTokens.map { max(1, $0 / LayerCounts.sampledSets) }
-        do throws(TraceError) {
+        do throws(FileError) {
             for index in 0..<trace.shardCount {
                 let shard = try trace.shard(index)
                 Parallel.forEach(layers.count, threads: settings.threads) { layer in

@@ -1,5 +1,6 @@
 import Foundation
 import Traces
+import Tensors
 
 /// The token ids that at least two groups use often enough.
 struct SharedTokens {

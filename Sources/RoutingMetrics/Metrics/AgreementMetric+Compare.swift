@@ -1,3 +1,4 @@
+import FileFormats
 import Foundation
 import Traces
 
@@ -120,7 +121,7 @@ struct TracePairing {
     }
 
     private static func open(_ trace: Trace, _ shard: Int) throws(MetricError) -> MappedShard {
-        do throws(TraceError) {
+        do throws(FileError) {
             return try trace.shard(shard)
         } catch {
             throw MetricError(AgreementMetric.definition.name, error)

@@ -1,4 +1,6 @@
+import FileFormats
 import Foundation
+import Tensors
 import Traces
 
 /// What attention heads look at, and whether that goes with the router's certainty. Needs `--capture attention_summary`.
@@ -141,7 +143,7 @@ public struct AttentionMetric: MetricResult, Equatable {
         }
         var array: [Float] = []
         for (k, statistic) in AttentionStatistic.allCases.enumerated() {
-            shard.readAttention(statistic, layerIndex: layer.layerIndex, into: &array)
+            shard.readAttention(statistic, layer: layer.layer, into: &array)
             array.withUnsafeBufferPointer { array in
                 for document in shard.documents {
                     let rows = input.rows(document)
@@ -187,7 +189,7 @@ private struct InductionScores {
     var scores: [[Int]: (sum: Double, count: Int)] = [:]
 
     init(_ input: MetricInput) throws(MetricError) {
-        do throws(TraceError) {
+        do throws(FileError) {
             var tokensOf: [Int: [Int32]] = [:]
             for (document, layer, head) in try input.trace.attentionPatterns() {
                 guard let pattern = try input.trace.attentionPattern(document: document, layer: layer, head: head)

@@ -1,3 +1,4 @@
+import Tensors
 import Traces
 
 /// How often an expert is already in a cache of few slots, where a model's experts are fetched on demand.

@@ -1,3 +1,4 @@
+import FileFormats
 import Traces
 
 /// What shapes every number besides the trace; part of every output.
@@ -120,7 +121,7 @@ public struct MetricError: Error, Sendable, Equatable, CustomStringConvertible {
     public var hint: String?
 
     /// What is wrong with the trace itself; nil where the trace is sound and the metric does not apply to it.
-    public var damage: TraceError?
+    public var damage: FileError?
 
     public init(_ metric: String, _ problem: String, hint: String? = nil) {
         self.metric = metric
@@ -129,7 +130,7 @@ public struct MetricError: Error, Sendable, Equatable, CustomStringConvertible {
     }
 
     /// A trace that cannot be read, or holds what cannot be: no metric of it is worth anything.
-    init(_ metric: String, _ damage: TraceError) {
+    init(_ metric: String, _ damage: FileError) {
         self.init(metric, damage.description)
         self.damage = damage
     }

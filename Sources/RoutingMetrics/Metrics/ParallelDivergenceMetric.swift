@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 
 /// How differently the same text is routed in two languages. Needs router logits and documents with `parallel_id`.
 public struct ParallelDivergenceMetric: MetricResult, Equatable {

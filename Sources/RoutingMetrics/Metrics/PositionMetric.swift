@@ -1,5 +1,6 @@
 import Foundation
-import JSONText
+import FileFormats
+import Tensors
 import Traces
 
 /// Does routing follow the place in the text, and is what groups differ in still there without such places?

@@ -1,3 +1,4 @@
+import Tensors
 import Traces
 
 /// How many of a layer's experts could have been fetched early. Needs `--capture speculative`.

@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 
 /// Intervals from resampling documents with replacement within their group (Efron 1979; BCa: Efron 1987). Tokens of one
 /// document are not independent, documents are what was sampled.

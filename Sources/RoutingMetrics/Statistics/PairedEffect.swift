@@ -1,3 +1,5 @@
+import Tensors
+
 /// Paired differences of negative log-likelihood: the same documents, twice.
 public enum PairedEffect {
     /// - Parameter values: of every document of the trace [D, 3]: sum of the first NLL, of the second, tokens.

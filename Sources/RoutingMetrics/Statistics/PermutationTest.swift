@@ -1,3 +1,5 @@
+import Tensors
+
 /// What statistics look like when group labels mean nothing: labels permuted over documents, tokens left with theirs.
 package struct PermutationTest: Sendable {
     /// [permutations] of each statistic.

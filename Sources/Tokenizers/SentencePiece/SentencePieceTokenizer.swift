@@ -1,6 +1,6 @@
 import Crypto
 import Foundation
-import JSONText
+import FileFormats
 import SwiftProtobuf
 
 /// A SentencePiece BPE vocabulary (`tokenizer.model` of Llama, Mistral and Mixtral): the same ids and the same text

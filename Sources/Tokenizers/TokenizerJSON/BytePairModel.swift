@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 
 /// Byte-pair merging by rank, as `tokenizer.json` (model type BPE) and GGUF's "gpt2" vocabularies describe it.
 struct BytePairModel: Sendable {

@@ -1,6 +1,6 @@
 import Crypto
 import Foundation
-import JSONText
+import FileFormats
 
 extension JSONTokenizer {
     /// Reads `tokenizer.json`; BOS and EOS are those of `tokenizer_config.json` beside it, where there is one.

@@ -1,5 +1,4 @@
-import GGUFFormat
-import JSONText
+import FileFormats
 
 extension JSONTokenizer {
     /// The byte-level vocabulary (`tokenizer.ggml.model` "gpt2") of a GGUF file.

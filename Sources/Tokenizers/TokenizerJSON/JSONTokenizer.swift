@@ -1,5 +1,5 @@
 import Foundation
-import JSONText
+import FileFormats
 
 /// A vocabulary from `tokenizer.json` (byte-level BPE of OLMoE, Qwen and Granite; SentencePiece-style BPE), or from a
 /// GGUF file's "gpt2" metadata: the same ids as the `tokenizers` library with `encode_special_tokens` on.

@@ -1,4 +1,4 @@
-import JSONText
+import FileFormats
 
 /// A part of `tokenizer.json`, with getters that say which field is wrong.
 struct TokenizerNode {

@@ -1,4 +1,5 @@
 import Foundation
+import Tracing
 import MoEModel
 import Tokenizers
 

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Experiments
+import Tracing
 import Foundation
 import MoEModel
 import Tokenizers

@@ -1,4 +1,4 @@
-import Experiments
+import Tracing
 import Foundation
 import Hooks
 import MoEModel
@@ -149,7 +149,8 @@ final class GenerationWatcher: HookObserver {
         shownLayer = layer
         if let layer {
             plan = try HookPlan(
-                observing: ["blocks.\(layer).expert_indices"], layerCount: model.config.layerCount)
+                observing: ["blocks.\(layer).expert_indices"], layerCount: model.config.layerCount,
+                expertLayers: model.config.expertLayers)
         }
         if let trace {
             plan.observed.formUnion(trace.plan.observed)

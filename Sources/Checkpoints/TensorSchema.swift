@@ -1,0 +1,178 @@
+/// What a tensor does in the model. Linear weights are [out, in].
+public enum TensorRole: UInt8, Sendable, CaseIterable {
+    case embedding
+    case attentionNorm, attentionNormBias
+    case query, queryBias, key, keyBias, value, valueBias
+    case queryNorm, keyNorm
+    case attentionOutput, attentionOutputBias
+    /// The norm before the feed-forward network or experts; Hugging Face's `post_attention_layernorm`.
+    case feedForwardNorm, feedForwardNormBias
+    case denseGate, denseUp, denseDown
+    case router
+    /// Added to the scores for choosing only.
+    case routerSelectionBias
+    case expertGate, expertUp, expertDown
+    case sharedRouter, sharedGate, sharedUp, sharedDown
+    case finalNorm, finalNormBias, output, outputBias
+
+    /// Whether there is one tensor of this role per expert.
+    public var isPerExpert: Bool {
+        switch self {
+        case .expertGate, .expertUp, .expertDown: true
+        default: false
+        }
+    }
+
+    /// Whether the tensor is a matrix that may be stored in blocks; norms, biases and routers stay F32 in the files we write.
+    public var isMatrix: Bool {
+        switch self {
+        case .embedding, .output, .query, .key, .value, .attentionOutput, .denseGate, .denseUp, .denseDown,
+            .expertGate, .expertUp, .expertDown, .sharedGate, .sharedUp, .sharedDown:
+            true
+        default: false
+        }
+    }
+
+    /// The name in a GGUF file, without its layer; experts are merged along a first dimension.
+    public var ggufName: String {
+        switch self {
+        case .embedding: "token_embd.weight"
+        case .attentionNorm: "attn_norm.weight"
+        case .attentionNormBias: "attn_norm.bias"
+        case .query: "attn_q.weight"
+        case .queryBias: "attn_q.bias"
+        case .key: "attn_k.weight"
+        case .keyBias: "attn_k.bias"
+        case .value: "attn_v.weight"
+        case .valueBias: "attn_v.bias"
+        case .queryNorm: "attn_q_norm.weight"
+        case .keyNorm: "attn_k_norm.weight"
+        case .attentionOutput: "attn_output.weight"
+        case .attentionOutputBias: "attn_output.bias"
+        case .feedForwardNorm: "ffn_norm.weight"
+        case .feedForwardNormBias: "ffn_norm.bias"
+        case .denseGate: "ffn_gate.weight"
+        case .denseUp: "ffn_up.weight"
+        case .denseDown: "ffn_down.weight"
+        case .router: "ffn_gate_inp.weight"
+        case .routerSelectionBias: "exp_probs_b.bias"
+        case .expertGate: "ffn_gate_exps.weight"
+        case .expertUp: "ffn_up_exps.weight"
+        case .expertDown: "ffn_down_exps.weight"
+        case .sharedRouter: "ffn_gate_inp_shexp.weight"
+        case .sharedGate: "ffn_gate_shexp.weight"
+        case .sharedUp: "ffn_up_shexp.weight"
+        case .sharedDown: "ffn_down_shexp.weight"
+        case .finalNorm: "output_norm.weight"
+        case .finalNormBias: "output_norm.bias"
+        case .output: "output.weight"
+        case .outputBias: "output.bias"
+        }
+    }
+
+    /// The name in a GGUF file.
+    public func ggufName(layer: Int?) -> String { layer.map { "blk.\($0).\(ggufName)" } ?? ggufName }
+}
+
+/// Every tensor of a model, from its config alone: the one list that loaders, inventory, export, streaming, memory planning
+/// and parameter counts iterate.
+public struct TensorSchema: Sendable {
+    /// One tensor: its role, where it is, and its shape. Experts are one entry per role and layer; `shape` is one expert's.
+    public struct Entry: Sendable, Equatable {
+        public let role: TensorRole
+        /// nil outside the layers.
+        public let layer: Int?
+        public let shape: [Int]
+        /// Tensors of this shape: E for experts, otherwise 1.
+        public let copies: Int
+
+        /// Elements, of all copies.
+        public var count: Int { copies * shape.reduce(1, *) }
+    }
+
+    /// In the order in which a pass reads them: embedding, layer by layer, final norm, output.
+    public let entries: [Entry]
+
+    public init(_ config: ModelConfig) {
+        var entries = Self.entries(config, [.embedding], layer: nil)
+        for layer in config.layers.indices { entries += Self.layer(config, layer) }
+        entries += Self.entries(config, [.finalNorm, .finalNormBias, .output, .outputBias], layer: nil)
+        self.entries = entries
+    }
+
+    private static let layerRoles: [TensorRole] = [
+        .attentionNorm, .attentionNormBias, .query, .queryBias, .key, .keyBias, .value, .valueBias, .queryNorm,
+        .keyNorm,
+        .attentionOutput, .attentionOutputBias, .feedForwardNorm, .feedForwardNormBias, .denseGate, .denseUp,
+        .denseDown,
+        .router, .routerSelectionBias, .expertGate, .expertUp, .expertDown, .sharedRouter, .sharedGate, .sharedUp,
+        .sharedDown,
+    ]
+
+    /// The tensors of one layer, in the order in which a pass reads them.
+    public static func layer(_ config: ModelConfig, _ layer: Int) -> [Entry] {
+        entries(config, layerRoles, layer: layer)
+    }
+
+    private static func entries(_ config: ModelConfig, _ roles: [TensorRole], layer: Int?) -> [Entry] {
+        roles.compactMap { role in
+            shape(role, config, layer.map { config.layers[$0] }).map {
+                Entry(role: role, layer: layer, shape: $0, copies: role.isPerExpert ? config.experts.count : 1)
+            }
+        }
+    }
+
+    /// The shape of a role, of one expert where there are several; nil where a model, or a layer of this kind, has none.
+    ///
+    /// V vocabulary · D hidden · H/G query and key/value heads · d head size · E experts · F expert width.
+    private static func shape(_ role: TensorRole, _ config: ModelConfig, _ kind: LayerKind?) -> [Int]? {
+        let (hidden, attention, experts) = (config.hiddenSize, config.attention, config.experts)
+        let hasExperts = kind?.feedForward == .experts
+        func present(_ condition: Bool, _ shape: Int...) -> [Int]? { condition ? shape : nil }
+        func normWidth(_ whole: Int) -> [Int]? {
+            attention.queryKeyNorm.map { [$0 == .perHead ? attention.headSize : whole] }
+        }
+        func shared(_ shape: (Int) -> [Int]) -> [Int]? { hasExperts ? experts.sharedSize.map(shape) : nil }
+        func dense(_ shape: (Int) -> [Int]) -> [Int]? { hasExperts ? nil : config.denseSize.map(shape) }
+        switch role {
+        case .embedding: return [config.vocabularySize, hidden]
+        case .output: return present(!config.tiesOutputToEmbedding, config.vocabularySize, hidden)
+        case .outputBias: return present(config.hasOutputBias, config.vocabularySize)
+        case .attentionNorm, .feedForwardNorm, .finalNorm: return [hidden]
+        case .attentionNormBias, .feedForwardNormBias, .finalNormBias:
+            return present(config.norm.kind == .layer, hidden)
+        case .query: return [attention.queryWidth, hidden]
+        case .key, .value: return [attention.keyWidth, hidden]
+        case .queryBias: return present(attention.hasBias, attention.queryWidth)
+        case .keyBias, .valueBias: return present(attention.hasBias, attention.keyWidth)
+        case .queryNorm: return normWidth(attention.queryWidth)
+        case .keyNorm: return normWidth(attention.keyWidth)
+        case .attentionOutput: return [hidden, attention.queryWidth]
+        case .attentionOutputBias: return present(attention.hasOutputBias, hidden)
+        case .denseGate, .denseUp: return dense { [$0, hidden] }
+        case .denseDown: return dense { [hidden, $0] }
+        case .router: return present(hasExperts, experts.count, hidden)
+        case .routerSelectionBias: return present(hasExperts && config.router.select.addsBias, experts.count)
+        case .expertGate, .expertUp: return present(hasExperts, experts.size, hidden)
+        case .expertDown: return present(hasExperts, hidden, experts.size)
+        case .sharedRouter: return experts.sharedIsGated ? shared { _ in [1, hidden] } : nil
+        case .sharedGate, .sharedUp: return shared { [$0, hidden] }
+        case .sharedDown: return shared { [hidden, $0] }
+        }
+    }
+}
+
+extension ModelConfig {
+    /// Weights in all; a tied output counts once. Mixtral-8x7B: 46.7 billion.
+    public var parametersTotal: Int { TensorSchema(self).entries.reduce(0) { $0 + $1.count } }
+
+    /// Weights one token goes through: of E experts K. Mixtral-8x7B: 12.9 billion.
+    public var parametersActive: Int {
+        TensorSchema(self).entries.reduce(0) { $0 + activeShare(of: $1.count, $1.role) }
+    }
+
+    /// The part of a tensor's amount (weights, bytes) that one token uses: K of E experts, or all.
+    public func activeShare(of amount: Int, _ role: TensorRole) -> Int {
+        role.isPerExpert ? amount / experts.count * expertsPerToken : amount
+    }
+}

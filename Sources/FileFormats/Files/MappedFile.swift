@@ -1,0 +1,79 @@
+import Foundation
+
+/// A file mapped read-only into memory. Pages are read when touched; the mapping ends with the last reference.
+public final class MappedFile: @unchecked Sendable {
+    public let url: URL
+    /// The whole file.
+    public let bytes: UnsafeRawBufferPointer
+
+    /// - Throws: `unreadable` where the file cannot be opened or mapped or is not a regular file.
+    public init(_ url: URL) throws(FileError) {
+        let path = url.path
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw FileError(
+                errno == ENOENT ? .missing : .unreadable, file: path, problem: String(cString: strerror(errno)))
+        }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw FileError(.unreadable, file: path, problem: "not a regular file")
+        }
+        let size = Int(status.st_size)
+        self.url = url
+        guard size > 0 else {
+            // mmap refuses length 0.
+            bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+            return
+        }
+        guard let start = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), start != MAP_FAILED else {
+            throw FileError(.unreadable, file: path, problem: "mmap: \(String(cString: strerror(errno)))")
+        }
+        bytes = UnsafeRawBufferPointer(start: start, count: size)
+    }
+
+    deinit {
+        if let start = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: start), bytes.count) }
+    }
+}
+
+/// What the engine tells the kernel about mapped weights it will need, or has done with.
+public enum MemoryAdvice: Sendable {
+    /// Start reading these pages from disk now.
+    case willNeed
+    /// These pages may leave memory.
+    case doNotNeed
+
+    /// Advises on the pages of `bytes`; `willNeed` takes in the partial pages at both ends, `doNotNeed` leaves them.
+    public func apply(to bytes: UnsafeRawBufferPointer) {
+        guard let base = bytes.baseAddress, bytes.count > 0 else { return }
+        let page = UInt(sysconf(Int32(_SC_PAGESIZE)))
+        let start = UInt(bitPattern: base)
+        let end = start + UInt(bytes.count)
+        switch self {
+        case .willNeed:
+            let from = start / page * page
+            _ = madvise(UnsafeMutableRawPointer(bitPattern: from), Int(end - from), MADV_WILLNEED)
+        case .doNotNeed:
+            let from = (start + page - 1) / page * page
+            let to = end / page * page
+            if to > from { _ = madvise(UnsafeMutableRawPointer(bitPattern: from), Int(to - from), MADV_DONTNEED) }
+        }
+    }
+}
+
+/// Aligned memory that owns a tensor's bytes where no file does.
+package final class TensorBuffer: @unchecked Sendable {
+    package let bytes: UnsafeMutableRawBufferPointer
+
+    package init(byteCount: Int) {
+        bytes = .allocate(byteCount: byteCount, alignment: 64)
+    }
+
+    package convenience init(copying source: UnsafeRawBufferPointer) {
+        self.init(byteCount: source.count)
+        bytes.copyMemory(from: source)
+    }
+
+    deinit { bytes.deallocate() }
+}

@@ -1,0 +1,112 @@
+import Crypto
+import Foundation
+import FileFormats
+
+extension Corpus {
+    /// Reads a JSON Lines corpus: one object a line, with "id", "group", "parallel_id", and "text" or "tokens".
+    ///
+    /// JSON is taken as Python's json module writes it, NaN and halves of surrogate pairs included; a key that appears twice is an
+    /// error. Other keys are allowed and not looked at.
+    static func parse(_ data: Data, source: String, file: String? = nil) throws(CorpusError) -> Corpus {
+        let file = file ?? "standard input"
+        let result = data.withUnsafeBytes { bytes in
+            Result { () throws(CorpusError) -> [Document] in try readLines(bytes, file: file) }
+        }
+        let documents = try result.get()
+        guard !documents.isEmpty else { throw CorpusError(file: file, reason: "the corpus holds no document") }
+        return Corpus(source: source, sha256: SHA256.hash(data: data).hex, documents: documents)
+    }
+
+    private static func readLines(_ bytes: UnsafeRawBufferPointer, file: String) throws(CorpusError) -> [Document] {
+        var documents: [Document] = []
+        var start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+        var number = 0
+        while start < bytes.count {
+            let rest = bytes[start...]
+            let end = rest.firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
+            number += 1
+            let line = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+            start = end + 1
+            if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
+            documents.append(try CorpusLine(line, file: file, number: number).document())
+        }
+        return documents
+    }
+}
+
+/// One line of a JSON Lines corpus.
+private struct CorpusLine {
+    let object: JSONObject
+    let file: String
+    let number: Int
+
+    init(_ bytes: UnsafeRawBufferPointer, file: String, number: Int) throws(CorpusError) {
+        self.file = file
+        self.number = number
+        let json: JSON
+        do throws(JSONSyntaxError) {
+            json = try JSON.parse(bytes)
+        } catch {
+            throw CorpusError(
+                file: file, line: number,
+                reason: "expected a JSON object {\"id\", \"group\", \"text\"}, found no valid JSON: \(error)")
+        }
+        guard let object = json.object else {
+            throw CorpusError(
+                file: file, line: number,
+                reason: "expected a JSON object {\"id\", \"group\", \"text\"}, found \(json.kindDescription)")
+        }
+        self.object = object
+    }
+
+    func document() throws(CorpusError) -> Corpus.Document {
+        let text = try value("text", expected: "a string", \.string)
+        let content: Corpus.Document.Content
+        switch (text, try tokens()) {
+        case (let text?, nil): content = .text(text)
+        case (nil, let tokens?): content = .tokens(tokens)
+        case (nil, nil): throw error("text", "expected \"text\" or \"tokens\", found neither")
+        case (_?, _?): throw error("tokens", "expected \"text\" or \"tokens\", found both")
+        }
+        return Corpus.Document(
+            id: try identifier("id") ?? String(number), group: try value("group", expected: "a string", \.string) ?? "",
+            content: content, parallelID: try identifier("parallel_id"))
+    }
+
+    private func error(_ field: String, _ reason: String) -> CorpusError {
+        CorpusError(file: file, line: number, field: field, reason: reason)
+    }
+
+    /// nil where the field is absent or null.
+    private func value<Value>(
+        _ field: String, expected: String, _ convert: (JSON) -> Value?
+    ) throws(CorpusError) -> Value? {
+        guard let json = object[field], !json.isNull else { return nil }
+        guard let value = convert(json) else {
+            throw error(field, "expected \(expected), found \(json.kindDescription)")
+        }
+        return value
+    }
+
+    /// Ids are strings; integers are taken as their decimal form.
+    private func identifier(_ field: String) throws(CorpusError) -> String? {
+        try value(field, expected: "a string or an integer") { $0.string ?? $0.int.map(String.init) }
+    }
+
+    private func tokens() throws(CorpusError) -> [Int32]? {
+        guard let items = try value("tokens", expected: "an array of token ids", \.array) else { return nil }
+        guard !items.isEmpty else { throw error("tokens", "expected at least one token") }
+        var tokens: [Int32] = []
+        tokens.reserveCapacity(items.count)
+        for (place, item) in items.enumerated() {
+            guard let id = item.int.flatMap(Int32.init(exactly:)), id >= 0 else {
+                throw error(
+                    "tokens",
+                    "expected token ids, integers from 0 to \(Int32.max), found \(item.kindDescription) at place \(place)"
+                )
+            }
+            tokens.append(id)
+        }
+        return tokens
+    }
+}

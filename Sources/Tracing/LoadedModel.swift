@@ -1,0 +1,26 @@
+import Checkpoints
+import Foundation
+import MoEModel
+import Tokenizers
+
+/// A model and its tokenizer, found by name or path: what every command and Python load.
+public struct LoadedModel: Sendable {
+    public let model: Model
+    /// nil where the checkpoint brings none.
+    public let tokenizer: (any Tokenizer)?
+
+    /// - Parameters:
+    ///   - name: a built-in model, a Hugging Face folder or a GGUF file.
+    ///   - threads: threads to compute with; nil: all processors.
+    ///   - memory: bytes that the model may take with everything that runs on it; a model whose weights are more than half
+    ///     of it is read from disk once per pass. nil: three quarters of what is free.
+    /// - Throws: what opening the checkpoint, the tokenizer or the model finds.
+    public init(_ name: String, precision: Precision, threads: Int? = nil, memory: Int? = nil) throws {
+        let checkpoint = try Checkpoint.open(try ModelLocator.resolve(name))
+        // Half for the weights: the other half is for waves and records.
+        model = try Model(
+            checkpoint, precision: precision, threads: threads,
+            weightBudget: (memory ?? MachineMemory.available / 4 * 3) / 2)
+        tokenizer = try checkpoint.tokenizerFile.map { try TokenizerFile.open($0) }
+    }
+}
