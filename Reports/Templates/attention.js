@@ -74,7 +74,7 @@ function startAttention(facts) {
       row.append(name, track, make("span", "share", percent(weight)));
       list.append(row);
     }
-    at("inspector").prepend(make("p", "said", `Layer ${head.layer}, head ${head.head} attends to:`), list);
+    at("inspector").prepend(make("p", "said", `Head ${head.head} of layer ${head.layer} attends to:`), list);
   };
 
   const choose = (next) => {

@@ -94,7 +94,7 @@ themeButton.addEventListener("click", () => {
   const root = document.documentElement;
   const next = themes[(themes.indexOf(root.dataset.theme ?? "") + 1) % themes.length];
   if (next) root.dataset.theme = next; else delete root.dataset.theme;
-  themeButton.setAttribute("aria-label", `Colours: ${next || "as the system says"}`);
+  themeButton.setAttribute("aria-label", `Colours: ${next || "as the system is set"}`);
   recolour();
 });
 const recolour = () => {

@@ -131,7 +131,7 @@ function inspect(place, text, i, layer) {
   if (text.lang) shown.lang = text.lang;
   heading.append(shown, make("small", "", ` id ${text.tokenId(i)}, position ${i}`));
   const bits = text.surprise[i] / 8;
-  const said = make("p", "said", text.surprise[i] === 255 ? "first token: nothing predicts it" : `predicted with ${percent(2 ** -bits)} (${bits.toFixed(1)} bits of surprise)`);
+  const said = make("p", "said", text.surprise[i] === 255 ? "This is the first token. Nothing predicts it." : `The model gave it a probability of ${percent(2 ** -bits)} (${bits.toFixed(1)} bits of surprisal).`);
   const list = make("ol", "bars");
   const order = Array.from({ length: experts }, (_, e) => e).sort((a, b) =>
     (text.probability(layer, i, b) ?? chosen.get(b) ?? 0) - (text.probability(layer, i, a) ?? chosen.get(a) ?? 0) || a - b);
@@ -148,15 +148,15 @@ function inspect(place, text, i, layer) {
       make("span", "weight", chosen.has(expert) ? `× ${chosen.get(expert).toFixed(2)}` : ""));
     list.append(row);
   }
-  const margin = text.probabilities && slots < experts ? `Margin of the last choice: ${percent(sorted[slots - 1] - sorted[slots])}. ` : "";
-  const path = make("p", "path", "First expert by layer: ");
+  const margin = text.probabilities && slots < experts ? ` The margin of the last choice is ${percent(sorted[slots - 1] - sorted[slots])}.` : "";
+  const path = make("p", "path", "First expert in each layer: ");
   layers.forEach((number, place) => {
     const step = make("span", place === layer ? "here" : "", `${text.first(place, i)}`);
     step.style.setProperty("--c", expertColour(text.first(place, i)));
     step.title = `layer ${number}`;
     path.append(step);
   });
-  place.replaceChildren(heading, said, make("p", "said", `Layer ${layers[layer]}, probability of each expert and weight of the chosen. ${margin}`), list, path);
+  place.replaceChildren(heading, said, make("p", "said", `Probability of each expert in layer ${layers[layer]}, and weight (×) of those chosen.${margin}`), list, path);
 }
 
 const browserState = { expert: null };
@@ -190,7 +190,7 @@ function startBrowser(facts) {
     panes[0].show(text, layer);
     const others = texts.map((other, index) => [other, index]).filter(([other]) => other !== text && text.parallel !== null && other.parallel === text.parallel);
     const before = texts[at("beside").value]?.group;
-    at("beside").replaceChildren(option(others.length ? "nothing" : "no parallel text", ""), ...others.map(([other, index]) => option(other.name, index)));
+    at("beside").replaceChildren(option(others.length ? "none" : "no parallel text", ""), ...others.map(([other, index]) => option(other.name, index)));
     const keep = others.find(([other]) => other.group === before) ?? (innerWidth > 900 ? others[0] : undefined);
     at("beside").value = keep ? keep[1] : "";
     showBeside();
@@ -231,10 +231,10 @@ function startBrowser(facts) {
       const expert = text.first(layer, i);
       counts.set(expert, (counts.get(expert) ?? 0) + 1);
     }));
-    const spread = [...counts].sort((a, b) => b[1] - a[1]).map(([expert, count]) => `expert ${expert}: ${count}`).join(", ");
+    const spread = [...counts].sort((a, b) => b[1] - a[1]).map(([expert, count]) => `expert ${expert} (${count})`).join(", ");
     hits.append(make("p", "note", places.length
-      ? `${places.length} ${places.length === 1 ? "place" : "places"} ${exact ? "" : "in tokens that contain it "}in the ${texts.length} documents of this page; first expert at layer ${facts.layers[layer]}: ${spread}.`
-      : "No such token in the documents of this page."));
+      ? `${places.length} ${places.length === 1 ? "place" : "places"} ${exact ? "" : "of tokens that contain it "}in the ${texts.length} ${texts.length === 1 ? "document" : "documents"} of this page. First expert in layer ${facts.layers[layer]}: ${spread}.`
+      : "There is no such token in the documents of this page."));
     const list = make("ul");
     for (const [number, i] of places.slice(0, 80)) {
       const text = texts[number], jump = make("button", "hit");

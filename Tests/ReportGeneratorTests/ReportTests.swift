@@ -22,9 +22,9 @@ import Traces
         let claims = try report().findingTexts
         #expect(claims.count == 3)
         // The planted preference is strongest in the middle layer, where expert (group + 2) mod 8 takes every first choice.
-        #expect(claims[0].contains("in layer 2 the experts a token goes to tell"))
-        #expect(claims[1].contains("of layer 2: it takes 50 % of the assignments"))
-        #expect(claims[2].contains("keep their first expert"))
+        #expect(claims[0].contains("In layer 2, a token's experts carry"))
+        #expect(claims[1].contains("of layer 2. It receives 50 % of the assignments"))
+        #expect(claims[2].contains("often have the same first expert"))
     }
 
     @Test func tablesAreWrittenWithTheirDescription() throws {

@@ -48,8 +48,8 @@ def test_experiment_has_its_section_and_its_cards(visit, experiment, tmp_path):
     assert page.locator("#figure-experiment .mark-symbol.role-mark path").count() == 2
     # German's effect is real; French's is larger and not.
     card = page.locator('.card[aria-label="Expert 3 of layer 2"] .ablation')
-    assert card.inner_text() == "Without it: +0.15 nats per token; German +0.61"
-    assert page.locator('.card[aria-label="Expert 4 of layer 2"] .ablation').inner_text() == "Without it: −0.030 nats per token"
+    assert card.inner_text() == "Ablating it adds +0.15 nats per token (German: +0.61)."
+    assert page.locator('.card[aria-label="Expert 4 of layer 2"] .ablation').inner_text() == "Ablating it adds −0.030 nats per token."
     assert page.locator(".card .ablation").count() == 2
     with open(tmp_path / "csv/experiment-effects.csv", encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))

@@ -101,7 +101,7 @@ def test_cards_say_how_much_weight_an_expert_carries(visit, page_file):
         assert float(row["weight_lower"]) <= float(row["weight"]) <= float(row["weight_upper"])
     row = rows[2 * 8 + 3]
     said = visit().page.locator('.card[aria-label="Expert 3 of layer 2"] .said').inner_text()
-    assert said.startswith(f"mean weight {float(row['weight']):.2f}, first choice of ")
+    assert said.startswith(f"Its mean weight is {float(row['weight']):.2f}. It is the first choice of ")
 
 
 def test_without_the_figure_library_the_numbers_remain(browser, tmp_path):

@@ -84,7 +84,7 @@ def test_search_finds_every_place(visit, arrays):
     page.locator("#browser-hits .hit").last.click()
     assert page.evaluate("document.activeElement.textContent") == " river"
     page.fill("#browser-search", "nothing-like-it")
-    assert "No such token" in page.locator("#browser-hits").inner_text()
+    assert "There is no such token" in page.locator("#browser-hits").inner_text()
 
 
 def test_parallel_texts_stand_side_by_side(visit):

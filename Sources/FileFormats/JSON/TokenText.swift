@@ -48,11 +48,17 @@ public struct TokenText: Sendable {
             return [byte]
         }
         var bytes: [UInt8] = []
-        for scalar in piece.unicodeScalars {
-            bytes.append(contentsOf: scalar == "\u{2581}" ? [0x20] : Array(String(scalar).utf8))
+        var rest = Array(piece.utf8)[...]
+        while let first = rest.first {
+            let isSpace = rest.starts(with: spaceSymbol)
+            bytes.append(isSpace ? 0x20 : first)
+            rest = rest.dropFirst(isSpace ? spaceSymbol.count : 1)
         }
         return bytes
     }
+
+    /// U+2581 in UTF-8.
+    private static let spaceSymbol: [UInt8] = [0xE2, 0x96, 0x81]
 
     private static func withoutPiece(_ token: some BinaryInteger) -> String { "⟨#\(token)⟩" }
 

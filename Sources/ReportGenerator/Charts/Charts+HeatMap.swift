@@ -3,17 +3,17 @@ import FileFormats
 extension Charts {
     /// What the colour of a heat map's cells says.
     enum HeatColour {
-        /// A share as a multiple of chance, on a logarithmic scale: paper at chance, blue above, brown below.
-        case lift(of: String, chance: Double)
+        /// A share as a multiple of the uniform one, on a logarithmic scale: paper where they are equal, blue above, brown below.
+        case lift(of: String, uniform: Double)
         /// A value from 0 to the largest, the darker the more.
         case amount(of: String, title: String, largest: Double, format: String?)
 
         /// What has to be computed for it first.
         var transform: [JSON] {
             switch self {
-            case .lift(let field, let chance):
+            case .lift(let field, let uniform):
                 // The smallest ratio is ¹⁄₁₀₀₀₀, so that a share of nothing has a logarithm.
-                [["calculate": .string("log(max(datum.\(field) / \(chance), 0.0001)) / LN2"), "as": "lift"]]
+                [["calculate": .string("log(max(datum.\(field) / \(uniform), 0.0001)) / LN2"), "as": "lift"]]
             case .amount: []
             }
         }
@@ -22,14 +22,14 @@ extension Charts {
             switch self {
             case .lift:
                 [
-                    "field": "lift", "type": "quantitative", "title": "multiple of an even share",
+                    "field": "lift", "type": "quantitative", "title": "multiple of a uniform share",
                     "scale": [
                         "domain": [-2, -1, 0, 1, 2], "range": "@diverging", "clamp": true, "interpolate": "lab",
                     ],
                     "legend": Spec.gradient().merging([
                         "values": [-2, -1, 0, 1, 2],
                         "labelExpr":
-                            "datum.value <= -2 ? '≤ ¼×' : datum.value == -1 ? '½×' : datum.value == 0 ? 'chance' : datum.value == 1 ? '2×' : '≥ 4×'",
+                            "datum.value <= -2 ? '≤ ¼×' : datum.value == -1 ? '½×' : datum.value == 0 ? 'uniform' : datum.value == 1 ? '2×' : '≥ 4×'",
                     ]),
                 ]
             case .amount(let field, let title, let largest, let format):

@@ -10,14 +10,6 @@ struct Figure: Sendable {
     /// The table under the figure; nil where another figure of the section already shows it.
     let shown: String?
 
-    init(id: String, label: String, caption: String, chart: Chart, shown: String?) {
-        self.id = id
-        self.label = label
-        self.caption = caption
-        self.chart = chart
-        self.shown = shown
-    }
-
     var json: JSON {
         [
             "id": .string(id), "label": .string(label), "spec": chart.spec,

@@ -15,8 +15,8 @@ struct DataPackage {
             "title": .string(title),
             "description": .string(
                 description
-                    + " A text cell that begins with = + - @ tab, carriage return or an apostrophe has an apostrophe in front,"
-                    + " so that spreadsheets show it as text; drop one leading apostrophe to get the data back."),
+                    + " A text cell that begins with =, +, -, @, a tab, a carriage return or an apostrophe has an apostrophe in front,"
+                    + " so that spreadsheets show it as text. Drop one leading apostrophe to get the data back."),
             "resources": .array(tables.map(Self.resource)),
         ]
     }

@@ -104,7 +104,9 @@ struct Page: Sendable {
 
     private func more(_ table: MetricTable) -> Any? {
         guard table.rows.count > Self.printedRows else { return nil }
-        return "The first \(Self.printedRows) of \(Prose.count(table.rows.count)) rows; all are in \(table.name).csv."
+        return
+            "These are the first \(Self.printedRows) of \(Prose.count(table.rows.count)) rows. `moescope report --csv` writes all of them to "
+            + "\(table.name).csv."
     }
 
     private func view(of table: MetricTable) -> [String: Any] {

@@ -84,12 +84,13 @@ public struct Report: Sendable {
         let groupFacts = metrics.sample?.groups.count ?? manifest.corpus.groups.count
         return Page(
             title: title,
-            byline: "\(model.name) (\(model.architecture), \(Self.parameters(model.parametersTotal)) parameters, "
-                + "\(Self.parameters(model.parametersActive)) active per token) over \(manifest.corpus.source), "
-                + "traced \(date.prefix(10)) in \(manifest.compute.precision) precision.",
+            byline:
+                "The model is \(model.name) (\(model.architecture)) with \(Self.parameters(model.parametersTotal)) parameters, "
+                + "\(Self.parameters(model.parametersActive)) of them active per token. The corpus is \(manifest.corpus.source). It was traced on "
+                + "\(date.prefix(10)) in \(manifest.compute.precision) precision.",
             facts: [
                 ("Layers", "\(model.layers)"), ("Experts per layer", "\(model.experts)"),
-                ("Chosen per token", "\(model.expertsPerToken)"), ("Documents", Prose.count(manifest.documents)),
+                ("Experts per token", "\(model.expertsPerToken)"), ("Documents", Prose.count(manifest.documents)),
                 ("Tokens", Prose.count(manifest.tokens)), ("Groups", "\(groupFacts)"),
             ],
             findings: findings.all, findingsNote: Findings.note, sections: try sections.all(),
@@ -109,14 +110,18 @@ public struct Report: Sendable {
         let interventions =
             manifest.interventions.isEmpty ? "none" : manifest.interventions.map(\.kind).joined(separator: ", ")
         return [
-            "Made by MoEScope \(ReportVersion.current) from a trace of \(date). Everything shown was computed from that trace; "
-                + "the page asks nothing of any network.",
-            "Model \(manifest.model.name), SHA-256 \(manifest.model.sha256); weights \(manifest.model.quantization). "
-                + "Corpus \(manifest.corpus.source), SHA-256 \(manifest.corpus.sha256). Tokenizer \(manifest.tokenizer.kind), "
-                + "SHA-256 \(manifest.tokenizer.sha256).",
-            "Computed by MoEScope \(manifest.compute.version), \(arithmetic). "
-                + "Interventions: \(interventions). Trace \(manifest.status.rawValue).",
+            "MoEScope \(ReportVersion.current) made this page from a trace of \(date). Everything shown was computed from that trace. "
+                + "The page makes no network request.",
+            "Model: \(manifest.model.name), weights \(manifest.model.quantization), SHA-256 \(manifest.model.sha256). "
+                + "Corpus: \(manifest.corpus.source), SHA-256 \(manifest.corpus.sha256). Tokenizer: \(tokenizer).",
+            "MoEScope \(manifest.compute.version) made the trace: \(arithmetic). Interventions: \(interventions). The trace is "
+                + "\(manifest.status.rawValue).",
         ]
+    }
+
+    private var tokenizer: String {
+        let facts = manifest.tokenizer
+        return facts.sha256.isEmpty ? "none, the corpus gave token ids" : "\(facts.kind), SHA-256 \(facts.sha256)"
     }
 
     /// Exact results do not depend on the processor, so its name would only make equal reports differ.

@@ -9,9 +9,9 @@ struct Findings {
     static let level = 0.05
 
     static let note =
-        "Information below 2 % of what there is to know is called faint, below 10 % moderate, below 25 % clear, above strong. "
-        + "Intervals are 95 %, from a bootstrap over documents; p-values come from permuting group labels over documents, "
-        + "q-values are Benjamini–Hochberg's."
+        "A dependence is called faint where the information is below 2 % of the entropy of the groups, moderate below 10 %, clear "
+        + "below 25 %, and strong above. Intervals are 95 % intervals from a bootstrap over documents. p-values come from permuting "
+        + "group labels over documents; q-values are Benjamini–Hochberg's."
 
     var all: [Finding] { [information, expert, repetition].compactMap(\.self) }
 
@@ -22,21 +22,24 @@ struct Findings {
         else { return nil }
         let real = metric.layers.count { $0.qValue < Self.level }
         let sample =
-            "\(Prose.plural(metric.sample.documents, "document")), \(Prose.plural(metric.sample.tokens, "token"))"
+            "The sample is \(Prose.plural(metric.sample.documents, "document")) with \(Prose.plural(metric.sample.tokens, "token"))."
         guard real > 0 else {
             return Finding(
-                claim: "Routing shows no dependence on the \(names.noun) beyond chance, in any layer.",
-                evidence: "Most in layer \(best.layer): \(bits(best)), \(Prose.probability(best.pValue)); \(sample).")
+                claim: "In no layer was a dependence of routing on the \(names.noun) found.",
+                evidence:
+                    "The largest information is in layer \(best.layer): \(bits(best)), \(Prose.probability(best.pValue)). \(sample)"
+            )
         }
         let share = best.share.value
         return Finding(
             claim:
-                "Routing depends \(Self.adverb(share)) on the \(names.noun): in layer \(best.layer) the experts a token goes to tell "
-                + "\(Prose.number(best.information.value)) bits about its \(names.noun), \(Prose.percent(share)) of all there is to know.",
+                "Routing depends \(Self.adverb(share)) on the \(names.noun). In layer \(best.layer), a token's experts carry "
+                + "\(Prose.number(best.information.value)) bits of information about its \(names.noun), which is \(Prose.percent(share)) of "
+                + "the entropy of the \(names.noun)s.",
             evidence:
-                "\(bits(best)); permuted labels give at most \(Prose.number(best.nullUpper)) bits (95th percentile), "
-                + "\(Prose.probability(best.pValue)). Beyond chance in \(real) of \(Prose.plural(metric.layers.count, "layer")) "
-                + "(q < \(Self.level)). \(sample).")
+                "The information is \(bits(best)). With permuted labels, 95 % of the values are below "
+                + "\(Prose.number(best.nullUpper)) bits (\(Prose.probability(best.pValue))). The information exceeds that of permuted "
+                + "labels in \(real) of \(Prose.plural(metric.layers.count, "layer")) (q < \(Self.level)). \(sample)")
     }
 
     private func bits(_ layer: InformationMetric.Layer) -> String {
@@ -62,23 +65,25 @@ struct Findings {
             guard !judged.isEmpty else { return nil }
             return Finding(
                 claim:
-                    "No expert takes a share of any \(names.noun)'s tokens that differs from its share of the others.",
-                evidence: "\(Prose.count(judged.count)) shares of experts and \(names.noun)s compared, none with "
-                    + "q < \(Self.level).")
+                    "No expert was found whose share of a \(names.noun) differs from its share of the other \(names.noun)s.",
+                evidence:
+                    "\(Prose.count(judged.count)) shares of an expert in a \(names.noun) were compared. None has q < \(Self.level)."
+            )
         }
         let others = metric.rows.filter { $0.layer == best.layer && $0.group != best.group }
         let otherCount = others.filter { $0.expert == best.expert }.reduce(0) { $0 + $1.count }
         let otherShare = Double(otherCount) / Double(max(1, others.reduce(0) { $0 + $1.count }))
         return Finding(
             claim:
-                "The most specialized is expert \(best.expert) of layer \(best.layer): it takes \(Prose.percent(share.value)) of the "
-                + "assignments of \(names.prose(best.group)), \(Prose.number(share.value / metric.uniform)) times an even share, "
-                + "and \(Prose.percent(otherShare)) of all others'.",
+                "The most specialized expert is expert \(best.expert) of layer \(best.layer). It receives \(Prose.percent(share.value)) of the "
+                + "assignments of \(names.prose(best.group)), which is \(Prose.number(share.value / metric.uniform)) times a uniform share. "
+                + "Of the assignments of all other \(names.noun)s it receives \(Prose.percent(otherShare)).",
             evidence:
-                "\(Prose.percent(share.value))\(Prose.percentInterval(share)); even share \(Prose.percent(metric.uniform)); "
-                + "\(Prose.probability(best.qValue ?? .nan, symbol: "q")). \(Prose.plural(best.documents, "document")) and "
-                + "\(Prose.plural(best.tokens, "token")) of \(names.prose(best.group)). \(Prose.count(real.count)) of "
-                + "\(Prose.count(judged.count)) such shares differ from the other \(names.noun)s' at q < \(Self.level)."
+                "The share of \(names.prose(best.group)) is \(Prose.percent(share.value))\(Prose.percentInterval(share)), "
+                + "\(Prose.probability(best.qValue ?? .nan, symbol: "q")); a uniform share is \(Prose.percent(metric.uniform)). "
+                + "\(names.prose(best.group)) has \(Prose.plural(best.documents, "document")) with "
+                + "\(Prose.plural(best.tokens, "token")). \(Prose.count(real.count)) of \(Prose.count(judged.count)) such shares differ "
+                + "from the share of the other \(names.noun)s (q < \(Self.level))."
         )
     }
 
@@ -90,17 +95,20 @@ struct Findings {
         let above = rows.count { ($0.first?.lower ?? 0) > $0.loadChanceFirst }
         let claim =
             above == 0
-            ? "Neighbouring tokens do not keep their first expert more often than chance."
-            : "Neighbouring tokens keep their first expert: \(Prose.percent(first.value)) of the time in layer \(best.layer), "
-                + "\(Prose.number(first.value / best.loadChanceFirst)) times what its load makes by chance."
+            ? "In no layer were neighbouring tokens found to have the same first expert more often than chance."
+            : "Neighbouring tokens often have the same first expert. In layer \(best.layer), \(Prose.percent(first.value)) of tokens have "
+                + "the first expert of the token before them. For two tokens drawn independently, the "
+                + "probability is \(Prose.percent(best.loadChanceFirst))."
         var evidence =
-            "\(Prose.percent(first.value))\(Prose.percentInterval(first)) against \(Prose.percent(best.loadChanceFirst)); "
-            + "above chance in \(above) of \(Prose.plural(rows.count, "layer")); \(Prose.plural(best.pairs, "pair")) of tokens."
+            "The share is \(Prose.percent(first.value))\(Prose.percentInterval(first)), over \(Prose.plural(best.pairs, "pair")) of "
+            + "neighbouring tokens. It exceeds that of independent draws in \(above) of \(Prose.plural(rows.count, "layer"))."
         if let load = metrics.load, let fullest = load.layers.max(by: { $0.maxOverMean.value < $1.maxOverMean.value }) {
             let dead = load.layers.reduce(0) { $0 + $1.deadExperts.count }
             evidence +=
-                " Load: the fullest expert takes \(Prose.number(fullest.maxOverMean.value)) times an even share (layer \(fullest.layer)); "
-                + (dead == 0 ? "no expert is dead." : "\(Prose.plural(dead, "expert is", "experts are")) dead.")
+                " The most loaded expert, in layer \(fullest.layer), receives \(Prose.number(fullest.maxOverMean.value)) times a uniform share. "
+                + (dead == 0
+                    ? "Every expert receives tokens."
+                    : "\(Prose.plural(dead, "expert is dead: it receives", "experts are dead: they receive")) no token.")
         }
         return Finding(claim: claim, evidence: evidence)
     }

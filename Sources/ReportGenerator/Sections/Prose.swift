@@ -20,7 +20,7 @@ enum Prose {
         let magnitude = abs(value)
         let text: String
         if magnitude >= 100 {
-            text = String(format: "%.0f", magnitude)
+            text = magnitude < 1e15 ? count(Int(magnitude.rounded())) : String(format: "%.1e", magnitude)
         } else if magnitude >= 10 {
             text = String(format: "%.1f", magnitude)
         } else if magnitude >= 0.095 || magnitude == 0 {

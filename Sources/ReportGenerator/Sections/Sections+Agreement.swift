@@ -8,10 +8,10 @@ extension Sections {
             let all = metric.effects.first
         else { return nil }
         return Section(
-            id: "agreement", title: "Beside another trace of the same tokens",
+            id: "agreement", title: "Agreement with another trace of the same tokens",
             lead:
                 "\(metric.models.joined(separator: " and ")) agree least in layer \(least.layer), where \(Prose.percent(least.overlap.value)) of a token's experts are the "
-                + "same\(Prose.percentInterval(least.overlap)); negative log-likelihood \(Prose.number(all.first)) and \(Prose.number(all.second)) nats per token.",
+                + "same\(Prose.percentInterval(least.overlap)). Their negative log-likelihoods are \(Prose.number(all.first)) and \(Prose.number(all.second)) nats per token.",
             figures: [overlapByLayer], method: method(AgreementMetric.definition, sample: metric.sample),
             downloads: ["agreement", "agreement-margins", "agreement-nll"])
     }
@@ -21,7 +21,8 @@ extension Sections {
         return Figure(
             id: "figure-agreement", label: "Line of the agreement of two traces by layer.",
             caption:
-                "Share of a token's experts that both traces choose, by layer, with its 95 % interval; dashed: tokens with exactly the same experts.",
+                "Share of a token's experts that both traces choose, by layer, with its 95 % interval. The dashed line is the share of tokens "
+                + "with exactly the same experts.",
             chart: Charts.lineWithBand(
                 "agreement", x: Spec.layerAxis(depth), "overlap", share,
                 tooltip: [

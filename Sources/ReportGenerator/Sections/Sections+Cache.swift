@@ -11,10 +11,11 @@ extension Sections {
         let best = metric.rows.filter { $0.policy == .belady && $0.slots == half }
         let bound = best.isEmpty ? mean : best.reduce(0) { $0 + $1.hitRatio.value } / Double(best.count)
         return Section(
-            id: "cache", title: "If experts had to be fetched",
+            id: "cache", title: "How well a cache of experts would work",
             lead:
-                "A cache of \(half) of \(model.experts) experts per layer that drops the least recently used finds \(Prose.percent(mean)) of experts "
-                + "already there, on average over layers; knowing the future it would be \(Prose.percent(bound)).",
+                "A cache that holds \(half) of a layer's \(Prose.plural(model.experts, "expert")) and drops the least recently used already has "
+                + "\(Prose.percent(mean)) of the experts that tokens ask for, on average over layers. With knowledge of the future it would "
+                + "have \(Prose.percent(bound)).",
             control: slider(["figure-cache"]), figures: [hitRatios],
             method: method(ExpertCacheMetric.definition, sample: metric.sample), downloads: ["expert-cache"])
     }
@@ -24,8 +25,9 @@ extension Sections {
         Figure(
             id: "figure-cache", label: "Lines of the hit ratio of an expert cache by its size, one per policy.",
             caption:
-                "Share of requests whose expert is already in a cache of so many slots per layer, at the layer of the slider. "
-                + "Belady knows the future: no policy can do better.",
+                "Share of requests whose expert is already in the cache, by the cache's slots per layer, in the layer of the slider. "
+                + "LRU drops the least recently used expert, LFU the least frequently used. Belady's policy knows the future; no policy can do "
+                + "better.",
             chart: Charts.lines(
                 Rows("expert-cache", Spec.atLayer),
                 x: [

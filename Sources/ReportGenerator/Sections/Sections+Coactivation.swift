@@ -10,10 +10,11 @@ extension Sections {
             let share = best.share
         else { return nil }
         return Section(
-            id: "coactivation", title: "Which experts work together",
+            id: "coactivation", title: "Which experts are chosen together",
             lead:
-                "The closest pair is in layer \(best.layer): of the tokens that go to expert \(best.expert), \(Prose.percent(share.value)) also go "
-                + "to expert \(best.other)\(Prose.percentInterval(share)); by chance it would be \(Prose.percent(metric.uniform)).",
+                "Of the tokens that go to expert \(best.expert) of layer \(best.layer), \(Prose.percent(share.value)) also go to expert "
+                + "\(best.other)\(Prose.percentInterval(share)). This is the largest such share. Under uniform routing every share would be "
+                + "\(Prose.percent(metric.uniform)).",
             control: slider(["figure-coactivation"]), figures: [coactivationAtLayer(largest: share.value)],
             method: method(CoactivationMetric.definition, sample: metric.sample), downloads: ["coactivation"])
     }
@@ -24,7 +25,7 @@ extension Sections {
             id: "figure-coactivation",
             label: "Heat map of expert by expert: how often two are chosen for the same token.",
             caption:
-                "Of the tokens that go to the expert of the row, the share that also goes to the expert of the column.",
+                "Each cell is the share of the tokens of the row's expert that also go to the column's expert, in the layer of the slider.",
             chart: Charts.heatMap(
                 Rows("coactivation", ["filter": "datum.expert != datum.other"]),
                 x: Spec.columns("other", title: "also goes to expert"),

@@ -9,10 +9,11 @@ extension Sections {
             let unsure = rows.max(by: { ($0.entropy?.value ?? 0) < ($1.entropy?.value ?? 0) })
         else { return nil }
         return Section(
-            id: "confidence", title: "How decided the router is",
+            id: "confidence", title: "How certain the router is",
             lead:
-                "The router is most decided in layer \(sure.layer) (mean entropy \(Prose.number(sure.entropy?.value ?? .nan)) nats) and least in "
-                + "layer \(unsure.layer) (\(Prose.number(unsure.entropy?.value ?? .nan)) nats).",
+                "The router is most certain in layer \(sure.layer), where the mean entropy of its probabilities is "
+                + "\(Prose.number(sure.entropy?.value ?? .nan)) nats. It is least certain in layer \(unsure.layer) "
+                + "(\(Prose.number(unsure.entropy?.value ?? .nan)) nats).",
             figures: [entropyByLayer(metric.sample.largeGroupNames)],
             method: method(ConfidenceMetric.definition, sample: metric.sample), downloads: ["confidence"])
     }
@@ -27,7 +28,8 @@ extension Sections {
         return Figure(
             id: "figure-confidence", label: "Lines of mean router entropy by layer and group.",
             caption:
-                "Mean entropy of the router's probabilities by layer: low where it is sure. One line per group, dashed for all together.",
+                "Mean entropy of the router's probabilities, by layer. The entropy is low where the router is certain. There is one line per "
+                + "group; the dashed line is all documents pooled.",
             chart: groups.isEmpty
                 ? Charts.layered(x: x, [together])
                 : Charts.lines(

@@ -10,8 +10,9 @@ extension Sections {
         var lead = ""
         if let near = mean.first, let far = mean.last, mean.count > 1 {
             lead =
-                "Routed most alike are \(names.prose(near.key[0])) and \(names.prose(near.key[1])) (\(Prose.number(near.value)) nats on average "
-                + "over layers), most differently \(names.prose(far.key[0])) and \(names.prose(far.key[1])) (\(Prose.number(far.value)))."
+                "The \(names.noun)s that are routed most alike are \(names.prose(near.key[0])) and \(names.prose(near.key[1])): the "
+                + "divergence of their expert distributions is \(Prose.number(near.value)) nats on average over layers. Those that are "
+                + "routed most differently are \(names.prose(far.key[0])) and \(names.prose(far.key[1])) (\(Prose.number(far.value)) nats)."
         }
         let parallel = parallelTexts
         return Section(
@@ -51,7 +52,7 @@ extension Sections {
         return Figure(
             id: "figure-pairs", label: "Heat map of the divergence between every two groups at the layer chosen.",
             caption:
-                "Jensen–Shannon divergence between the expert distributions of every two groups, in nats, at the layer of the slider.",
+                "Jensen–Shannon divergence between the expert distributions of every two groups, in nats, in the layer of the slider.",
             chart: Charts.heatMap(
                 "divergence", x: Spec.ordinal("group_a", sort: groups, axis: ["labelAngle": 0]),
                 y: Spec.ordinal("group_b", sort: groups),
@@ -71,9 +72,9 @@ extension Sections {
         return Figure(
             id: "figure-divergence", label: "Line of the divergence between groups by layer, with interval and null.",
             caption:
-                "Jensen–Shannon divergence between the expert distributions of two groups by layer: mean over all pairs with its "
-                + "95 % interval (blue), every pair (grey), and the mean when group labels are permuted over documents (dashed). "
-                + "0: routed alike; ln 2 = 0.69: no expert in common.",
+                "Jensen–Shannon divergence between the expert distributions of two groups, by layer. The blue line is the mean over all "
+                + "pairs with its 95 % interval. The grey lines are the pairs. The dashed line is the mean when group labels are permuted "
+                + "over documents. The divergence is 0 where two groups are routed alike, and ln 2 = 0.69 where they share no expert.",
             chart: Charts.lineWithBand(
                 "divergence-layers", x: Spec.layerAxis(depth), "mean", nats,
                 tooltip: [("layer", "layer", nil)] + Spec.estimate("mean", "mean over pairs", ".3f")
@@ -91,8 +92,9 @@ extension Sections {
         return Figure(
             id: "figure-parallel", label: "Line of the normalized divergence of parallel texts by layer.",
             caption:
-                "The same text in two groups: normalized divergence of the router's mean probabilities, mean over pairs with its "
-                + "95 % interval (blue), every pair (grey), and different texts of one group (dashed).",
+                "Normalized divergence of the router's mean probabilities between the same text in two groups, by layer. The blue line "
+                + "is the mean over pairs with its 95 % interval. The grey lines are the pairs. The dashed line is the divergence between "
+                + "different texts of one group.",
             chart: Charts.lineWithBand(
                 "parallel-divergence-layers", x: Spec.layerAxis(depth), "mean", measure,
                 tooltip: [("layer", "layer", nil)] + Spec.estimate("mean", "same text", ".3f")

@@ -6,28 +6,28 @@ extension Sections {
     var experimentSection: Section? {
         guard let experiment else { return nil }
         let random = experiment.contrasts.filter { $0.control == "random" }.compactMap { contrast in
-            contrast.difference.map { "\(names.prose(contrast.target)) \(Self.nats($0))" }
+            contrast.difference.map { "\(Self.nats($0)) for \(names.prose(contrast.target))" }
         }
         let lead: String
         if !random.isEmpty {
             lead =
-                "What changing a \(names.noun)'s own experts costs it beyond as many random ones of the same layers, in nats per token: "
-                + "\(Prose.list(random))."
+                "Changing a \(names.noun)'s own experts, rather than as many random experts of the same layers, adds to its negative "
+                + "log-likelihood, in nats per token: \(Prose.list(random))."
         } else if let most = experiment.effects.filter({ $0.group == "all" && $0.difference != nil }).max(by: {
             ($0.difference?.value ?? 0) < ($1.difference?.value ?? 0)
         }), let difference = most.difference {
-            lead = "The dearest change is \(most.arm): \(Self.nats(difference)) nats per token over all documents."
+            lead = "The most harmful change is \(most.arm): \(Self.nats(difference)) nats per token over all documents."
         } else {
-            lead = "Too few documents to put an interval around any effect."
+            lead = "There are too few documents for an interval around any effect."
         }
         return Section(
-            id: "experiment", title: "What an experiment shows: \(experiment.kind)", lead: lead,
+            id: "experiment", title: "Experiment: \(experiment.kind)", lead: lead,
             figures: [contrasts(experiment) ?? effects(experiment)].compactMap(\.self),
             method:
-                "Negative log-likelihood per token of every changed model less the untouched model's, paired by document. "
-                + "p-values from flipping signs over documents, q-values are Benjamini–Hochberg's. "
-                + "\(Prose.plural(experiment.documents, "document")), \(Prose.plural(experiment.tokens, "predicted token")); "
-                + "\(Prose.count(experiment.settings.bootstrap)) bootstrap replicates, seed \(experiment.settings.seed).",
+                "An effect is the negative log-likelihood per token of the changed model minus that of the unchanged model, paired by "
+                + "document. p-values come from flipping signs over documents; q-values are Benjamini–Hochberg's. The sample is "
+                + "\(Prose.plural(experiment.documents, "document")) with \(Prose.plural(experiment.tokens, "predicted token")). There are "
+                + "\(Prose.count(experiment.settings.bootstrap)) bootstrap replicates; the seed is \(experiment.settings.seed).",
             downloads: experiment.tables.map(\.name), tables: experiment.tables)
     }
 
@@ -42,8 +42,9 @@ extension Sections {
             id: "figure-experiment",
             label: "Points with intervals: what each group's own experts cost it beyond the controls.",
             caption:
-                "What changing a group's own experts costs it beyond each control, with 95 % intervals: random experts of the same "
-                + "layers, the same experts of other layers, the own experts of other groups. Right of zero: its own matter more.",
+                "What changing a group's own experts costs the group beyond what each control costs it, with 95 % intervals. The controls "
+                + "are random experts of the same layers, the same experts in other layers, and the own experts of other groups. Right of "
+                + "zero, the group's own experts matter more to it.",
             chart: Charts.intervals(
                 Rows("experiment-contrasts", ["filter": "isValid(datum.difference)"]), row: "target", "difference",
                 title: "nats per token",
@@ -60,7 +61,7 @@ extension Sections {
         return Figure(
             id: "figure-experiment", label: "Points with intervals: the effect of every change over all documents.",
             caption:
-                "What every change costs over all documents, with 95 % intervals. Right of zero: prediction is worse.",
+                "What every change costs over all documents, with 95 % intervals. Right of zero, predictions are worse.",
             chart: Charts.intervals(
                 Rows("experiment-effects", ["filter": "datum.group == 'all' && isValid(datum.difference)"]), row: "arm",
                 "difference", title: "nats per token", encoding: ["color": ["value": "@accent"]], step: 17,

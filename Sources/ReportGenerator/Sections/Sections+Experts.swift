@@ -14,16 +14,19 @@ extension Sections {
         guard !cards.isEmpty else { return nil }
         let layer = metric.layers.first { $0.layer == mostInformativeLayer && $0.side == .input }
         return Section(
-            id: "experts", title: "Who the experts are",
+            id: "experts", title: "What each expert is used for",
             lead:
-                "Expert by expert: whom it serves more than its even share, and the tokens that go nowhere else as often, and how much weight it carries where it is chosen."
+                "Each card is an expert. It names the \(names.noun)s of which the expert receives more than a uniform share, the weight that the "
+                + "expert has where it is chosen, and the tokens that go to it most exclusively."
                 + (layer.map {
-                    " In layer \($0.layer) a token's favourite expert gets \(Prose.percent($0.specialization)) of its occurrences."
+                    " In layer \($0.layer), the expert that a token goes to most often receives \(Prose.percent($0.specialization)) of the "
+                        + "token's occurrences, on average."
                 } ?? ""),
             control: cards.contains { $0.layer != mostInformativeLayer } ? slider([]) : nil,
             body: .init(template: "cards", values: ["cards": .array(cards.map(\.json))]),
             method: method(VocabularyMetric.definition, sample: metric.sample)
-                + " A figure after a \(names.noun) is its share of assignments as a multiple of an even share, where it differs from the others' at q < \(Findings.level).",
+                + " The number after a \(names.noun) is the expert's share of it as a multiple of a uniform share. A \(names.noun) is named "
+                + "where that is above 1 and differs from the other \(names.noun)s (q < \(Findings.level)).",
             downloads: ["vocabulary", "vocabulary-layers", "domain-share"]
                 + (metrics.expertConfidence == nil ? [] : [ExpertConfidenceMetric.definition.name]))
     }
@@ -35,12 +38,12 @@ private struct ExpertCard {
     var expert: Int
     /// "11 % of assignments".
     var load: String
-    /// "German 3.4×", most above an even share first.
-    var groups: [String]
+    /// "German 3.4×, French 1.2×": the groups of which it receives more than a uniform share.
+    var serves: String
     var tokens: [String]
-    /// "mean weight 0.58, first choice of 61 %"; nil where nothing chose the expert.
+    /// "Its mean weight is 0.58. …"; nil where nothing chose the expert.
     var confidence: String?
-    /// "Without it: +0.034 nats per token; German +0.12"; nil where it was not taken away.
+    /// "Ablating it adds +0.034 nats per token (German: +0.12)."; nil where it was not taken away.
     var ablation: String?
     var isShown: Bool
 
@@ -48,7 +51,7 @@ private struct ExpertCard {
     var json: JSON {
         [
             "layer": .int(layer), "expert": .int(expert), "load": .string(load), "hidden": .bool(!isShown),
-            "serves": .string(groups.isEmpty ? "nobody above an even share" : groups.joined(separator: ", ")),
+            "serves": .string(serves),
             "tokens": .array(tokens.map { ["text": .string($0)] }),
             "confidence": confidence.map { .string($0) } ?? false, "ablation": ablation.map { .string($0) } ?? false,
         ]
@@ -79,7 +82,7 @@ private struct ExpertCards {
                 let key = [row.layer, expert.expert]
                 return ExpertCard(
                     layer: row.layer, expert: expert.expert,
-                    load: "\(Prose.percent(expert.share.value)) of assignments", groups: served(groups[key] ?? []),
+                    load: "\(Prose.percent(expert.share.value)) of assignments", serves: served(groups[key] ?? []),
                     tokens: (tokens[key] ?? []).sorted { $0.rank < $1.rank }.prefix(8).map(Self.shown),
                     confidence: confidence[key]?.first.flatMap(Self.described),
                     ablation: ablations[.init(layer: row.layer, expert: expert.expert)].flatMap(described),
@@ -88,18 +91,20 @@ private struct ExpertCards {
         }
     }
 
-    /// The groups that have more than an even share there, the three largest first.
-    private func served(_ rows: [GroupExpertShare]) -> [String] {
+    /// The groups of which it receives more than a uniform share, the three largest first.
+    private func served(_ rows: [GroupExpertShare]) -> String {
         let above = rows.compactMap { row -> (String, Double)? in
             guard let share = row.share, (row.qValue ?? 1) < Findings.level else { return nil }
             return (names.prose(row.group), share.value / shares.uniform)
         }.filter { $0.1 > 1 }.sorted { ($1.1, $0.0) < ($0.1, $1.0) }
-        return above.prefix(3).map { "\($0.0) \(Prose.number($0.1))×" }
+        guard !above.isEmpty else { return "no \(names.noun) above a uniform share" }
+        return above.prefix(3).map { "\($0.0) \(Prose.number($0.1))×" }.joined(separator: ", ")
     }
 
     private static func described(_ row: ExpertConfidenceMetric.Row) -> String? {
         guard let weight = row.weight, let first = row.first else { return nil }
-        return "mean weight \(Prose.number(weight.value)), first choice of \(Prose.percent(first.value)) of its tokens"
+        return
+            "Its mean weight is \(Prose.number(weight.value)). It is the first choice of \(Prose.percent(first.value)) of its tokens."
     }
 
     private func described(_ effects: [ReportedExperiment.Effect]) -> String? {
@@ -107,9 +112,10 @@ private struct ExpertCards {
         guard let all = effects.first(where: { $0.group == "all" })?.difference else { return nil }
         let most = effects.filter { $0.group != "all" && ($0.qValue ?? 1) < Findings.level }
             .max { ($0.difference?.value ?? 0) < ($1.difference?.value ?? 0) }
-        let hit = most.flatMap { effect in effect.difference.map { "; \(names.prose(effect.group)) \(nats($0.value))" }
+        let hit = most.flatMap { effect in
+            effect.difference.map { " (\(names.prose(effect.group)): \(nats($0.value)))" }
         }
-        return "Without it: \(nats(all.value)) nats per token\(hit ?? "")"
+        return "Ablating it adds \(nats(all.value)) nats per token\(hit ?? "")."
     }
 
     /// The token's text, cut to what a card has room for; its id where the trace has no vocabulary.

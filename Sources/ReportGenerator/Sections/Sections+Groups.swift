@@ -10,7 +10,7 @@ extension Sections {
         }.sorted { $0.0 < $1.0 }
         let described = best.compactMap { group, row in
             row.share.map {
-                "\(names.prose(group)) expert \(row.expert) of layer \(row.layer) (\(Prose.percent($0.value)))"
+                "\(Prose.percent($0.value)) for \(names.prose(group)) (expert \(row.expert) of layer \(row.layer))"
             }
         }
         let groups = metric.sample.largeGroupNames
@@ -18,14 +18,15 @@ extension Sections {
         var paragraphs: [String] = []
         if !small.isEmpty {
             paragraphs.append(
-                "Left out, because intervals need at least \(metric.sample.settings.minimumDocuments) documents: "
-                    + Prose.list(small.map { "\($0.name) (\($0.documents))" }) + ".")
+                "Intervals need at least \(metric.sample.settings.minimumDocuments) documents of a \(names.noun). Those with fewer are left "
+                    + "out: \(Prose.list(small.map { "\($0.name) (\($0.documents))" })).")
         }
         return Section(
             id: "groups", title: "Which experts each \(names.noun) uses",
             lead: described.isEmpty
-                ? "No expert's share of a \(names.noun) differs from its share of the others."
-                : "Each \(names.noun)'s largest share goes to: \(Prose.list(described)).",
+                ? "No expert was found whose share of a \(names.noun) differs from its share of the other \(names.noun)s."
+                : "The largest share of a \(names.noun)'s assignments that a single expert of a layer receives is "
+                    + "\(Prose.list(described)).",
             paragraphs: paragraphs, control: slider(["figure-group-layer"]),
             figures: [groupsAtLayer(groups), groupsInEveryLayer(groups)],
             method: method(DomainShareMetric.definition, sample: metric.sample),
@@ -34,15 +35,16 @@ extension Sections {
 
     /// Group × expert in the layer that the slider says.
     private func groupsAtLayer(_ groups: [String]) -> Figure {
-        let even = 1 / Double(model.experts)
+        let uniform = 1 / Double(model.experts)
         return Figure(
             id: "figure-group-layer", label: "Heat map of group by expert in the layer chosen with the slider.",
             caption:
-                "The share of a group's assignments that each expert receives, in the layer of the slider; every row adds up to 100 %. "
-                + "Blue: above an even share (\(Prose.percent(even))), brown: below; point at a cell for its interval.",
+                "Each cell is the share of a group's assignments that an expert receives, in the layer of the slider. Every row adds up to "
+                + "100 %. Blue cells are above a uniform share (\(Prose.percent(uniform))), brown cells are below. Point at a cell to see its "
+                + "interval.",
             chart: Charts.heatMap(
                 "domain-share", x: Spec.columns("expert", title: "expert"),
-                y: Spec.ordinal("group", sort: Spec.names(groups)), .lift(of: "share", chance: even),
+                y: Spec.ordinal("group", sort: Spec.names(groups)), .lift(of: "share", uniform: uniform),
                 text: model.experts <= 16 ? ".0%" : nil, step: 30, tooltip: groupTips, layer: mostInformativeLayer,
                 margin: 90),
             shown: "domain-share")
@@ -50,12 +52,12 @@ extension Sections {
 
     /// Small multiples: layer × expert for every group.
     private func groupsInEveryLayer(_ groups: [String]) -> Figure {
-        let colour = Charts.HeatColour.lift(of: "share", chance: 1 / Double(model.experts))
+        let colour = Charts.HeatColour.lift(of: "share", uniform: 1 / Double(model.experts))
         return Figure(
             id: "figure-groups", label: "One heat map of layer by expert for every group.",
             caption:
-                "Every layer at once, in the colours of the figure before. A column of blue is an expert of the group; the same row read "
-                + "across groups shows whom it leaves out.",
+                "The same shares in every layer, one panel per group, in the colours of the figure before. Experts of the same number in "
+                + "different layers have nothing to do with each other. The same cell in all panels shows which groups an expert serves.",
             chart: Charts.smallMultiples(
                 Rows("domain-share", transform: colour.transform),
                 by: .init(field: "group", values: groups),

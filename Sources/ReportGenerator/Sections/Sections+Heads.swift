@@ -8,10 +8,11 @@ extension Sections {
             let previous = metric.heads.max(by: { $0.previous.value < $1.previous.value })
         else { return nil }
         return Section(
-            id: "heads", title: "What attention heads look at",
+            id: "heads", title: "What attention heads attend to",
             lead:
-                "Head \(sink.head) of layer \(sink.layer) rests on the first token (\(Prose.percent(sink.first.value)) of its mass); head \(previous.head) of layer "
-                + "\(previous.layer) looks at the token before (\(Prose.percent(previous.previous.value))).",
+                "Head \(sink.head) of layer \(sink.layer) puts the largest share of its attention on the first token "
+                + "(\(Prose.percent(sink.first.value))). Head \(previous.head) of layer \(previous.layer) puts the largest share on the previous "
+                + "token (\(Prose.percent(previous.previous.value))).",
             figures: [headsInEveryLayer], method: method(AttentionMetric.definition, sample: metric.sample),
             downloads: ["attention"])
     }
@@ -21,7 +22,8 @@ extension Sections {
         Figure(
             id: "figure-heads", label: "Heat maps of layer by attention head, one per statistic.",
             caption:
-                "What each head does on average: mass on the first token, on the previous token, and its largest weight. Dark: all of it.",
+                "Where each head's attention goes, averaged over tokens: the share on the first token, the share on the previous token, and "
+                + "the largest share on any token. The darker a cell, the larger the share.",
             chart: Charts.smallMultiples(
                 Rows("attention", ["fold": ["first", "previous", "largest"], "as": ["statistic", "value"]]),
                 by: .init(

@@ -8,15 +8,15 @@ extension Sections {
         let low = metric.layers.min { $0.information.value < $1.information.value }
         let high = metric.layers.max { $0.information.value < $1.information.value }
         var lead =
-            "Expert and \(names.noun) are related beyond chance in \(real.count) of \(Prose.plural(metric.layers.count, "layer"))"
+            "Expert and \(names.noun) are associated in \(real.count) of \(Prose.plural(metric.layers.count, "layer")) (q < \(Findings.level))."
         if let low, let high, low.layer != high.layer {
             lead +=
-                ": from \(Prose.number(max(0, low.information.value))) bits in layer \(low.layer) to "
-                + "\(Prose.number(high.information.value)) in layer \(high.layer), of "
-                + "\(Prose.number(high.groupEntropy)) bits that knowing the \(names.noun) is worth"
+                " The information ranges from \(Prose.number(max(0, low.information.value))) bits in layer \(low.layer) to "
+                + "\(Prose.number(high.information.value)) bits in layer \(high.layer). The entropy of the \(names.noun)s is "
+                + "\(Prose.number(high.groupEntropy)) bits."
         }
         return Section(
-            id: "information", title: "How much routing tells about the \(names.noun)", lead: lead + ".",
+            id: "information", title: "How much routing tells about the \(names.noun)", lead: lead,
             paragraphs: [withinTokens].compactMap(\.self), figures: [informationByLayer],
             method: method(InformationMetric.definition, sample: metric.sample),
             downloads: ["information"] + (withinTokens == nil ? [] : ["within-token"]))
@@ -29,10 +29,11 @@ extension Sections {
         else { return nil }
         let real = metric.layers.count { $0.qValue < Findings.level }
         return
-            "Spelling alone? Among the \(Prose.count(best.tokenIds)) token ids that \(names.noun)s share, the expert of the same token still tells "
-            + "\(Prose.number(best.within.value)) bits\(Prose.interval(best.within)) about its \(names.noun) in layer \(best.layer), where "
-            + "\(Prose.number(best.information)) are told when the token is not held fixed; beyond chance in \(real) of "
-            + "\(Prose.plural(metric.layers.count, "layer"))."
+            "The experts could merely follow spelling. But among the \(Prose.count(best.tokenIds)) token ids that occur in several "
+            + "\(names.noun)s, the expert of one and the same token still carries \(Prose.number(best.within.value)) "
+            + "bits\(Prose.interval(best.within)) about its \(names.noun) in layer \(best.layer). Where the token is not held fixed, it is "
+            + "\(Prose.number(best.information)) bits. The association within tokens is found in \(real) of "
+            + "\(Prose.plural(metric.layers.count, "layer")) (q < \(Findings.level))."
     }
 
     /// Bits that the expert tells about the group, with its interval and what permuted labels give.
@@ -42,8 +43,9 @@ extension Sections {
             id: "figure-information",
             label: "Line of information between group and expert by layer, with interval and null band.",
             caption:
-                "Information between group and expert by layer. Band around the line: 95 % interval from a bootstrap over "
-                + "documents. Grey band at the bottom: what remains when group labels are permuted over documents, mean to 95th percentile.",
+                "Information between group and expert, by layer. The band around the line is the 95 % interval from a bootstrap over "
+                + "documents. The grey band at the bottom is the information that remains when group labels are permuted over documents, "
+                + "from its mean to its 95th percentile.",
             chart: Charts.lineWithBand(
                 "information", x: Spec.layerAxis(depth), "information", bits,
                 tooltip: [("layer", "layer", nil)] + Spec.estimate("information", "bits", ".3f") + [

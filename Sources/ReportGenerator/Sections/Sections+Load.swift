@@ -10,26 +10,26 @@ extension Sections {
         return Section(
             id: "load", title: "How evenly experts are used",
             lead:
-                "The most uneven is layer \(fullest.layer), whose fullest expert takes \(Prose.number(fullest.maxOverMean.value)) times an even share"
-                + "\(Prose.interval(fullest.maxOverMean)); "
+                "The load is most uneven in layer \(fullest.layer), where the most loaded expert receives "
+                + "\(Prose.number(fullest.maxOverMean.value)) times a uniform share\(Prose.interval(fullest.maxOverMean)). "
                 + (dead.isEmpty
-                    ? "no expert is dead."
-                    : "dead \(dead.count == 1 ? "is expert" : "are experts") \(Prose.list(dead))."),
+                    ? "Every expert receives tokens."
+                    : "No token goes to \(dead.count == 1 ? "expert" : "experts") \(Prose.list(dead))."),
             figures: [loadOfEveryExpert], method: method(LoadMetric.definition, sample: metric.sample),
             downloads: ["load", "load-layers"])
     }
 
     /// Layer × expert, the share of assignments as a multiple of an even share.
     private var loadOfEveryExpert: Figure {
-        let even = 1 / Double(model.experts)
+        let uniform = 1 / Double(model.experts)
         return Figure(
             id: "figure-load", label: "Heat map of the load of every expert in every layer.",
             caption:
-                "Share of all assignments that each expert receives, as a multiple of an even share (\(Prose.percent(even))). "
-                + "Paper-coloured cells are at an even share.",
+                "Each cell is the share of its layer's assignments that an expert receives. The colour says how that compares with a "
+                + "uniform share (\(Prose.percent(uniform))).",
             chart: Charts.heatMap(
                 "load", x: Spec.columns("expert", title: "expert"), y: Spec.ordinal("layer", title: "layer"),
-                .lift(of: "share", chance: even), text: model.experts <= 16 ? ".0%" : nil,
+                .lift(of: "share", uniform: uniform), text: model.experts <= 16 ? ".0%" : nil,
                 step: model.experts > 16 ? 16 : 26,
                 tooltip: [("layer", "layer", nil), ("expert", "expert", nil)]
                     + Spec.estimate("share", "share", ".1%") + [("assignments", "assignments", ",d")]),

@@ -9,9 +9,10 @@ extension Sections {
         return Section(
             id: "paths", title: "Paths from layer to layer",
             lead:
-                "The most frequent path, \(best.experts.map(String.init).joined(separator: "–")), is taken by \(Prose.percent(best.share)) of tokens, "
-                + "\(Prose.number(best.share / max(best.independent, 1e-12))) times what independent layers would give; most is carried over from layer "
-                + "\(tied.layer) to \(tied.nextLayer), \(Prose.number(tied.information.value)) bits\(Prose.interval(tied.information)).",
+                "The most frequent path of first choices through the layers is \(best.experts.map(String.init).joined(separator: "–")). "
+                + "\(Prose.percent(best.share)) of tokens take it, \(Prose.number(best.share / max(best.independent, 1e-12))) times as many as if "
+                + "layers were independent. The dependence between neighbouring layers is strongest from layer \(tied.layer) to layer "
+                + "\(tied.nextLayer): \(Prose.number(tied.information.value)) bits\(Prose.interval(tied.information)).",
             figures: [flows(metric)], method: method(PathMetric.definition, sample: metric.sample),
             downloads: ["paths", "paths-layers", "paths-frequent"])
     }
@@ -23,9 +24,9 @@ extension Sections {
         return Figure(
             id: "figure-paths", label: "Flow diagram of first choices from each layer to the next.",
             caption:
-                "First choices from layer to layer: every column is a layer, every block an expert (0 on top) as tall as its share of "
-                + "tokens, every band the tokens that go from one to the other. Bands of less than "
-                + "\(Prose.percent(least)) of tokens are left out.",
+                "First choices from layer to layer. Every column is a layer. Every block is an expert, 0 on top, as tall as its share of "
+                + "tokens. Every band is the tokens that go from one expert to another. Bands of less than \(Prose.percent(least)) of "
+                + "tokens are left out.",
             chart: Charts.flows(
                 metric.transitions.map {
                     .init(

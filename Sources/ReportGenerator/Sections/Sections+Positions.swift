@@ -12,11 +12,12 @@ extension Sections {
         guard let early = furthest(.early) else { return nil }
         var lead =
             "The first \(PositionMetric.earlyTokens) tokens of a document are routed most differently from the rest in layer "
-            + "\(early.layer): \(Prose.number(early.divergence.value)) nats\(Prose.interval(early.divergence)) of at most 0.69"
+            + "\(early.layer): the divergence is \(Prose.number(early.divergence.value)) nats\(Prose.interval(early.divergence)), and 0.69 nats "
+            + "would mean that they share no expert."
         if let start = furthest(.sentenceStart) {
             lead +=
-                "; tokens that begin a sentence in layer \(start.layer): "
-                + "\(Prose.number(start.divergence.value))\(Prose.interval(start.divergence))"
+                " Tokens that begin a sentence are routed most differently from the rest in layer \(start.layer): "
+                + "\(Prose.number(start.divergence.value)) nats\(Prose.interval(start.divergence))."
         }
         let all = rows(.all).compactMap { row in row.information.map { (row.layer, $0) } }
         var paragraphs: [String] = []
@@ -24,11 +25,11 @@ extension Sections {
             let rest = rows(.later).first(where: { $0.layer == best.0 })?.information
         {
             paragraphs.append(
-                "Without those first tokens experts still tell \(Prose.number(rest.value)) bits\(Prose.interval(rest)) about the "
-                    + "\(names.noun) in layer \(best.0), of \(Prose.number(best.1.value)) with them.")
+                "Without these first tokens, experts carry \(Prose.number(rest.value)) bits\(Prose.interval(rest)) about the "
+                    + "\(names.noun) in layer \(best.0). With them, it is \(Prose.number(best.1.value)) bits.")
         }
         return Section(
-            id: "positions", title: "Whether the place in the text matters", lead: lead + ".", paragraphs: paragraphs,
+            id: "positions", title: "Whether the position in the text matters", lead: lead, paragraphs: paragraphs,
             figures: [placesByLayer], method: method(PositionMetric.definition, sample: metric.sample),
             downloads: ["positions"])
     }
@@ -43,15 +44,16 @@ extension Sections {
         return Figure(
             id: "figure-positions", label: "Lines by layer, one per place in the text: information and divergence.",
             caption:
-                "By layer and place in the text: bits that experts tell about the group, over these tokens alone, and the Jensen–Shannon "
-                + "divergence, in nats, of their expert distribution from that of all remaining tokens.",
+                "Routing of tokens at different positions in the text, by layer. The first panel is the information about the group that "
+                + "their experts carry, in bits, over these tokens alone. The second is the Jensen–Shannon divergence, in nats, of their "
+                + "expert distribution from that of all remaining tokens.",
             chart: Charts.smallMultiples(
                 Rows(
                     "positions", ["fold": ["information", "divergence"], "as": ["quantity", "value"]],
                     ["filter": .string(filter)]),
                 by: .init(
                     field: "quantity", values: ["information", "divergence"],
-                    headings: ["bits told about the group", "nats from the other tokens"]),
+                    headings: ["information about the group, bits", "divergence from the other tokens, nats"]),
                 each: Charts.smallLines(
                     x: Spec.layerAxis(depth), y: Spec.quantitative("value", title: ""),
                     colour: colour.merging([

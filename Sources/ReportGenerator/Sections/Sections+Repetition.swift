@@ -9,13 +9,15 @@ extension Sections {
         let above = rows.count { ($0.first?.lower ?? 0) > $0.loadChanceFirst }
         let below = rows.count { ($0.first?.upper ?? 1) < $0.loadChanceFirst }
         return Section(
-            id: "repetition", title: "Whether neighbouring tokens keep their expert",
-            lead: "The first expert is repeated more often than the measured load makes by chance in \(above) of "
-                + "\(Prose.plural(rows.count, "layer"))\(below > 0 ? ", less often in \(below)" : "").",
+            id: "repetition", title: "Whether neighbouring tokens go to the same expert",
+            lead:
+                "A token has the same first expert as the token before it more often than two independently drawn tokens have in "
+                + "\(above) of \(Prose.plural(rows.count, "layer"))\(below > 0 ? ", and less often in \(below)" : "").",
             figures: [
                 repetitionByDepth(
                     "first", label: "Lines of how often neighbouring tokens have the same first expert, by layer.",
-                    caption: "Share of tokens whose first expert is that of the token before.", shown: "repetition"),
+                    caption: "Share of tokens whose first expert is also the first expert of the token before.",
+                    shown: "repetition"),
                 repetitionByDepth(
                     "any", label: "Lines of how often neighbouring tokens share any expert, by layer.",
                     caption: "Share of tokens that have at least one expert in common with the token before.",
@@ -36,8 +38,8 @@ extension Sections {
         return Figure(
             id: "figure-repetition-\(field)", label: label,
             caption: caption
-                + " Line: this model, with its 95 % interval; dashed: chance under its measured load; dotted: chance under uniform load. "
-                + "Marks: Mixtral-8x7B, eight kinds of text (Table 5 of arXiv 2401.04088).",
+                + " The line is this model with its 95 % interval. The dashed line is the share for independent draws from the measured load, "
+                + "the dotted line for uniform load. The marks are Mixtral-8x7B on eight kinds of text (Table 5 of arXiv 2401.04088).",
             chart: Charts.lineWithBand(
                 ours,
                 x: [
@@ -47,8 +49,8 @@ extension Sections {
                     "axis": ["grid": false, "tickCount": 5],
                 ], field, measure,
                 tooltip: [("layer", "layer", nil)] + Spec.estimate(field, "repeated", ".1%") + [
-                    ("load_chance_" + field, "chance, measured load", ".1%"),
-                    ("chance_" + field, "chance, uniform load", ".1%"),
+                    ("load_chance_" + field, "independent draws, measured load", ".1%"),
+                    ("chance_" + field, "independent draws, uniform load", ".1%"),
                 ],
                 behind: [
                     published.json.merging([

@@ -16,7 +16,7 @@ extension Sections {
             lead:
                 "Averaged over layers, \(Prose.percent(mean(first.place))) of a token's experts in \(first.trace) are those it has in "
                 + "\(metric.traces.last ?? "the last")"
-                + (last.place > first.place ? ", and \(Prose.percent(mean(last.place))) in \(last.trace)." : "."),
+                + (last.place > first.place ? ". In \(last.trace) it is \(Prose.percent(mean(last.place)))." : "."),
             figures: [overlapWithTheLast(of: metric.traces)],
             method: method(SaturationMetric.definition, sample: metric.sample),
             downloads: ["saturation", "saturation-nll"])
@@ -32,7 +32,8 @@ extension Sections {
         return Figure(
             id: "figure-saturation", label: "Lines of agreement with the last trace of the series, one per layer.",
             caption:
-                "Share of a token's experts that are those of the last trace, by trace in the order given, one line per layer.",
+                "Share of a token's experts that are also its experts in the last trace. The traces stand in the order given. There is one "
+                + "line per layer.",
             chart: Charts.lines(
                 "saturation",
                 x: Spec.ordinal(

@@ -8,15 +8,16 @@ extension Sections {
         let found = metric.rows.compactMap { row in row.layer == nil ? row.recall.map { (row, $0) } : nil }
         guard !found.isEmpty else { return nil }
         let parts = found.map { row, recall in
-            "\(Prose.percent(recall.value))\(Prose.percentInterval(recall)) \(Prose.plural(row.ahead, "layer")) ahead"
+            "\(Prose.percent(recall.value))\(Prose.percentInterval(recall)) from \(Prose.plural(row.ahead, "layer")) ahead"
         }
         let popular = found.first?.0.popular.map {
-            "always guessing a layer's most used experts finds \(Prose.percent($0.value)), "
+            "Always predicting the most used experts of a layer finds \(Prose.percent($0.value)). "
         }
         return Section(
-            id: "speculation", title: "If experts were fetched before they are asked for",
-            lead: "A later layer's router, shown an earlier layer's residual stream, names the right experts for "
-                + "\(Prose.list(parts)); \(popular ?? "")chance \(Prose.percent(metric.chance)).",
+            id: "speculation", title: "Whether experts can be predicted from earlier layers",
+            lead:
+                "A layer's router can be applied to the residual stream of an earlier layer, to predict its experts. It finds "
+                + "\(Prose.list(parts)). \(popular ?? "")Choosing at random finds \(Prose.percent(metric.chance)).",
             figures: [recallByLayer], method: method(SpeculationMetric.definition, sample: metric.sample),
             downloads: ["speculation"])
     }
@@ -30,8 +31,8 @@ extension Sections {
         return Figure(
             id: "figure-speculation", label: "Lines of the recall of guessed experts by layer, one per distance.",
             caption:
-                "Share of a layer's chosen experts that its own router names from the residual stream so many layers earlier. Dashed: "
-                + "always guessing the layer's most used experts; dotted: chance.",
+                "Share of a layer's chosen experts that its router predicts from the residual stream so many layers earlier. The dashed "
+                + "lines always predict the layer's most used experts. The dotted line chooses at random.",
             chart: Charts.lines(
                 rows, x: Spec.layerAxis(depth), "recall", recall,
                 colour: Spec.category("ahead", title: "layers ahead").merging(["type": "ordinal"]),

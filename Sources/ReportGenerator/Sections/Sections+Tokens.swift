@@ -26,31 +26,33 @@ extension Sections {
         let which =
             data.documentCount == all
             ? "All \(Prose.plural(all, "document"))"
-            : "\(Prose.count(data.documentCount)) of \(Prose.plural(all, "document")), whole sets of parallel texts spread evenly over the corpus"
+            : "\(Prose.count(data.documentCount)) of \(Prose.plural(all, "document"))"
+        let spread =
+            data.documentCount == all ? "" : " They are whole sets of parallel texts, spread evenly over the corpus."
         return Section(
-            id: "tokens", title: "The tokens themselves",
+            id: "tokens", title: "Every token in its text",
             lead:
-                "Each token in its text, coloured by its first expert at the layer of the slider. Point at one, or walk with the arrow keys, "
-                + "to see what the router gave every expert; choose an expert to light up its tokens; search for a token to see every place it stands.",
+                "Each token is coloured by its first expert in the layer of the slider. Point at a token, or walk with the arrow keys, to see "
+                + "the router's probabilities. Choose an expert to highlight its tokens. Search for a token to see every place where it occurs.",
             body: .init(
                 template: "browser", script: "tokens.js",
                 data: ("browser", data.json.merging(["start": .int(mostInformativeLayer)]))),
             method:
-                "\(which) are in this page, \(Prose.plural(data.tokenCount, "token")); the numbers above are computed from all. Probabilities "
-                + "and weights are shown to 1/255, surprise to an eighth of a bit.")
+                "\(which) are in this page, with \(Prose.plural(data.tokenCount, "token")).\(spread) The numbers above are computed from all "
+                + "documents. Probabilities and weights are rounded to 1/255, surprisals to an eighth of a bit.")
     }
 
     private func attention(_ data: AttentionData) -> Section {
         Section(
             id: "attention", title: "Attention and routing of the same tokens",
             lead:
-                "Where each token looks, one head at a time, over text coloured by the first expert of the head's layer. "
-                + "Choose a head, point at a token (click to hold it); lines lead to what it attends to most.",
+                "The attention of one head at a time is drawn over text that is coloured by the first expert in the head's layer. "
+                + "Choose a head and point at a token; click to hold it. Lines lead to the tokens that it attends to most.",
             body: .init(template: "attention", script: "attention.js", data: ("attention", data.json)),
             method:
-                "Patterns of \(Prose.plural(data.documents.count, "document")) and up to \(Prose.plural(data.headCount, "head"))"
+                "The page holds the patterns of \(Prose.plural(data.documents.count, "document")) and up to \(Prose.plural(data.headCount, "head"))"
                 + (data.headCount < data.capturedHeads ? " of the \(Prose.count(data.capturedHeads)) that" : " that")
-                + " the trace captured; documents of up to \(Prose.count(AttentionData.longestDocument)) tokens. Per token the "
-                + "\(data.entriesPerRow) largest weights of at least 1/255 at most, so that the page stays small.")
+                + " the trace captured, for documents of up to \(Prose.count(AttentionData.longestDocument)) tokens. Of each token's weights "
+                + "it holds at most the \(data.entriesPerRow) largest, and none below 1/255, so that it stays small.")
     }
 }

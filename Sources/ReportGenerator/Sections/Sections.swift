@@ -38,18 +38,20 @@ struct Sections {
         return .init(figures: figures, layers: first...last, value: mostInformativeLayer)
     }
 
-    /// Definition, source, sample and settings in two sentences.
+    /// Definition, source, sample and settings in a few sentences.
     func method(_ definition: MetricDefinition, sample: MetricSample) -> String {
         let settings = sample.settings
         let skipped =
             settings.skippedPositions == 0
-            ? "every position"
+            ? "every position counts"
             : settings.skippedPositions == 1
-                ? "without the first position of each document"
-                : "without the first \(Prose.plural(settings.skippedPositions, "position")) of each document"
+                ? "the first position of each document is left out"
+                : "the first \(Prose.plural(settings.skippedPositions, "position")) of each document are left out"
+        let tokens = Prose.plural(sample.tokens, "\(settings.positions == .generated ? "generated " : "")token")
         return
-            "\(definition.title): \(definition.formula). Source: \(definition.source). \(Prose.plural(sample.documents, "document")), "
-            + "\(Prose.plural(sample.tokens, "\(settings.positions == .generated ? "generated " : "")token")), \(skipped); \(Prose.count(settings.bootstrap)) bootstrap replicates, "
-            + "\(Prose.count(settings.permutations)) permutations, seed \(settings.seed)."
+            "\(definition.title): \(definition.formula). Source: \(definition.source). The sample is "
+            + "\(Prose.plural(sample.documents, "document")) with \(tokens); \(skipped). There are "
+            + "\(Prose.count(settings.bootstrap)) bootstrap replicates and \(Prose.count(settings.permutations)) permutations; the "
+            + "seed is \(settings.seed)."
     }
 }

@@ -19,7 +19,7 @@ public struct TerminalSummary: Sendable {
         let model = report.manifest.model
         let sample = report.metrics.sample
         let facts =
-            "\(model.layers) layers of \(model.experts) experts, \(model.expertsPerToken) per token; "
+            "\(Prose.plural(model.layers, "layer")) of \(Prose.plural(model.experts, "expert")), \(model.expertsPerToken) per token; "
             + "\(Prose.plural(sample?.documents ?? report.manifest.documents, "document")), "
             + "\(Prose.plural(sample?.tokens ?? report.manifest.tokens, "token"))"
         lines += Self.wrap(facts, indent: 0).map { style($0, "2") } + [""]
@@ -54,7 +54,7 @@ public struct TerminalSummary: Sendable {
                 + bar(layer.information.value / max(most, 1e-9), columns: 40) + "  "
                 + style(Self.range(layer.information, Prose.number), "2")
         }
-        return [style("Information between \(report.names.noun) and expert, bits (* q < \(Findings.level))", "1")]
+        return [style("Information between \(report.names.noun) and expert in bits (* q < \(Findings.level))", "1")]
             + rows + [""]
     }
 
@@ -69,7 +69,7 @@ public struct TerminalSummary: Sendable {
         guard !groups.isEmpty, experts > 0 else { return [] }
         var lines = [
             style(
-                "Where each \(report.names.noun)'s assignments go, layer \(layer), % (even share \(Prose.percent(metric.uniform)); * q < \(Findings.level))",
+                "Share of each \(report.names.noun)'s assignments by expert in layer \(layer), in % (uniform: \(Prose.percent(metric.uniform)); * q < \(Findings.level))",
                 "1"),
             Self.left("", label) + (0..<experts).map { Self.right("\($0)", 5) + " " }.joined(),
         ]
@@ -85,7 +85,7 @@ public struct TerminalSummary: Sendable {
             lines.append(Self.left("  " + group, label) + cells.joined())
         }
         if experts < report.manifest.model.experts {
-            lines.append("  … \(report.manifest.model.experts - experts) more experts: --csv")
+            lines.append("  … and \(report.manifest.model.experts - experts) more experts: --csv writes all")
         }
         return lines + [""]
     }
@@ -93,9 +93,11 @@ public struct TerminalSummary: Sendable {
     private var load: [String] {
         guard let metric = report.metrics.load else { return [] }
         let most = metric.layers.map(\.maxOverMean.value).max() ?? 1
-        return [style("Fullest expert against an even share", "1")]
+        return [style("Load of the most loaded expert, as a multiple of a uniform share", "1")]
             + metric.layers.map { layer in
-                let dead = layer.deadExperts.isEmpty ? "" : "  \(layer.deadExperts.count) dead"
+                let dead =
+                    layer.deadExperts.isEmpty
+                    ? "" : "  \(Prose.plural(layer.deadExperts.count, "expert")) without tokens"
                 return Self.left("  layer \(layer.layer)", 11)
                     + Self.right(Prose.number(layer.maxOverMean.value) + "×", 7) + "   "
                     + bar(layer.maxOverMean.value / max(most, 1e-9), columns: 40) + dead

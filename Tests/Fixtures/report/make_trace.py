@@ -1,6 +1,6 @@
 """Makes traces with known routing, in the project's trace format, without any model.
 
-    python make_trace.py FOLDER [--hostile] [--documents N] [--length N] [--layers N] [--experts N]
+    python make_trace.py FOLDER [--hostile] [--call-english NAME] [--documents N] [--length N] [--layers N] [--experts N]
 
 The router of layer l prefers expert (group + l) mod E for group g, with a strength that rises to the middle of the network
 and falls again: a report must find specialization, most of it in the middle layer. Layer 0 sees nothing but chance.
@@ -11,6 +11,7 @@ spread; some whole patterns are kept.
 """
 
 import argparse
+import collections
 import hashlib
 import json
 import pathlib
@@ -43,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--hostile", action="store_true")
+    parser.add_argument("--call-english", default="en", help="what the English group is called")
     parser.add_argument("--documents", type=int, default=8, help="per group")
     parser.add_argument("--length", type=int, default=36, help="mean tokens per document")
     parser.add_argument("--layers", type=int, default=5)
@@ -82,6 +84,9 @@ def main() -> None:
 
     n = len(tokens)
     group_of = np.array([groups.index(documents[owner]["group"]) for owner in owners])
+    for document in documents:
+        if document["group"] == "en":
+            document["group"] = options.call_english
     position = np.array(positions)
     logits = rng.normal(0, 1, (L, n, E)).astype(np.float32)
     for layer in range(L):
@@ -157,7 +162,7 @@ def main() -> None:
         "compute": {"precision": "exact", "isa": "scalar", "threads": 1, "version": "0.1.0"},
         "corpus": {
             "source": "planted.jsonl", "sha256": hashlib.sha256(b"corpus").hexdigest(), "documents": len(documents),
-            "tokens": n, "groups": {group: sum(d["group"] == group for d in documents) for group in groups},
+            "tokens": n, "groups": dict(collections.Counter(d["group"] for d in documents)),
         },
         "shards": [{
             "file": "shards/000000.safetensors", "tokens": n, "documents": len(documents), "sha256": digest(shard),
