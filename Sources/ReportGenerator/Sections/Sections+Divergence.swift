@@ -68,41 +68,46 @@ extension Sections {
 
     /// The divergence of the groups' expert distributions, averaged over pairs, through the layers.
     private var divergenceByLayer: Figure {
-        let nats = Measure("nats")
-        return Figure(
+        Figure(
             id: "figure-divergence", label: "Line of the divergence between groups by layer, with interval and null.",
             caption:
                 "Jensen–Shannon divergence between the expert distributions of two groups, by layer. The blue line is the mean over all "
                 + "pairs with its 95 % interval. The grey lines are the pairs. The dashed line is the mean when group labels are permuted "
                 + "over documents. The divergence is 0 where two groups are routed alike, and ln 2 = 0.69 where they share no expert.",
-            chart: Charts.lineWithBand(
-                "divergence-layers", x: Spec.layerAxis(depth), "mean", nats,
-                tooltip: [("layer", "layer", nil)] + Spec.estimate("mean", "mean over pairs", ".3f")
-                    + [("null_mean", "permuted labels", ".4f")],
-                behind: [
-                    Marks.pairs("divergence", "divergence", nats),
-                    Marks.line("divergence-layers", "null_mean", nats, colour: "@muted", dash: .dashed),
-                ]),
+            chart: meanOverPairs(
+                "divergence", Measure("nats"), mean: "mean over pairs",
+                reference: ("null_mean", "permuted labels", ".4f")),
             shown: "divergence-layers")
     }
 
     /// The same text in two languages, through the layers, beside different texts of one language.
     private var parallelByLayer: Figure {
-        let measure = Measure("normalized divergence")
-        return Figure(
+        Figure(
             id: "figure-parallel", label: "Line of the normalized divergence of parallel texts by layer.",
             caption:
                 "Normalized divergence of the router's mean probabilities between the same text in two groups, by layer. The blue line "
                 + "is the mean over pairs with its 95 % interval. The grey lines are the pairs. The dashed line is the divergence between "
                 + "different texts of one group.",
-            chart: Charts.lineWithBand(
-                "parallel-divergence-layers", x: Spec.layerAxis(depth), "mean", measure,
-                tooltip: [("layer", "layer", nil)] + Spec.estimate("mean", "same text", ".3f")
-                    + [("baseline", "different texts, same group", ".3f"), ("texts", "texts", ",d")],
-                behind: [
-                    Marks.pairs("parallel-divergence", "divergence", measure),
-                    Marks.line("parallel-divergence-layers", "baseline", measure, colour: "@muted", dash: .dashed),
-                ]),
+            chart: meanOverPairs(
+                "parallel-divergence", Measure("normalized divergence"), mean: "same text",
+                reference: ("baseline", "different texts, same group", ".3f"), more: [("texts", "texts", ",d")]),
             shown: "parallel-divergence-layers")
+    }
+
+    /// The mean over pairs of groups with its interval, over the line of every pair and a dashed reference.
+    /// - Parameters:
+    ///   - table: of the pairs; that of the means is called `table`-layers.
+    ///   - mean: what the tooltip calls the mean.
+    private func meanOverPairs(
+        _ table: String, _ measure: Measure, mean: String, reference: Spec.Tip, more: [Spec.Tip] = []
+    ) -> Chart {
+        let means = Rows(table + "-layers")
+        return Charts.lineWithBand(
+            means, x: Spec.layerAxis(depth), "mean", measure,
+            tooltip: [("layer", "layer", nil)] + Spec.estimate("mean", mean, ".3f") + [reference] + more,
+            behind: [
+                Marks.pairs(table, "divergence", measure),
+                Marks.line(means, reference.field, measure, colour: "@muted", dash: .dashed),
+            ])
     }
 }
