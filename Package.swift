@@ -107,7 +107,8 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "FileFormatsTests", dependencies: ["FileFormats"], swiftSettings: strict),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: strict),
-        .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "CKernelsTests", dependencies: ["CKernels", "Tensors", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "CheckpointsTests",
             dependencies: ["Checkpoints", "TestSupport", .product(name: "Crypto", package: "swift-crypto")],
@@ -130,7 +131,8 @@ let package = Package(
         .testTarget(
             name: "TracesTests", dependencies: ["FileFormats", "Traces", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "RoutingMetricsTests", dependencies: ["RoutingMetrics", "TestSupport"], swiftSettings: strict),
+            name: "RoutingMetricsTests", dependencies: ["RoutingMetrics", "Tensors", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "ReportGeneratorTests", dependencies: ["ReportGenerator", "RoutingMetrics", "Traces", "TestSupport"],
             swiftSettings: strict),

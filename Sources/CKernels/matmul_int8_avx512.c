@@ -307,6 +307,8 @@ void ck_matmul_int8_avx512(ck_type type, const void *weights, size_t row_bytes, 
     }
 }
 
+#include "int8_block.inc"
+
 // Quarter j of the result: the largest of argument j, in each lane.
 INLINE __m512 max_quarters(__m512 a, __m512 b, __m512 c, __m512 d) {
     __m512 ab = _mm512_max_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
@@ -341,23 +343,7 @@ INLINE void quantize_block(const float *const rows[CK_INT8_ROWS], int64_t at, ck
         levels[r] = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
         sums[r] = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), levels[r]);
     }
-    // Four inputs of row 0, of row 1, …: dwords 4 × 8 to 8 × 4, and the sums of each half the same way.
-    __m256i t0 = _mm256_unpacklo_epi32(levels[0], levels[1]), t1 = _mm256_unpackhi_epi32(levels[0], levels[1]);
-    __m256i t2 = _mm256_unpacklo_epi32(levels[2], levels[3]), t3 = _mm256_unpackhi_epi32(levels[2], levels[3]);
-    __m256i steps[4] = {_mm256_unpacklo_epi64(t0, t2), _mm256_unpackhi_epi64(t0, t2), _mm256_unpacklo_epi64(t1, t3),
-                        _mm256_unpackhi_epi64(t1, t3)};
-    UNROLL for (int s = 0; s < 4; s++) {
-        _mm_store_si128((__m128i *)block->levels[s], _mm256_castsi256_si128(steps[s]));
-        _mm_store_si128((__m128i *)block->levels[4 + s], _mm256_extracti128_si256(steps[s], 1));
-    }
-    __m256i ab = _mm256_hadd_epi32(sums[0], sums[1]), cd = _mm256_hadd_epi32(sums[2], sums[3]);
-    __m256i halves = _mm256_hadd_epi32(ab, cd);
-    __m128i parts[3] = {_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1), _mm_setzero_si128()};
-    parts[2] = _mm_add_epi32(parts[0], parts[1]);
-    UNROLL for (int h = 0; h < 3; h++) {
-        _mm_store_si128((__m128i *)block->start[h], _mm_sub_epi32(_mm_setzero_si128(), _mm_slli_epi32(parts[h], 7)));
-        _mm_store_ps(block->sum[h], _mm_mul_ps(scale, _mm_cvtepi32_ps(parts[h])));
-    }
+    store_block(block, levels, sums, scale);
 }
 
 #include "int8_pack.inc"

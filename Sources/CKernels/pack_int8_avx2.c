@@ -12,6 +12,8 @@
 
 #include "vectors256.inc"
 
+#include "int8_block.inc"
+
 // The largest |x| of 32 numbers in each of eight lanes: which of several NaN counts is as in matmul_int8_avx512.c.
 INLINE __m256 largest(const __m256 x[4]) {
     return _mm256_max_ps(_mm256_max_ps(magnitude(x[0]), magnitude(x[2])),
@@ -61,23 +63,7 @@ INLINE void quantize_block(const float *const rows[CK_INT8_ROWS], int64_t at, ck
         __m256i twos = _mm256_maddubs_epi16(_mm256_set1_epi8(1), levels[r]);
         sums[r] = _mm256_madd_epi16(twos, _mm256_set1_epi16(1));
     }
-    // Four inputs of row 0, of row 1, …: dwords 4 × 8 to 8 × 4, and the sums of each half the same way.
-    __m256i t0 = _mm256_unpacklo_epi32(levels[0], levels[1]), t1 = _mm256_unpackhi_epi32(levels[0], levels[1]);
-    __m256i t2 = _mm256_unpacklo_epi32(levels[2], levels[3]), t3 = _mm256_unpackhi_epi32(levels[2], levels[3]);
-    __m256i steps[4] = {_mm256_unpacklo_epi64(t0, t2), _mm256_unpackhi_epi64(t0, t2), _mm256_unpacklo_epi64(t1, t3),
-                        _mm256_unpackhi_epi64(t1, t3)};
-    UNROLL for (int s = 0; s < 4; s++) {
-        _mm_store_si128((__m128i *)block->levels[s], _mm256_castsi256_si128(steps[s]));
-        _mm_store_si128((__m128i *)block->levels[4 + s], _mm256_extracti128_si256(steps[s], 1));
-    }
-    __m256i first = _mm256_hadd_epi32(sums[0], sums[1]), second = _mm256_hadd_epi32(sums[2], sums[3]);
-    __m256i halves = _mm256_hadd_epi32(first, second);
-    __m128i parts[3] = {_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1), _mm_setzero_si128()};
-    parts[2] = _mm_add_epi32(parts[0], parts[1]);
-    UNROLL for (int h = 0; h < 3; h++) {
-        _mm_store_si128((__m128i *)block->start[h], _mm_sub_epi32(_mm_setzero_si128(), _mm_slli_epi32(parts[h], 7)));
-        _mm_store_ps(block->sum[h], _mm_mul_ps(scale, _mm_cvtepi32_ps(parts[h])));
-    }
+    store_block(block, levels, sums, scale);
 }
 
 #include "int8_pack.inc"

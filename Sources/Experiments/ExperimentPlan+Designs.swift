@@ -1,4 +1,5 @@
 import Hooks
+import Tensors
 import Traces
 
 /// How often every group uses every expert: [group][layer][expert], assignments per token.
@@ -104,7 +105,8 @@ extension ExperimentPlan {
             }
             arms.append(arm("own \(group)", .own, own))
             for control in 0..<design.randomControls {
-                var numbers = PlanNumbers(seed: design.seed, stream: UInt64(place * 1000 + control))
+                var numbers = SeededGenerator(
+                    state: design.seed &+ UInt64(place * 1000 + control) &* SeededGenerator.step)
                 let random = own.map { own in
                     var others = (0..<experts).filter { !own.contains($0) }
                     return (0..<min(count, others.count)).map { _ in others.remove(at: numbers.below(others.count)) }
@@ -123,20 +125,5 @@ extension ExperimentPlan {
             arms.append(arm("other layer for \(group)", .otherLayer, shifted))
         }
         return ExperimentPlan(kind: kind, seed: design.seed, arms: arms)
-    }
-}
-
-/// SplitMix64, for choosing controls.
-private struct PlanNumbers {
-    private var state: UInt64
-
-    init(seed: UInt64, stream: UInt64) { state = seed &+ stream &* 0x9E37_79B9_7F4A_7C15 }
-
-    mutating func below(_ bound: Int) -> Int {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return Int((z ^ (z >> 31)).multipliedFullWidth(by: UInt64(bound)).high)
     }
 }

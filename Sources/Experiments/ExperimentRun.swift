@@ -94,7 +94,7 @@ public struct ExperimentRun {
             let batch = tokenized.batch(wave)
             func stopIfCancelled(_: Int) throws { if isCancelled() { throw CancellationError() } }
             // The untouched pass, with the residual stream where variants start.
-            let keeper = ResidualKeeper()
+            let keeper = HookRecorder()
             var hooks = HookPlan()
             for arm in waiting where arm.first > 0 { hooks.observed.insert(HookPoint(.residPre, layer: arm.first)) }
             let untouched = try model.forward(batch, plan: hooks, observer: keeper, betweenLayers: stopIfCancelled)
@@ -104,7 +104,9 @@ public struct ExperimentRun {
                 try progress(done, total)
                 var hooks = HookPlan()
                 hooks.interventions = arm.interventions
-                let start = keeper.residuals[arm.first].map { LayerStart(layer: arm.first, residual: $0) }
+                let start = keeper.floats(HookPoint(.residPre, layer: arm.first)).map {
+                    LayerStart(layer: arm.first, residual: $0)
+                }
                 let result = try model.forward(batch, plan: hooks, from: start, betweenLayers: stopIfCancelled)
                 try store.add(arm.name, wave, batch, result.logprob)
                 done += 1
@@ -112,16 +114,6 @@ public struct ExperimentRun {
         }
         try progress(total, total)
         return store.likelihoods(arms: plan.arms.map(\.name), documents: tokens.count)
-    }
-}
-
-/// Keeps the residual stream entering some layers, until the variants have started from it.
-private final class ResidualKeeper: HookObserver {
-    var residuals: [Int: [Float]] = [:]
-
-    func observe(_ point: HookPoint, _ value: borrowing HookValue) throws {
-        guard let layer = point.layer else { return }
-        value.withFloats { residuals[layer] = Array($0) }
     }
 }
 

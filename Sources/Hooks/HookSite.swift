@@ -63,6 +63,38 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
         }
     }
 
+    /// Whether the first dimension is that of the batch's rows.
+    var beginsWithRows: Bool {
+        switch self {
+        case .attentionSummary, .scores, .pattern: false
+        default: true
+        }
+    }
+
+    /// The numbers that split a matrix into a site's dimensions: H query heads, G key/value heads, K choices per row.
+    package struct Sizes: Sendable {
+        package let heads: Int
+        package let groups: Int
+        package let choices: Int
+
+        package init(heads: Int, groups: Int, choices: Int) {
+            self.heads = heads
+            self.groups = groups
+            self.choices = choices
+        }
+    }
+
+    /// The shape of a value that the pass computes as a matrix [rows, columns]; for the sites with one value per batch.
+    package func shape(rows: Int, columns: Int, _ sizes: Sizes) -> [Int] {
+        switch self {
+        case .query, .rotatedQuery, .headOutputs: [rows, sizes.heads, columns / sizes.heads]
+        case .key, .value, .rotatedKey: [rows, sizes.groups, columns / sizes.groups]
+        case .attentionSummary: [rows / sizes.heads, sizes.heads, columns]
+        case .expertOutputs: [rows / sizes.choices, sizes.choices, columns]
+        default: [rows, columns]
+        }
+    }
+
     /// One line for `moescope hooks`.
     public var summary: String {
         switch self {

@@ -37,6 +37,11 @@ public struct HookValue: ~Copyable {
         return try body(UnsafeBufferPointer(start: memory.assumingMemoryBound(to: Int32.self), count: count))
     }
 
+    /// The elements as bytes, whatever their type.
+    public borrowing func withBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+        try body(UnsafeRawBufferPointer(start: memory, count: count * dtype.blockBytes))
+    }
+
     /// The value as it is now, for editing in place.
     package borrowing func editable() -> EditableHookValue {
         EditableHookValue(

@@ -1,4 +1,5 @@
 import Checkpoints
+import Foundation
 import Hooks
 import Tensors
 
@@ -10,12 +11,11 @@ public final class Model: @unchecked Sendable {
     public let checkpoint: Checkpoint
     public let config: ModelConfig
     public let precision: Precision
-    let kernels: Kernels
+    let backend: Backend
     let weights: Weights
     let stream: WeightStream
-    let workspace = Workspace()
-    /// Passes share scratch memory, so only one runs at a time.
-    let turn = Turn()
+    /// Held by the pass that runs, because passes share the backend's memory.
+    let lock = RemadeAfterFork { NSLock() }
     /// The plan that watches nothing, for decoding.
     let noHooks: ResolvedHooks
     private var rotary: [Bool: RotaryTable] = [:]
@@ -36,7 +36,7 @@ public final class Model: @unchecked Sendable {
         self.checkpoint = checkpoint
         self.precision = precision
         config = checkpoint.config
-        kernels = Kernels(pool: threads.map { ThreadPool(threadCount: $0) } ?? ThreadPool(), precision: precision)
+        backend = Backend(pool: threads.map { ThreadPool(threadCount: $0) } ?? ThreadPool(), precision: precision)
         weights = try Weights(checkpoint.tensors)
         noHooks = ResolvedHooks(plan: .none, layerCount: config.layerCount, headCount: config.attention.headCount)
         stream = WeightStream(checkpoint.tensors, budget: weightBudget)
@@ -54,8 +54,8 @@ public final class Model: @unchecked Sendable {
     /// More threads than any machine has processors only cost memory.
     public static let mostThreads = 1024
 
-    public var threadCount: Int { kernels.pool.threadCount }
+    public var threadCount: Int { backend.pool.threadCount }
 
     /// Name of the instruction set the kernels use.
-    public static var instructionSet: String { Kernels.instructionSet }
+    public static var instructionSet: String { Backend.instructionSet }
 }

@@ -74,26 +74,3 @@ struct Weights {
         outputBias = try FloatVector.optional(tensors.outputBias)
     }
 }
-
-/// A tensor dequantized to f32, in memory of its own.
-struct FloatVector {
-    private let buffer: AlignedBuffer
-    let count: Int
-    var base: UnsafeMutablePointer<Float> { buffer.bound(to: Float.self) }
-
-    /// - Throws: `ModelError.unsupported` for integer and f64 tensors.
-    init(_ tensor: Tensor) throws(ModelError) {
-        guard Kernels.computes(with: tensor.dtype) else {
-            throw .unsupported(
-                "tensor \(tensor.name): expected a floating-point or quantized type, found \(tensor.dtype.rawValue)")
-        }
-        count = tensor.count
-        buffer = AlignedBuffer(Float.self, count: count)
-        Kernels.dequantize(tensor, into: buffer.bound(to: Float.self))
-    }
-
-    static func optional(_ tensor: Tensor?) throws(ModelError) -> FloatVector? {
-        guard let tensor else { return nil }
-        return try FloatVector(tensor)
-    }
-}

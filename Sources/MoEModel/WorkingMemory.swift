@@ -4,7 +4,7 @@ import Tensors
 /// The memory that a pass takes besides weights, key/value cache and what is recorded, from the config alone: what waves
 /// are planned with, and what `moescope memory` shows.
 ///
-/// It counts what `Workspace`, `Kernels` and the routing bookkeeping allocate. One thing depends on the text: how many rows
+/// It counts what `Backend` allocates for a pass. One thing depends on the text: how many rows
 /// the busiest expert gets, see `busiest`.
 public struct WorkingMemory: Sendable {
     public let config: ModelConfig
@@ -29,7 +29,7 @@ public struct WorkingMemory: Sendable {
     /// Bytes of a pass over a wave of documents, layer by layer, with log-probabilities.
     /// - Parameter longest: tokens of the longest document; nil: the wave is one document, or as long as the model reads.
     public func wave(rows: Int, longest: Int? = nil) -> Int {
-        let tiles = (config.vocabularySize + Kernels.vocabularyTile - 1) / Kernels.vocabularyTile
+        let tiles = (config.vocabularySize + Backend.vocabularyTile - 1) / Backend.vocabularyTile
         // A running maximum and sum per vocabulary tile, and the target's logit.
         return pass(rows) + Self.float * rows * (2 * tiles + 3)
             + rotary(positions: longest ?? min(rows, config.contextLength))
@@ -94,11 +94,11 @@ public struct WorkingMemory: Sendable {
 
     /// Rows packed as a product's input.
     private func packed(_ rows: Int, _ columns: Int) -> Int {
-        Kernels.packedBytes(isQuantized ? .q8_0 : .bf16, precision, rows: rows, columns: columns)
+        Backend.packedBytes(isQuantized ? .q8_0 : .bf16, precision, rows: rows, columns: columns)
     }
 
     private func scratch(_ rows: Int) -> Int {
-        Kernels.scratchBytes(
+        Backend.scratchBytes(
             isQuantized ? .q8_0 : .bf16, precision, rows: rows,
             columns: max(config.hiddenSize, config.experts.size, config.denseSize ?? 0),
             AttentionShape(

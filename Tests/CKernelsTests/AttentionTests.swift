@@ -1,4 +1,5 @@
 import CKernels
+import Tensors
 import Foundation
 import Testing
 
@@ -85,7 +86,7 @@ extension KernelTests {
 
         @Test func matchesDoublePrecisionAndItsOwnPattern() {
             KernelTests.withEachInstructionSet { isa in
-                var numbers = SeededNumbers(state: 21)
+                var numbers = SeededGenerator(state: 21)
                 for c in Self.cases {
                     let keys = c.position + c.t, ratio = c.heads / c.groups
                     let q = numbers.floats(c.t * c.heads * c.headDim).map { $0 * 3 }
@@ -142,7 +143,7 @@ extension KernelTests {
         /// No bit depends on which query rows are computed together.
         @Test func rowsAreIndependent() {
             KernelTests.withEachInstructionSet { isa in
-                var numbers = SeededNumbers(state: 22)
+                var numbers = SeededGenerator(state: 22)
                 for c in Self.cases {
                     let keys = c.position + c.t
                     let q = numbers.floats(c.t * c.heads * c.headDim)
@@ -163,7 +164,7 @@ extension KernelTests {
             _ type: ck_type, _ bytes: Int
         ) {
             KernelTests.withEachInstructionSet { isa in
-                var numbers = SeededNumbers(state: 23)
+                var numbers = SeededGenerator(state: 23)
                 let (heads, groups, headDim) = (4, 2, 32)
                 let rowBytes = type == CK_Q8_0 ? 34 : bytes * headDim
                 for (t, position) in [(3, 0), (1, 70), (9, 130)] {

@@ -1,4 +1,5 @@
 import CKernels
+import Tensors
 import Foundation
 import Testing
 
@@ -54,7 +55,7 @@ extension KernelTests {
 
         @Test func rmsnorm() {
             KernelTests.withEachInstructionSet { isa in
-                var numbers = SeededNumbers(state: 11)
+                var numbers = SeededGenerator(state: 11)
                 for d in Self.lengths + [320] where d > 0 {
                     let n = 3
                     let stride = d + 1
@@ -77,7 +78,7 @@ extension KernelTests {
 
         @Test func softmax() {
             KernelTests.withEachInstructionSet { isa in
-                var numbers = SeededNumbers(state: 12)
+                var numbers = SeededGenerator(state: 12)
                 for d in Self.lengths where d > 0 {
                     var x = numbers.floats(2 * d).map { $0 * 20 }
                     if d > 1 { x[d / 2] = -.infinity }
@@ -94,7 +95,7 @@ extension KernelTests {
 
         @Test func activationSumsAndProducts() {
             KernelTests.withEachInstructionSet { isa in
-                var numbers = SeededNumbers(state: 13)
+                var numbers = SeededGenerator(state: 13)
                 for count in Self.lengths {
                     let a = numbers.floats(count + 1).map { $0 * 8 }
                     let b = numbers.floats(count + 1)
@@ -144,7 +145,7 @@ extension KernelTests {
 
         @Test func logSumExpOverTiles() {
             KernelTests.withEachInstructionSet { isa in
-                var numbers = SeededNumbers(state: 14)
+                var numbers = SeededGenerator(state: 14)
                 let n = 3
                 let count = 1000
                 let logits = numbers.floats(n * count).map { $0 * 30 }
@@ -167,7 +168,7 @@ extension KernelTests {
 
         @Test func rotaryEmbedding() {
             KernelTests.withEachInstructionSet { isa in
-                var numbers = SeededNumbers(state: 15)
+                var numbers = SeededGenerator(state: 15)
                 let (n, heads, headDim, rotary) = (3, 2, 10, 8)
                 let x = numbers.floats(n * heads * headDim)
                 let angles = numbers.floats(n * rotary / 2).map { $0 * 3 }

@@ -1,4 +1,5 @@
 import CKernels
+import Tensors
 import Foundation
 import Testing
 
@@ -47,7 +48,7 @@ extension KernelTests {
             KernelTests.withEachInstructionSet { isa in
                 if isa == CK_AVX2 { return }
                 let rounds = isa == CK_AVX512
-                var numbers = SeededNumbers(state: 31)
+                var numbers = SeededGenerator(state: 31)
                 for type in [CK_F32, CK_F16, CK_BF16] {
                     for (n, m, k) in Self.denseShapes {
                         let x = numbers.floats(n * k)
@@ -83,7 +84,7 @@ extension KernelTests {
         /// AVX2 has the bits of the reference product, and that is as close as its steps are fine: ordinary numbers, few large
         /// ones among small, rows of zeros.
         @Test func equalsTheReferenceProductOf16Bits() {
-            var numbers = SeededNumbers(state: 35)
+            var numbers = SeededGenerator(state: 35)
             for type in [CK_F32, CK_F16, CK_BF16] {
                 for (n, m, k) in Self.denseShapes + [(7, 113, 257), (259, 97, 300), (4, 9, 512), (2, 8, 271)]
                 where k > 0 {
@@ -156,7 +157,7 @@ extension KernelTests {
             let (data, bits) = try Dequantize.fixture(name)
             let elements = bits.count <= 1152 ? 32 : 256
             let blocks = bits.count / elements, size = data.count / blocks
-            var numbers = SeededNumbers(state: seed)
+            var numbers = SeededGenerator(state: seed)
             return (0..<m * k / elements).flatMap { _ in
                 let block = 9 + Int(numbers.next() % UInt64(blocks - 9))
                 return data[block * size..<(block + 1) * size]
@@ -170,7 +171,7 @@ extension KernelTests {
             for m in [1, 15, 16, 17, 31, 47, 48, 49] { shapes.append((2, m, 256)) }
             try KernelTests.withEachInstructionSet { isa in
                 let rounds = isa == CK_AVX2 || isa == CK_AVX512
-                var numbers = SeededNumbers(state: 32)
+                var numbers = SeededGenerator(state: 32)
                 for (n, m, k) in shapes {
                     let weights = try Self.quantizedWeights(name, m: m, k: k, seed: UInt64(m + k))
                     var wide = [Float](repeating: 0, count: m * k)
@@ -203,7 +204,7 @@ extension KernelTests {
             let (blockBytes, places) = try #require(Self.halves[name])
             var shapes = (1...9).map { ($0, 21, 512) } + [(1, 1, 256), (4, 7, 256), (66, 16, 256), (5, 113, 768)]
             if elements == 32 { shapes += (1...9).map { ($0 % 3 + 1, 17, 32 * $0) } + [(6, 33, 1056)] }
-            var numbers = SeededNumbers(state: 34)
+            var numbers = SeededGenerator(state: 34)
             for (n, m, k) in shapes {
                 let rowBytes = k / elements * blockBytes
                 for extreme in [nil, 0x00, 0x80, 0xFF] as [UInt8?] where extreme == nil || (n < 6 && k == 512) {
@@ -236,7 +237,7 @@ extension KernelTests {
             _ name: String, _ type: ck_type
         ) throws {
             try KernelTests.withEachInstructionSet { isa in
-                var numbers = SeededNumbers(state: 33)
+                var numbers = SeededGenerator(state: 33)
                 let (n, m, k) = (6, 21, 4608)
                 let x = numbers.floats(n * k)
                 let weights = try Self.quantizedWeights(name, m: m, k: k, seed: 5)

@@ -1,6 +1,7 @@
 import CKernels
 import Foundation
 import Synchronization
+import Tensors
 import Testing
 
 /// Every kernel test. The instruction set that a test chooses is its thread's: those beside it keep the best.
@@ -60,18 +61,7 @@ import Testing
     }
 }
 
-/// A small generator with a seed (SplitMix64), so that a failure can be repeated.
-struct SeededNumbers: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
+extension SeededGenerator {
     /// Values in [-1, 1).
     mutating func floats(_ count: Int) -> [Float] {
         (0..<count).map { _ in Float(Int32(truncatingIfNeeded: next() >> 40) - (1 << 23)) / Float(1 << 23) }

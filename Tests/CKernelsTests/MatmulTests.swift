@@ -1,4 +1,5 @@
 import CKernels
+import Tensors
 import Testing
 
 /// One matrix product through the public functions: x is [n, k], weights are [m, k] of `type`.
@@ -70,7 +71,7 @@ extension KernelTests {
 
         @Test func matchesDoublePrecision() {
             KernelTests.withEachInstructionSet { isa in
-                var numbers = SeededNumbers(state: 7)
+                var numbers = SeededGenerator(state: 7)
                 for (n, m, k) in Self.shapes {
                     let x = numbers.floats(n * k)
                     let w = numbers.floats(m * k)
@@ -86,7 +87,7 @@ extension KernelTests {
 
         @Test func halvesAndMisalignedRows() {
             KernelTests.withEachInstructionSet { isa in
-                var numbers = SeededNumbers(state: 8)
+                var numbers = SeededGenerator(state: 8)
                 for type in [CK_F16, CK_BF16] {
                     for (n, m, k) in [(1, 9, 37), (3, 6, 64), (7, 13, 1040), (6, 8, 15)] {
                         let x = numbers.floats(n * k)
@@ -112,7 +113,7 @@ extension KernelTests {
         @Test(arguments: [CK_F32, CK_F16, CK_BF16], [CK_EXACT, CK_FAST])
         func rowsAreIndependent(_ type: ck_type, _ mode: ck_mode) {
             KernelTests.withEachInstructionSet { isa in
-                var numbers = SeededNumbers(state: 9)
+                var numbers = SeededGenerator(state: 9)
                 let (n, m, k) = (23, 77, 1500)
                 let x = numbers.floats(n * k), w = numbers.floats(m * k)
                 let weights =
@@ -141,7 +142,7 @@ extension KernelTests {
             let fused = KernelTests.instructionSets.filter { $0 != CK_SCALAR }
             guard let first = fused.first else { return }
             defer { _ = ck_isa_select(ck_isa_best()) }
-            var numbers = SeededNumbers(state: 10)
+            var numbers = SeededGenerator(state: 10)
             let (n, m, k) = (11, 31, 1100)
             let x = numbers.floats(n * k)
             let w = numbers.floats(m * k)

@@ -10,29 +10,30 @@ struct HookTests {
     init() throws { model = try SmallModel.load() }
 
     @Test func everyPointFiresWithItsShape() throws {
-        let seen = Recorder()
+        let seen = HookRecorder()
         let plan = try HookPlan(observing: SmallModel.everything, layerCount: 2)
         _ = try model.forward(batch, plan: plan, observer: seen)
         #expect(Set(seen.order) == plan.observed)
         #expect(plan.observed.count == 3 + 2 * 19)
         let letters = ["T": 348, "D": 32, "H": 4, "G": 2, "d": 8, "E": 8, "K": 2, "V": 131, "5": 5]
-        for (point, shape) in seen.shapes where ![.scores, .pattern].contains(point.site) {
-            #expect(shape == point.site.shape.split(separator: " ").map { letters[String($0)] }, "\(point)")
+        for (point, values) in seen.values where ![.scores, .pattern].contains(point.site) {
+            let shape = point.site.shape.split(separator: " ").map { letters[String($0)] }
+            #expect(values.map { $0.shape.map { Optional($0) } } == [shape], "\(point)")
         }
         let squares: Int = 1 + 40 * 40 + 7 * 7 + 300 * 300
-        #expect(seen.floats[HookPoint(.pattern, layer: 1)]?.count == 4 * squares)
+        #expect(seen.floats(HookPoint(.pattern, layer: 1))?.count == 4 * squares)
     }
 
     @Test func observingChangesNoOutputBit() throws {
-        let bare = Recorder()
+        let bare = HookRecorder()
         let few = try HookPlan(observing: ["router_logits"], layerCount: 2)
         let unwatched = try model.forward(batch, plan: few, observer: bare)
-        let full = Recorder()
+        let full = HookRecorder()
         let plan = try HookPlan(observing: SmallModel.everything, layerCount: 2)
         let watched = try model.forward(batch, plan: plan, observer: full)
         #expect(unwatched.logprob.map(\.bitPattern) == watched.logprob.map(\.bitPattern))
         let point = HookPoint(.routerLogits, layer: 1)
-        #expect(bare.floats[point]?.map(\.bitPattern) == full.floats[point]?.map(\.bitPattern))
+        #expect(bare.floats(point)?.map(\.bitPattern) == full.floats(point)?.map(\.bitPattern))
     }
 
     @Test(arguments: Precision.allCases) func documentsDoNotFeelEachOther(precision: Precision) throws {
@@ -57,7 +58,7 @@ struct HookTests {
         var plan = HookPlan()
         plan.edited = [point]
         plan.observed = [point]
-        let seen = Recorder()
+        let seen = HookRecorder()
         let plain = try model.forward(batch).logprob
         // Not a common factor: softmax and norms would take a shift or a factor out again.
         let edited = try model.forward(
@@ -65,7 +66,7 @@ struct HookTests {
             editor: Edit { _, values in for i in values.indices where i % 3 == 0 { values[i] *= 0.5 } }
         ).logprob
         #expect(zip(plain, edited).contains { abs($0 - $1) > 1e-3 }, "\(point)")
-        #expect(seen.floats[point] != nil, "observers see the edited value")
+        #expect(seen.floats(point) != nil, "observers see the edited value")
     }
 
     @Test func editedIndicesKeepTheirWeights() throws {
@@ -75,15 +76,15 @@ struct HookTests {
             }
         }
         var plan = try HookPlan(observing: ["expert_indices", "expert_weights"], layerCount: 2)
-        let before = Recorder()
+        let before = HookRecorder()
         let plain = try model.forward(batch, plan: plan, observer: before).logprob
         plan.edited = [HookPoint(.expertIndices, layer: 0)]
-        let after = Recorder()
+        let after = HookRecorder()
         let edited = try model.forward(batch, plan: plan, observer: after, editor: Swap()).logprob
         let indices = HookPoint(.expertIndices, layer: 0)
         let weights = HookPoint(.expertWeights, layer: 0)
-        #expect(after.indices[indices] == before.indices[indices]?.map { ($0 + 1) % 8 })
-        #expect(after.floats[weights] == before.floats[weights])
+        #expect(after.indices(indices) == before.indices(indices)?.map { ($0 + 1) % 8 })
+        #expect(after.floats(weights) == before.floats(weights))
         #expect(zip(plain, edited).contains { abs($0 - $1) > 1e-3 })
     }
 
@@ -131,12 +132,12 @@ struct HookTests {
     }
 
     @Test func summaryIsThePatternsOwn() throws {
-        let seen = Recorder()
+        let seen = HookRecorder()
         let plan = try HookPlan(observing: ["attn.summary", "attn.pattern"], layers: [1], layerCount: 2)
         let document = TokenBatch([Array(batch.tokens[batch.documents[1]])])
         _ = try model.forward(document, plan: plan, observer: seen)
-        let pattern = try #require(seen.floats[HookPoint(.pattern, layer: 1)])
-        let summary = try #require(seen.floats[HookPoint(.attentionSummary, layer: 1)])
+        let pattern = try #require(seen.floats(HookPoint(.pattern, layer: 1)))
+        let summary = try #require(seen.floats(HookPoint(.attentionSummary, layer: 1)))
         let t = 40
         for head in 0..<4 {
             for row in 0..<t {

@@ -11,20 +11,6 @@ import Testing
 /// `transformers` computed in float32.
 struct ParityTests {
     /// Keeps everything it is shown.
-    final class Collector: HookObserver {
-        var floats: [String: [Float]] = [:]
-        var indices: [String: [Int32]] = [:]
-
-        func observe(_ point: HookPoint, _ value: borrowing HookValue) throws {
-            let key = point.description + (value.document.map { "#\($0)" } ?? "")
-            if value.dtype == .i32 {
-                indices[key] = value.withIndices { Array($0) }
-            } else {
-                floats[key] = value.withFloats { Array($0) }
-            }
-        }
-    }
-
     /// Largest differences of one case.
     struct Differences {
         var router: Float = 0
@@ -63,7 +49,7 @@ struct ParityTests {
         var names = HookSite.allCases.filter { ![.pattern, .scores].contains($0) }.map(\.rawValue)
         if tokens.allSatisfy({ $0.count <= 64 }) { names.append("attn.pattern") }
         let plan = try HookPlan(observing: names, layerCount: model.config.layerCount)
-        let seen = Collector()
+        let seen = HookRecorder()
         let result = try model.forward(TokenBatch(tokens), plan: plan, observer: seen)
 
         var differences = Differences()
@@ -94,16 +80,16 @@ struct ParityTests {
     }
 
     private func compareRouting(
-        _ seen: Collector, _ expected: SafetensorsFile, _ config: ModelConfig, _ document: Int, _ layer: Int,
+        _ seen: HookRecorder, _ expected: SafetensorsFile, _ config: ModelConfig, _ document: Int, _ layer: Int,
         _ rows: Range<Int>, _ differences: inout Differences
     ) throws {
         let (E, K) = (config.experts.count, config.expertsPerToken)
         let router = try #require(expected["document.\(document).router.\(layer)"]).floats
         let indices = try #require(expected["document.\(document).indices.\(layer)"]).int64s
         let weights = try #require(expected["document.\(document).weights.\(layer)"]).floats
-        let ours = try #require(seen.floats["blocks.\(layer).router_logits"])
-        let ourIndices = try #require(seen.indices["blocks.\(layer).expert_indices"])
-        let ourWeights = try #require(seen.floats["blocks.\(layer).expert_weights"])
+        let ours = try #require(seen.floats(HookPoint(.routerLogits, layer: layer)))
+        let ourIndices = try #require(seen.indices(HookPoint(.expertIndices, layer: layer)))
+        let ourWeights = try #require(seen.floats(HookPoint(.expertWeights, layer: layer)))
         for row in rows {
             let here = row - rows.lowerBound
             for expert in 0..<E {
@@ -128,12 +114,13 @@ struct ParityTests {
     }
 
     private func compareHooks(
-        _ seen: Collector, _ expected: SafetensorsFile, _ document: Int, _ rows: Range<Int>, of total: Int,
+        _ seen: HookRecorder, _ expected: SafetensorsFile, _ document: Int, _ rows: Range<Int>, of total: Int,
         _ differences: inout Differences
     ) throws {
         let prefix = "document.\(document).hook."
         for tensor in expected.tensors where tensor.name.hasPrefix(prefix) {
-            let ours = try #require(seen.floats[String(tensor.name.dropFirst(prefix.count))])
+            let name = String(tensor.name.dropFirst(prefix.count))
+            let ours = try #require(seen.order.first { $0.description == name }.flatMap { seen.floats($0) })
             let theirs = tensor.floats
             let width = theirs.count / rows.count
             for place in theirs.indices {
@@ -144,7 +131,8 @@ struct ParityTests {
         let patterns = expected.tensors.filter { $0.name.hasPrefix("document.\(document).pattern.") }
         for tensor in patterns {
             let layer = try #require(Int(tensor.name.split(separator: ".").last ?? ""))
-            guard let ours = seen.floats["blocks.\(layer).attn.pattern#\(document)"] else { continue }
+            let shown = seen.values[HookPoint(.pattern, layer: layer)]?.first { $0.document == document }
+            guard let ours = shown?.floats else { continue }
             #expect(ours.count == tensor.count)
             for (a, b) in zip(ours, tensor.floats) { differences.pattern = max(differences.pattern, abs(a - b)) }
         }

@@ -3,25 +3,6 @@ import Hooks
 import MoEModel
 import TestSupport
 
-/// Keeps everything it is shown, in the order it was shown.
-final class Recorder: HookObserver {
-    private(set) var order: [HookPoint] = []
-    private(set) var shapes: [HookPoint: [Int]] = [:]
-    /// Values of a point; those of several documents one after the other.
-    private(set) var floats: [HookPoint: [Float]] = [:]
-    private(set) var indices: [HookPoint: [Int32]] = [:]
-
-    func observe(_ point: HookPoint, _ value: borrowing HookValue) throws {
-        order.append(point)
-        shapes[point] = value.shape
-        if value.dtype == .i32 {
-            indices[point, default: []] += value.withIndices { Array($0) }
-        } else {
-            floats[point, default: []] += value.withFloats { Array($0) }
-        }
-    }
-}
-
 /// Changes the values of its points with a closure.
 final class Edit: HookEditor {
     private let body: (HookPoint, inout [Float]) -> Void

@@ -14,13 +14,13 @@ struct RouterTests {
     private func route(_ logits: [Float], _ interventions: [Intervention] = []) throws -> (
         experts: [Int32], weights: [Float]
     ) {
-        let seen = Recorder()
+        let seen = HookRecorder()
         var plan = HookPlan()
         plan.observed = [indices, weights]
         plan.edited = [HookPoint(.routerLogits, layer: 0)]
         plan.interventions = interventions
         _ = try model.forward(TokenBatch([[5]]), plan: plan, observer: seen, editor: Edit { _, z in z = logits })
-        return (seen.indices[indices] ?? [], seen.floats[weights] ?? [])
+        return (seen.indices(indices) ?? [], seen.floats(weights) ?? [])
     }
 
     @Test func takesTheTwoLargestAndRenormalizes() throws {
@@ -64,8 +64,8 @@ struct RouterTests {
     }
 
     /// Exclusion and steering act on the router's own logits, which the hook then shows.
-    private func logits(_ interventions: [Intervention]) throws -> Recorder {
-        let seen = Recorder()
+    private func logits(_ interventions: [Intervention]) throws -> HookRecorder {
+        let seen = HookRecorder()
         var plan = try HookPlan(observing: ["router_logits", "expert_indices"], layerCount: 2)
         plan.interventions = interventions
         _ = try model.forward(SmallModel.batch, plan: plan, observer: seen)
@@ -73,14 +73,14 @@ struct RouterTests {
     }
 
     @Test func excludedExpertsAreNeverChosen() throws {
-        let chosen = try #require(logits([Intervention(.exclude(experts: [1, 5]))]).indices[indices])
+        let chosen = try #require(logits([Intervention(.exclude(experts: [1, 5]))]).indices(indices))
         #expect(!chosen.contains(1) && !chosen.contains(5) && chosen.count == 348 * 2)
     }
 
     @Test func steering() throws {
         let point = HookPoint(.routerLogits, layer: 0)
-        let plain = try #require(logits([]).floats[point])
-        let soft = try #require(logits([Intervention(.steer(experts: [3], by: 0.5))]).floats[point])
+        let plain = try #require(logits([]).floats(point))
+        let soft = try #require(logits([Intervention(.steer(experts: [3], by: 0.5))]).floats(point))
         let row = Array(plain[8..<16])
         let mean = row.reduce(0, +) / 8
         let squares = row.map { ($0 - mean) * ($0 - mean) }
@@ -88,15 +88,15 @@ struct RouterTests {
         let steered: Float = row[3] + 0.5 * deviation
         #expect(abs(soft[8 + 3] - steered) < 1e-5)
         #expect(soft[8 + 4] == row[4])
-        let hard = try #require(logits([Intervention(.steerHard(experts: [3]))]).indices[indices])
+        let hard = try #require(logits([Intervention(.steerHard(experts: [3]))]).indices(indices))
         #expect(stride(from: 0, to: hard.count, by: 2).allSatisfy { hard[$0] == 3 })
     }
 
     @Test func scopesRestrict() throws {
-        let plain = try #require(logits([]).indices[indices])
+        let plain = try #require(logits([]).indices(indices))
         let scope = Intervention.Scope(layers: [0], positions: [3], groups: ["en"])
         let seen = try logits([Intervention(.steerHard(experts: [6]), in: scope)])
-        let steered = try #require(seen.indices[indices])
+        let steered = try #require(seen.indices(indices))
         // Position 3 exists in the documents "en" (7 tokens, rows 41…); the first document has one token only.
         for row in 0..<348 where row != 44 { #expect(steered[row * 2] == plain[row * 2]) }
         #expect(steered[44 * 2] == 6)
@@ -106,15 +106,15 @@ struct RouterTests {
         let batch = SmallModel.batch
         var plan = try HookPlan(observing: ["expert_indices"], layers: [0], layerCount: 2)
         plan.interventions = [Intervention(.randomRouting(seed: 9))]
-        let together = Recorder()
+        let together = HookRecorder()
         _ = try model.forward(batch, plan: plan, observer: together)
-        let alone = Recorder()
+        let alone = HookRecorder()
         let rows = batch.documents[3]
         _ = try model.forward(
             TokenBatch([Array(batch.tokens[rows])], firstDocument: 3), plan: plan, observer: alone)
-        let chosen = try #require(together.indices[indices])
+        let chosen = try #require(together.indices(indices))
         let slots = rows.lowerBound * 2..<rows.upperBound * 2
-        #expect(Array(chosen[slots]) == alone.indices[indices])
+        #expect(Array(chosen[slots]) == alone.indices(indices))
         var counts = [Int](repeating: 0, count: 8)
         for expert in chosen { counts[Int(expert)] += 1 }
         #expect(counts.allSatisfy { $0 > 40 }, "about 87 each: \(counts)")

@@ -8,10 +8,10 @@ struct SessionTests {
 
     /// Logits of the last row of one pass over all tokens.
     private func reference(_ model: Model, _ tokens: [Int32]) throws -> [Float] {
-        let seen = Recorder()
+        let seen = HookRecorder()
         let plan = try HookPlan(observing: ["logits"], layerCount: model.config.layerCount)
         _ = try model.forward(TokenBatch([tokens]), plan: plan, observer: seen)
-        return Array(try #require(seen.floats[HookPoint(.logits)]).suffix(model.config.vocabularySize))
+        return Array(try #require(seen.floats(HookPoint(.logits))).suffix(model.config.vocabularySize))
     }
 
     @Test func decodingEqualsPrefill() throws {
@@ -31,14 +31,14 @@ struct SessionTests {
         _ = try session.append(Array(tokens[..<25]))
         _ = try session.append([1, 2, 3])
         session.truncate(to: 25)
-        let seen = Recorder()
+        let seen = HookRecorder()
         let plan = try HookPlan(observing: ["attn.pattern", "expert_indices"], layers: [1], layerCount: 2)
         let logits = try session.append(Array(tokens[25...]), plan: plan, observer: seen)
         #expect(session.tokens == tokens)
         let expected = try reference(model, tokens)
         #expect(zip(logits, expected).allSatisfy { abs($0 - $1) < 1e-4 })
-        #expect(seen.shapes[HookPoint(.pattern, layer: 1)] == [4, 15, 40])
-        let rows = try #require(seen.floats[HookPoint(.pattern, layer: 1)])
+        #expect(seen.shape(HookPoint(.pattern, layer: 1)) == [4, 15, 40])
+        let rows = try #require(seen.floats(HookPoint(.pattern, layer: 1)))
         #expect(abs(rows[..<40].reduce(0, +) - 1) < 1e-5 && rows[26] == 0)
     }
 
@@ -71,11 +71,11 @@ struct SessionTests {
         let expected = try whole.append(long)
         let grown = try Session(model, cache: .f16)
         for start in stride(from: 0, to: 500, by: 100) { _ = try grown.append(Array(long[start..<start + 100])) }
-        let seen = Recorder()
+        let seen = HookRecorder()
         let plan = try HookPlan(observing: ["attn.pattern"], layers: [0], layerCount: 6)
         let logits = try grown.append(Array(long[500...]), plan: plan, observer: seen)
         #expect(zip(logits, expected).allSatisfy { abs($0 - $1) < 1e-4 })
-        let pattern = try #require(seen.floats[HookPoint(.pattern, layer: 0)])
+        let pattern = try #require(seen.floats(HookPoint(.pattern, layer: 0)))
         #expect(pattern.count == model.config.attention.headCount * 100 * 600)
         #expect(abs(pattern[..<600].reduce(0, +) - 1) < 1e-5)
     }

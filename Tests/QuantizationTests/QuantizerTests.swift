@@ -13,13 +13,9 @@ import Testing
 
     /// The same numbers as `near_normal` in Tests/Fixtures/quantization/make.py.
     static let nearNormal: [Float] = {
-        var state: UInt64 = 42
+        var numbers = SeededGenerator(state: 42)
         return (0..<rows * columns).map { _ in
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var z = state
-            z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-            z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-            z ^= z >> 31
+            let z = numbers.next()
             let sum = Int(z & 0xFFFF) + Int(z >> 16 & 0xFFFF) + Int(z >> 32 & 0xFFFF) + Int(z >> 48)
             return Float(Double(sum - 2 * 65535) / 37837)
         }

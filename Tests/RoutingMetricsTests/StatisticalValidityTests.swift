@@ -1,5 +1,6 @@
 import Foundation
 import RoutingMetrics
+import Tensors
 import Testing
 import Tensors
 

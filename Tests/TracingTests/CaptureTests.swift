@@ -10,20 +10,6 @@ import Traces
 
 /// What a trace may hold beside routing: predicted tokens, and experts guessed layers ahead.
 @Suite struct CaptureTests {
-    /// Keeps a wave's values.
-    private final class Keeper: HookObserver {
-        var floats: [HookPoint: [Float]] = [:]
-        var indices: [HookPoint: [Int32]] = [:]
-
-        func observe(_ point: HookPoint, _ value: borrowing HookValue) throws {
-            if value.dtype == .i32 {
-                indices[point] = value.withIndices { Array($0) }
-            } else {
-                floats[point] = value.withFloats { Array($0) }
-            }
-        }
-    }
-
     private func model() throws -> Model {
         try Model(
             try Checkpoint.open(Fixtures.folder.appending(path: "parity/grouped")), precision: .exact, threads: 2)
@@ -54,7 +40,7 @@ import Traces
         #expect(trace.layout.speculative == [1, 2, 10] && trace.layout.guessedLayers(ahead: 2).isEmpty == (L <= 2))
 
         // The same pass, with what the recorder saw.
-        let keeper = Keeper()
+        let keeper = HookRecorder()
         var plan = HookPlan()
         plan.observed = [HookPoint(.logits)]
         for layer in 0..<L {
@@ -63,9 +49,9 @@ import Traces
         _ = try model.forward(TokenBatch(texts), plan: plan, observer: keeper)
         let shard = try trace.shard(0)
         for layer in 0..<L {
-            let residual = keeper.floats[HookPoint(.residMid, layer: layer)]
+            let residual = keeper.floats(HookPoint(.residMid, layer: layer))
             // No layer ahead: the router's own choice.
-            #expect(choice(model, layer, residual) == keeper.indices[HookPoint(.expertIndices, layer: layer)])
+            #expect(choice(model, layer, residual) == keeper.indices(HookPoint(.expertIndices, layer: layer)))
             for ahead in [1, 2, 10] {
                 var guesses: [UInt16] = []
                 let isThere = shard.readGuesses(ahead: ahead, layer: layer + ahead, into: &guesses)
@@ -77,7 +63,7 @@ import Traces
         }
         var predicted: [Int32] = []
         shard.readPredicted(into: &predicted)
-        let logits = try #require(keeper.floats[HookPoint(.logits)])
+        let logits = try #require(keeper.floats(HookPoint(.logits)))
         for document in shard.documents {
             for row in document.rows {
                 let own = logits[row * V..<(row + 1) * V]

@@ -3,106 +3,106 @@ import Hooks
 import Tensors
 
 extension ForwardPass {
-    /// Grouped-query causal attention (arXiv 2305.13245) of every document over itself; the result is in `branch`.
+    /// branch = grouped-query causal attention (arXiv 2305.13245) of every document over itself, from `normed`.
     mutating func attend(_ layer: Int, _ weights: Weights.Layer) throws {
-        let (rows, headSize) = (x.rows, config.attention.headSize)
-        let (heads, groups) = (config.attention.headCount, config.attention.keyValueHeadCount)
-        let q = workspace.matrix(.query, rows: rows, columns: heads * headSize)
-        let k = workspace.matrix(.key, rows: rows, columns: groups * headSize)
-        let v = workspace.matrix(.value, rows: rows, columns: groups * headSize)
-        let z = workspace.matrix(.headOutputs, rows: rows, columns: heads * headSize)
-
         let tensors = weights.tensors
-        statistics?.add(.attention(layer: layer), normed)
-        kernels.project(
-            normed, (tensors.query, q), (tensors.key, k), (tensors.value, v), workspace.attentionInput)
+        let q = matrix(.query, columns: config.attention.headCount * config.attention.headSize)
+        let k = matrix(.key, columns: config.attention.keyValueHeadCount * config.attention.headSize)
+        let v = matrix(.value, columns: config.attention.keyValueHeadCount * config.attention.headSize)
+        let z = matrix(.headOutputs, columns: config.attention.headCount * config.attention.headSize)
+
+        statistics?.add(.attention(layer: layer), normed, backend)
+        backend.project(normed, (tensors.query, q), (tensors.key, k), (tensors.value, v))
         finishProjection(q, bias: weights.queryBias, norm: weights.queryNorm)
         finishProjection(k, bias: weights.keyBias, norm: weights.keyNorm)
         finishProjection(v, bias: weights.valueBias, norm: nil)
-        try hooks.emit(.query, layer, q.base, [rows, heads, headSize])
-        try hooks.emit(.key, layer, k.base, [rows, groups, headSize])
-        try hooks.emit(.value, layer, v.base, [rows, groups, headSize])
+        try hooks.emit(.query, layer, q)
+        try hooks.emit(.key, layer, k)
+        try hooks.emit(.value, layer, v)
 
         rotate(q)
         rotate(k)
-        try hooks.emit(.rotatedQuery, layer, q.base, [rows, heads, headSize])
-        try hooks.emit(.rotatedKey, layer, k.base, [rows, groups, headSize])
+        try hooks.emit(.rotatedQuery, layer, q)
+        try hooks.emit(.rotatedKey, layer, k)
 
+        let shape = AttentionShape(
+            heads: config.attention.headCount, groups: config.attention.keyValueHeadCount,
+            headSize: config.attention.headSize,
+            slidingWindow: config.layers[layer].attention.window,
+            scale: config.attention.scale ?? 1 / Float(config.attention.headSize).squareRoot())
         let summary =
             hooks.wants(.attentionSummary, layer)
-            ? workspace.memory(.summary, Float.self, count: AttentionShape.statisticCount * heads * rows) : nil
-        let shape = AttentionShape(
-            heads: heads, groups: groups, headSize: headSize, slidingWindow: config.layers[layer].attention.window,
-            scale: config.attention.scale ?? 1 / Float(headSize).squareRoot())
+            ? matrix(.summary, rows: AttentionShape.statisticCount * config.attention.headCount, columns: x.rows) : nil
         if let cache {
-            kernels.store(k, v, in: cache, layer: layer)
-            kernels.attention(q, cache, layer: layer, into: z, shape, summary: summary)
+            backend.store(k, v, in: cache, layer: layer)
+            backend.attention(q, cache, layer: layer, into: z, shape, summary: summary)
         } else {
-            kernels.attention(q, k, v, into: z, documents: batch.documents, shape, summary: summary)
+            backend.attention(q, k, v, into: z, documents: batch.documents, shape, summary: summary)
         }
-        if let summary {
-            try hooks.emit(.attentionSummary, layer, summary, [AttentionShape.statisticCount, heads, rows])
-        }
+        if let summary { try hooks.emit(.attentionSummary, layer, summary) }
         try materialize(layer, q, k, v, z, shape)
-        try hooks.emit(.headOutputs, layer, z.base, [rows, heads, headSize])
+        try hooks.emit(.headOutputs, layer, z)
 
-        statistics?.add(.attentionOutput(layer: layer), z)
-        kernels.project(z, tensors.attentionOutput, into: branch, workspace.attentionOutput)
-        if let bias = weights.attentionOutputBias { kernels.addBias(bias, to: branch) }
+        statistics?.add(.attentionOutput(layer: layer), z, backend)
+        backend.project(z, tensors.attentionOutput, into: branch)
+        if let bias = weights.attentionOutputBias { backend.addBias(bias, to: branch) }
     }
 
-    /// What some families do to a projection: bias, a norm over each head or over the whole, clipping.
+    /// What some families do to a projection, [T, heads · d]: a bias, a norm over each head or over all of them, clipping.
     private func finishProjection(_ heads: Matrix, bias: FloatVector?, norm: Weights.Norm?) {
-        if let bias { kernels.addBias(bias, to: heads) }
+        if let bias { backend.addBias(bias, to: heads) }
         if let norm {
-            let width = norm.weight.count
-            for first in stride(from: 0, to: heads.columns, by: width) {
-                let part = Matrix(heads.base + first, rows: heads.rows, columns: width, stride: heads.stride)
-                kernels.rmsNorm(part, weight: norm.weight.base, epsilon: config.norm.epsilon, into: part)
+            let size = norm.weight.count
+            for first in stride(from: 0, to: heads.columns, by: size) {
+                let part = heads.columns(first..<first + size)
+                backend.rmsNorm(part, weight: norm.weight, epsilon: config.norm.epsilon, into: part)
             }
         }
-        if let limit = config.attention.projectionClip { kernels.clip(heads, to: limit) }
+        if let limit = config.attention.projectionClip { backend.clip(heads, to: limit) }
     }
 
     private func rotate(_ heads: Matrix) {
         for document in batch.documents {
-            let rotary = model.rotaryTable(positions: startPosition + document.count)
-            kernels.forRows(document.count) { rows in
-                let first = document.lowerBound + rows.lowerBound
-                kernels.rotate(
-                    heads.rows(first..<first + rows.count), headSize: config.attention.headSize, rotary,
-                    position: startPosition + rows.lowerBound
-                )
-            }
+            let table = model.rotaryTable(positions: startPosition + document.count)
+            backend.rotate(heads.rows(document), headSize: config.attention.headSize, table, position: startPosition)
         }
     }
 
-    /// Scores and patterns as whole matrices, for the documents and heads that hooks ask for. Where they are edited,
-    /// the head outputs are computed again from the edited pattern; where they are only seen, nothing changes.
+    /// Scores and patterns as whole matrices, for the documents and heads that hooks ask for. Where they are edited, the head
+    /// outputs are computed again from the edited pattern; where they are only seen, nothing changes.
     private mutating func materialize(
         _ layer: Int, _ q: Matrix, _ k: Matrix, _ v: Matrix, _ z: Matrix, _ shape: AttentionShape
     ) throws {
         guard hooks.wants(.scores, layer) || hooks.wants(.pattern, layer) else { return }
-        let cached = cache.map { kernels.load($0, layer: layer, rows: startPosition + x.rows) }
-        let (k, v) = (cached?.keys.matrix ?? k, cached?.values.matrix ?? v)
+        guard let cache else { return try materialize(layer, q, keys: k, values: v, z, shape) }
+        let cached = backend.load(cache, layer: layer, rows: startPosition + x.rows)
+        try withExtendedLifetime(cached) {
+            try materialize(layer, q, keys: cached.keys.matrix, values: cached.values.matrix, z, shape)
+        }
+    }
+
+    private mutating func materialize(
+        _ layer: Int, _ q: Matrix, keys: Matrix, values: Matrix, _ z: Matrix, _ shape: AttentionShape
+    ) throws {
         let heads = hooks.hooks.heads(layer: layer)
         let isEdited = hooks.hooks.edits(.scores, layer: layer) || hooks.hooks.edits(.pattern, layer: layer)
         for (index, document) in batch.documents.enumerated() {
             let (queries, visible) = (document.count, startPosition + document.count)
             let seen = document.lowerBound..<document.lowerBound + visible
-            let pattern = OwnedMatrix(rows: heads.count * queries, columns: visible)
-            let ofHead = { (place: Int) in pattern.matrix.rows(place * queries..<(place + 1) * queries) }
-            for (place, head) in heads.enumerated() {
-                kernels.attentionScores(
-                    q.rows(document), k.rows(seen), head: head, startPosition: startPosition, shape, into: ofHead(place)
-                )
-            }
-            try hooks.emit(.scores, layer, document: index, heads: heads, pattern.matrix)
-            kernels.softmax(pattern.matrix)
-            try hooks.emit(.pattern, layer, document: index, heads: heads, pattern.matrix)
-            guard isEdited else { continue }
-            for (place, head) in heads.enumerated() {
-                kernels.applyPattern(ofHead(place), v.rows(seen), head: head, shape, into: z.rows(document))
+            try backend.withTemporary(rows: heads.count * queries, columns: visible) { pattern in
+                func ofHead(_ place: Int) -> Matrix { pattern.rows(place * queries..<(place + 1) * queries) }
+                for (place, head) in heads.enumerated() {
+                    backend.attentionScores(
+                        q.rows(document), keys.rows(seen), head: head, startPosition: startPosition, shape,
+                        into: ofHead(place))
+                }
+                try hooks.emit(.scores, layer, document: index, heads: heads, pattern)
+                backend.softmax(pattern)
+                try hooks.emit(.pattern, layer, document: index, heads: heads, pattern)
+                guard isEdited else { return }
+                for (place, head) in heads.enumerated() {
+                    backend.applyPattern(ofHead(place), values.rows(seen), head: head, shape, into: z.rows(document))
+                }
             }
         }
     }

@@ -1,41 +1,36 @@
 import Checkpoints
 import Foundation
-import Tensors
 
-/// Cosines and sines of the rotary embedding (arXiv 2104.09864), [positions, d/2] each, with the stretching that a model's
-/// config asks for.
+/// Cosines and sines of the rotary embedding (arXiv 2104.09864), with the scaling of frequencies that a model's config asks
+/// for.
 ///
-/// Frequencies and angles are rounded to f32 as transformers rounds them (`modeling_rope_utils`), so that long
-/// documents turn by the same angles.
+/// Frequencies and angles are rounded to f32 as transformers rounds them (`modeling_rope_utils`), so that the rows of long
+/// documents are rotated by the same angles.
 struct RotaryTable {
     let layout: RotaryConfig.Layout
-    private let half: Int
-    private let buffer: AlignedBuffer
+    /// Positions the table has.
     let positions: Int
+    private let cosineMemory: OwnedMatrix
+    private let sineMemory: OwnedMatrix
+    /// [positions, d/2]
+    var cosines: Matrix { cosineMemory.matrix }
+    /// [positions, d/2]
+    var sines: Matrix { sineMemory.matrix }
 
     /// - Parameter isLong: LongRoPE's second set of divisors, for texts beyond the original context.
     init(_ config: ModelConfig, positions: Int, isLong: Bool = false) {
         layout = config.attention.rotary.layout
-        half = config.attention.headSize / 2
         self.positions = positions
-        buffer = AlignedBuffer(Float.self, count: 2 * half * positions)
         let frequencies = Self.frequencies(config, isLong: isLong)
         let factor = Double(Self.attentionFactor(config.attention.rotary.scaling, isLong: isLong))
-        let cosines = buffer.bound(to: Float.self)
-        let sines = cosines + half * positions
-        for pair in 0..<half {
-            for position in 0..<positions {
-                let angle = Double(Float(position) * frequencies[pair])
-                cosines[position * half + pair] = Float(cos(angle) * factor)
-                sines[position * half + pair] = Float(sin(angle) * factor)
-            }
+        func angle(_ position: Int, _ pair: Int) -> Double { Double(Float(position) * frequencies[pair]) }
+        cosineMemory = OwnedMatrix(rows: positions, columns: config.attention.headSize / 2) {
+            Float(cos(angle($0, $1)) * factor)
+        }
+        sineMemory = OwnedMatrix(rows: positions, columns: config.attention.headSize / 2) {
+            Float(sin(angle($0, $1)) * factor)
         }
     }
-
-    func cosines(_ position: Int) -> UnsafePointer<Float> {
-        UnsafePointer(buffer.bound(to: Float.self) + position * half)
-    }
-    func sines(_ position: Int) -> UnsafePointer<Float> { cosines(positions + position) }
 
     /// Whether texts of this many positions turn by LongRoPE's second set of divisors.
     static func isLong(_ config: ModelConfig, positions: Int) -> Bool {
@@ -50,21 +45,21 @@ struct RotaryTable {
     /// d/2 angles per position.
     private static func frequencies(_ config: ModelConfig, isLong: Bool) -> [Float] {
         let size = config.attention.headSize
-        let plain = (0..<size / 2).map {
+        let unscaled = (0..<size / 2).map {
             1 / Float(pow(Double(config.attention.rotary.theta), Double(2 * $0) / Double(size)))
         }
-        guard let scaling = config.attention.rotary.scaling else { return plain }
+        guard let scaling = config.attention.rotary.scaling else { return unscaled }
         switch scaling.kind {
-        case .linear: return plain.map { $0 / scaling.factor }
-        case .longRope: return zip(plain, isLong ? scaling.longFactors : scaling.shortFactors).map { $0 / $1 }
-        case .yarn: return yarn(plain, scaling, base: Double(config.attention.rotary.theta))
+        case .linear: return unscaled.map { $0 / scaling.factor }
+        case .longRope: return zip(unscaled, isLong ? scaling.longFactors : scaling.shortFactors).map { $0 / $1 }
+        case .yarn: return yarn(unscaled, scaling, base: Double(config.attention.rotary.theta))
         }
     }
 
     /// YaRN's blend (arXiv 2309.00071 §3.2): dimensions that turn more than `betaFast` times within the original
     /// context keep their frequency, those that turn less than `betaSlow` times are interpolated.
-    private static func yarn(_ plain: [Float], _ scaling: RopeScaling, base: Double) -> [Float] {
-        let size = Double(plain.count * 2)
+    private static func yarn(_ unscaled: [Float], _ scaling: RopeScaling, base: Double) -> [Float] {
+        let size = Double(unscaled.count * 2)
         func dimension(turns: Float) -> Double {
             size * log(Double(scaling.originalContext) / (Double(turns) * 2 * .pi)) / (2 * log(base))
         }
@@ -73,7 +68,7 @@ struct RotaryTable {
         if scaling.roundsRamp { (low, high) = (low.rounded(.down), high.rounded(.up)) }
         (low, high) = (max(low, 0), min(high, size - 1))
         if low == high { high += 0.001 }
-        return plain.enumerated().map { index, frequency in
+        return unscaled.enumerated().map { index, frequency in
             let ramp = Float(min(1, max(0, (Double(index) - low) / (high - low))))
             return frequency / scaling.factor * ramp + frequency * (1 - ramp)
         }

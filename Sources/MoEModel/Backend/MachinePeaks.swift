@@ -10,7 +10,7 @@ public struct MachinePeaks: Sendable, Codable {
     public let f32: Double
     /// bf16 dot-product operations per second; 0 where the processor has none.
     public let bf16: Double
-    /// Operations on 16-bit whole numbers per second, on AVX2; 0 elsewhere.
+    /// Operations on 16-bit integers per second, on AVX2; 0 elsewhere.
     public let int16: Double
     /// int8 operations per second: dot products, or on AVX2 products of bytes added in 16 bits, as four-bit weights allow;
     /// 0 where the processor has neither.
@@ -26,7 +26,7 @@ public struct MachinePeaks: Sendable, Codable {
 
     /// The most that products with weights of a type can do, in operations per second.
     public func arithmetic(_ dtype: DType, _ precision: Precision) -> Double {
-        switch ck_peak_of(Kernels.type(dtype), precision == .exact ? CK_EXACT : CK_FAST) {
+        switch ck_peak_of(Backend.type(dtype), Backend.mode(precision)) {
         case CK_PEAK_BF16: bf16
         case CK_PEAK_INT16: int16
         case CK_PEAK_INT8: int8

@@ -1,14 +1,11 @@
-import Foundation
 import Tensors
 
-/// Memory that forward passes use again and again; grows to the largest pass, so a decoded token allocates nothing.
+/// Memory that forward passes use again and again. It grows to the largest pass and never shrinks, so a decoded token
+/// allocates nothing.
 final class Workspace {
     private var buffers: [Slot: AlignedBuffer] = [:]
-    let attentionInput = Kernels.PackingBuffer()
-    let attentionOutput = Kernels.PackingBuffer()
-    let expertInput = Kernels.PackingBuffer()
-    let expertHidden = Kernels.PackingBuffer()
 
+    /// One value of the pass. A slot's memory is valid until a larger matrix is asked of the same slot.
     enum Slot {
         case residual, normed, branch, query, key, value, headOutputs
         case routerLogits, routerScores, expertIndices, expertWeights
@@ -17,8 +14,14 @@ final class Workspace {
         case logits, tileMaxima, tileSums, targetLogits
     }
 
+    /// [rows, columns], f32, contiguous, with whatever the slot held before.
     func matrix(_ slot: Slot, rows: Int, columns: Int) -> Matrix {
         Matrix(memory(slot, Float.self, count: rows * columns), rows: rows, columns: columns)
+    }
+
+    /// [rows, columns], i32, with whatever the slot held before.
+    func indices(_ slot: Slot, rows: Int, columns: Int) -> IndexMatrix {
+        IndexMatrix(memory(slot, Int32.self, count: rows * columns), rows: rows, columns: columns)
     }
 
     func memory<Element: BitwiseCopyable>(
@@ -29,17 +32,5 @@ final class Workspace {
         let buffer = AlignedBuffer(byteCount: byteCount)
         buffers[slot] = buffer
         return buffer.bound(to: type)
-    }
-}
-
-/// A lock that a closure is run under.
-final class Turn: @unchecked Sendable {
-    private let locks = RemadeAfterFork { NSLock() }
-
-    func take<R>(_ body: () throws -> R) rethrows -> R {
-        let lock = locks.current
-        lock.lock()
-        defer { lock.unlock() }
-        return try body()
     }
 }

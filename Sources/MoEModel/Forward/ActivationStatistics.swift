@@ -33,17 +33,11 @@ public final class ActivationStatistics {
 
     public init() {}
 
-    /// Adds rows of `matrix`: those numbered, or all.
-    func add(_ input: Input, _ matrix: Matrix, rows: UnsafeBufferPointer<Int32>? = nil) {
+    /// Adds the rows of a matrix, [rows, columns]: those that `numbers` names, or all.
+    func add(_ input: Input, _ matrix: Matrix, rows numbers: IndexMatrix? = nil, _ backend: Backend) {
         var entry = sums.removeValue(forKey: input) ?? Sums(squares: Array(repeating: 0, count: matrix.columns))
-        let count = rows?.count ?? matrix.rows
-        entry.squares.withUnsafeMutableBufferPointer { squares in
-            for index in 0..<count {
-                let row = matrix.row(rows.map { Int($0[index]) } ?? index)
-                for column in 0..<matrix.columns { squares[column] += Double(row[column]) * Double(row[column]) }
-            }
-        }
-        entry.rows += count
+        backend.addSquares(of: matrix, rows: numbers, to: &entry.squares)
+        entry.rows += numbers?.rows ?? matrix.rows
         sums[input] = entry
     }
 }

@@ -7,40 +7,36 @@ struct HookDispatch {
     let observer: (any HookObserver)?
     let editor: (any HookEditor)?
     private(set) var reached: Set<HookPoint> = []
+    /// What the shapes of sites are made of.
+    private let sizes: HookSite.Sizes
 
-    init(_ hooks: ResolvedHooks, observer: (any HookObserver)?, editor: (any HookEditor)?) {
+    init(_ hooks: ResolvedHooks, sizes: HookSite.Sizes, observer: (any HookObserver)?, editor: (any HookEditor)?) {
         self.hooks = hooks
+        self.sizes = sizes
         self.observer = observer
         self.editor = editor
     }
 
     func wants(_ site: HookSite, _ layer: Int?) -> Bool { hooks.wants(site, layer: layer) }
 
-    /// Edits first, then observers see the edited value.
+    /// Shows a value, [rows, columns], at a site that was asked for; edits come first, then observers see the edited value.
     @inline(__always)
-    mutating func emit(
-        _ site: HookSite, _ layer: Int?, _ values: UnsafeMutablePointer<Float>, _ shape: @autoclosure () -> [Int]
-    ) throws {
+    mutating func emit(_ site: HookSite, _ layer: Int?, _ values: Matrix) throws {
         guard wants(site, layer) else { return }
-        try deliver(site, layer, HookValue(dtype: .f32, shape: shape(), memory: values))
+        let shape = site.shape(rows: values.rows, columns: values.columns, sizes)
+        try deliver(site, layer, values.hookValue(shape: shape))
     }
 
-    mutating func emit(
-        _ site: HookSite, _ layer: Int?, indices: UnsafeMutablePointer<Int32>, _ shape: @autoclosure () -> [Int]
-    ) throws {
+    mutating func emit(_ site: HookSite, _ layer: Int?, _ values: IndexMatrix) throws {
         guard wants(site, layer) else { return }
-        try deliver(site, layer, HookValue(dtype: .i32, shape: shape(), memory: indices))
+        try deliver(site, layer, values.hookValue())
     }
 
-    /// Matrices of one document's heads, one below the other.
-    mutating func emit(
-        _ site: HookSite, _ layer: Int, document: Int, heads: [Int], _ matrices: Matrix
-    ) throws {
+    /// Shows the matrices of one document's heads, one below the other: [heads · rows, keys].
+    mutating func emit(_ site: HookSite, _ layer: Int, document: Int, heads: [Int], _ values: Matrix) throws {
         guard wants(site, layer) else { return }
-        let shape = [heads.count, matrices.rows / max(1, heads.count), matrices.columns]
-        try deliver(
-            site, layer,
-            HookValue(dtype: .f32, shape: shape, memory: matrices.base, document: document, heads: heads))
+        let shape = [heads.count, values.rows / max(1, heads.count), values.columns]
+        try deliver(site, layer, values.hookValue(shape: shape, document: document, heads: heads))
     }
 
     private mutating func deliver(_ site: HookSite, _ layer: Int?, _ value: borrowing HookValue) throws {

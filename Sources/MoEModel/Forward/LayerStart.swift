@@ -1,4 +1,4 @@
-/// Where a pass begins that need not begin at the embedding: what a variant of a pass shares with it is computed once.
+/// Where a pass begins that does not begin at the embedding, so that variants of a pass compute their common layers once.
 public struct LayerStart: Sendable {
     /// First layer to run.
     public let layer: Int
@@ -8,13 +8,5 @@ public struct LayerStart: Sendable {
     public init(layer: Int, residual: [Float]) {
         self.layer = layer
         self.residual = residual
-    }
-
-    /// - Precondition: the residual has the matrix's size.
-    func copy(to x: Matrix) {
-        precondition(residual.count == x.rows * x.columns && x.stride == x.columns)
-        residual.withUnsafeBufferPointer { source in
-            if let base = source.baseAddress { x.base.update(from: base, count: source.count) }
-        }
     }
 }

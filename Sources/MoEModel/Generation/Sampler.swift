@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 
 /// Chooses the next token from logits, in the order of `transformers`: repetition penalty, temperature, top-k, top-p, min-p.
 public struct Sampler: Sendable {
@@ -12,9 +13,9 @@ public struct Sampler: Sendable {
     public var minP: Float = 0
     /// Divide positive and multiply negative logits of tokens seen before by this (arXiv 1909.05858); 1: not.
     public var repetitionPenalty: Float = 1
-    private var state: UInt64
+    private var numbers: SeededGenerator
 
-    public init(seed: UInt64 = 0) { state = seed }
+    public init(seed: UInt64 = 0) { numbers = SeededGenerator(state: seed) }
 
     /// A token that may come next.
     public struct Candidate: Sendable, Equatable {
@@ -29,7 +30,7 @@ public struct Sampler: Sendable {
     public mutating func next(_ logits: [Float], seen: [Int32] = []) -> Int32 {
         let candidates = candidates(logits, seen: seen)
         guard candidates.count > 1 else { return candidates.first?.token ?? 0 }
-        var left = uniform()
+        var left = numbers.uniform()
         for candidate in candidates {
             left -= candidate.probability
             if left < 0 { return candidate.token }
@@ -82,14 +83,5 @@ public struct Sampler: Sendable {
         let sum = kept.reduce(0) { $0 + $1.probability }
         for index in kept.indices { kept[index].probability /= sum }
         return kept
-    }
-
-    /// Uniform in [0, 1), by splitmix64.
-    private mutating func uniform() -> Float {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return Float((z ^ (z >> 31)) >> 40) * 0x1p-24
     }
 }

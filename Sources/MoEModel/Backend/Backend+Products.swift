@@ -1,107 +1,16 @@
 import CKernels
 import Tensors
 
-extension Kernels {
-    /// Rows packed for products, in chunks so that a product can be split over rows as well as over output features.
-    /// What is packed for one type serves every type of its kind, plain or quantized.
-    struct PackedRows {
-        static let chunkRows = 256
-        let rows: Int
-        let columns: Int
-        let chunkBytes: Int
-        fileprivate let memory: UnsafeMutableRawPointer
-
-        var chunkCount: Int { (rows + Self.chunkRows - 1) / Self.chunkRows }
-        func rowsOfChunk(_ chunk: Int) -> Range<Int> {
-            chunk * Self.chunkRows..<min(rows, (chunk + 1) * Self.chunkRows)
-        }
-        fileprivate func chunk(_ index: Int) -> UnsafeMutableRawPointer { memory + index * chunkBytes }
-    }
-
-    /// Where groups of rows are packed to; grows, never shrinks.
-    final class PackingBuffer {
-        /// What was packed last.
-        private(set) var groups: [PackedRows] = []
-        fileprivate var chunks: [(group: Int, chunk: Int)] = []
-        private var buffer = AlignedBuffer(byteCount: 0)
-
-        /// Room for groups of rows, and the list of their chunks.
-        fileprivate func arrange(
-            _ groupCount: Int, columns: Int, rows: (Int) -> Int, bytes: (Int) -> (chunk: Int, total: Int)
-        ) {
-            groups.removeAll(keepingCapacity: true)
-            chunks.removeAll(keepingCapacity: true)
-            var total = 0
-            for group in 0..<groupCount { total += bytes(rows(group)).total }
-            if buffer.byteCount < total { buffer = AlignedBuffer(byteCount: total) }
-            var offset = 0
-            for group in 0..<groupCount {
-                let size = bytes(rows(group))
-                let packed = PackedRows(
-                    rows: rows(group), columns: columns, chunkBytes: size.chunk, memory: buffer.memory + offset)
-                for chunk in 0..<packed.chunkCount { chunks.append((group, chunk)) }
-                groups.append(packed)
-                offset += size.total
-            }
-        }
-    }
-
-    /// Bytes of rows packed for products with weights of a type, as `WorkingMemory` counts them.
-    static func packedBytes(_ dtype: DType, _ precision: Precision, rows: Int, columns: Int) -> Int {
-        ck_activation_bytes(type(dtype), precision == .exact ? CK_EXACT : CK_FAST, Int64(rows), Int64(columns))
-    }
-
-    /// Bytes of scratch memory each thread comes to use in passes over this many rows.
+extension Backend {
+    /// Bytes of scratch memory that each thread comes to use in passes over this many rows.
     static func scratchBytes(
         _ dtype: DType, _ precision: Precision, rows: Int, columns: Int, _ shape: AttentionShape
     ) -> Int {
         let chunk = min(rows, PackedRows.chunkRows)
-        let product = ck_matmul_scratch_bytes(
-            type(dtype), precision == .exact ? CK_EXACT : CK_FAST, Int64(chunk), Int64(columns))
+        let product = ck_matmul_scratch_bytes(type(dtype), mode(precision), Int64(chunk), Int64(columns))
         // Beside the product's own: a tile of logits, or of one half of SwiGLU.
         return max(
             Int(product) + vocabularyTile * chunk * MemoryLayout<Float>.stride, attentionScratchBytes(shape))
-    }
-
-    private func packedBytes(_ type: ck_type, rows: Int, columns: Int) -> (chunk: Int, total: Int) {
-        let full = ck_activation_bytes(type, mode, Int64(min(rows, PackedRows.chunkRows)), Int64(columns))
-        let chunk = (full + 63) / 64 * 64
-        return (chunk, chunk * ((rows + PackedRows.chunkRows - 1) / PackedRows.chunkRows))
-    }
-
-    /// Packs the rows of `x` for products with weights of `dtype`.
-    func pack(_ x: Matrix, for dtype: DType, into buffer: PackingBuffer) -> PackedRows {
-        packGroups(1, columns: x.columns, for: dtype, into: buffer, rows: { _ in x.rows }) { _ in (x, nil) }
-        return buffer.groups[0]
-    }
-
-    /// Packs several groups of rows at once: `rows(g)` rows of `source(g)`, gathered where it gives row numbers. They are
-    /// in `buffer.groups` until it is packed to again.
-    func packGroups(
-        _ groupCount: Int, columns: Int, for dtype: DType, into buffer: PackingBuffer, rows: (Int) -> Int,
-        source: (Int) -> (Matrix, UnsafePointer<Int32>?)
-    ) {
-        let type = Self.type(dtype)
-        buffer.arrange(groupCount, columns: columns, rows: rows) {
-            packedBytes(type, rows: $0, columns: columns)
-        }
-        func pack(_ task: Int) {
-            let (group, chunk) = buffer.chunks[task]
-            let packed = buffer.groups[group]
-            let (x, gather) = source(group)
-            let rows = packed.rowsOfChunk(chunk)
-            ck_pack_activations(
-                type, mode, gather == nil ? x.row(rows.lowerBound) : x.base, Int64(x.stride),
-                gather.map { $0 + rows.lowerBound }, Int64(rows.count), Int64(columns), 0, Int64(rows.count),
-                packed.chunk(chunk))
-        }
-        // A few rows are packed sooner than another thread is told of them.
-        let rowCount = buffer.groups.reduce(0) { $0 + $1.rows }
-        if rowCount <= 8 {
-            for task in buffer.chunks.indices { pack(task) }
-        } else {
-            pool.run(buffer.chunks.count) { task, _ in pack(task) }
-        }
     }
 
     /// One product of a grouped call: y = x · Wᵀ for packed rows x.
@@ -112,19 +21,20 @@ extension Kernels {
     }
 
     /// A weight matrix as the kernels take it.
-    fileprivate struct Operand {
+    struct Operand {
         let type: ck_type
         let base: UnsafeRawPointer?
         let rowBytes: Int
 
         init(_ tensor: Tensor) {
-            type = Kernels.type(tensor.dtype)
+            type = Backend.type(tensor.dtype)
             base = tensor.bytes.baseAddress
             rowBytes = tensor.rowBytes
         }
     }
 
-    /// A tile of one product, or of both of SwiGLU's, resolved to addresses: a worker counts no references.
+    /// A tile of one product, or of both products of SwiGLU's first half. It holds addresses only, so that worker threads
+    /// retain and release nothing.
     fileprivate struct Tile {
         let weights: Operand
         let up: Operand?
@@ -147,7 +57,7 @@ extension Kernels {
         }
     }
 
-    /// The tiles of one parallel loop; filled anew for each, so that decoding allocates nothing.
+    /// The tiles of one parallel loop. The list is filled again for each loop, so that decoding allocates nothing.
     final class TileList {
         fileprivate var tiles: [Tile] = []
         fileprivate var scratchBytes = 0
@@ -163,8 +73,8 @@ extension Kernels {
         }
     }
 
-    /// Output features per task: enough tasks to keep the threads even, wide enough to pay for a task.
-    private func tileWidth(features: Int, chunks: Int) -> Int {
+    /// Output features per task: few enough that all threads have work, enough to pay for a task.
+    private func tileFeatures(features: Int, chunks: Int) -> Int {
         let wanted = pool.threadCount * 4
         guard pool.threadCount > 1, chunks < wanted else { return min(features, 512) }
         let tiles = max(1, wanted / max(1, chunks))
@@ -187,8 +97,8 @@ extension Kernels {
                 list.scratchBytes = max(list.scratchBytes, matmulScratch(upWeights.type, rows: rows, product.x.columns))
             }
             let features = product.weights.shape[0]
-            let width = tileWidth(features: features, chunks: chunks)
-            list.widest = max(list.widest, min(width, features))
+            let step = tileFeatures(features: features, chunks: chunks)
+            list.widest = max(list.widest, min(step, features))
             var first = 0
             while first < features {
                 for chunk in 0..<product.x.chunkCount {
@@ -197,10 +107,10 @@ extension Kernels {
                         Tile(
                             weights: weights, up: upWeights, columns: product.x.columns,
                             packed: product.x.chunk(chunk), rows: range.count,
-                            features: first..<min(features, first + width), y: product.y.row(range.lowerBound),
+                            features: first..<min(features, first + step), y: product.y.row(range.lowerBound),
                             stride: product.y.stride))
                 }
-                first += width
+                first += step
             }
         }
         list.scratchBytes = (list.scratchBytes + 63) / 64 * 64
@@ -230,7 +140,7 @@ extension Kernels {
         }
     }
 
-    /// SwiGLU's first half for several experts: h = silu(x · Gᵀ) ⊙ (x · Uᵀ), both products of a tile by one task.
+    /// h = silu(x · Gᵀ) ⊙ (x · Uᵀ) for several experts, the first half of SwiGLU. One task computes both products of a tile.
     func multiplyGated(_ count: Int, _ product: (Int) -> (gate: Product, up: Tensor)) {
         arrangeTiles(count) { index in
             let (gate, up) = product(index)
@@ -254,47 +164,56 @@ extension Kernels {
         }
     }
 
-    /// y = x · Wᵀ for one matrix.
-    func project(_ x: Matrix, _ weights: Tensor, into y: Matrix, _ buffer: PackingBuffer) {
-        let packed = pack(x, for: weights.dtype, into: buffer)
+    // MARK: Projections
+
+    /// y = x · Wᵀ
+    func project(_ x: Matrix, _ weights: Tensor, into y: Matrix) {
+        let packed = pack(x, for: weights.dtype)
         multiply(1) { _ in Product(x: packed, weights: weights, y: y) }
     }
 
-    /// Three products with the same rows, which are packed once for those whose weights are of one kind.
+    /// Three products of the same rows, which are packed once where the weights are of one kind.
     func project(
         _ x: Matrix, _ first: (weights: Tensor, y: Matrix), _ second: (weights: Tensor, y: Matrix),
-        _ third: (weights: Tensor, y: Matrix), _ buffer: PackingBuffer
+        _ third: (weights: Tensor, y: Matrix)
     ) {
-        let isPlain = { (tensor: Tensor) in tensor.dtype.blockElements == 1 }
-        guard isPlain(first.weights) == isPlain(second.weights), isPlain(first.weights) == isPlain(third.weights) else {
-            project(x, first.weights, into: first.y, buffer)
-            project(x, second.weights, into: second.y, buffer)
-            project(x, third.weights, into: third.y, buffer)
+        let isDense = { (tensor: Tensor) in tensor.dtype.blockElements == 1 }
+        guard isDense(first.weights) == isDense(second.weights), isDense(first.weights) == isDense(third.weights) else {
+            project(x, first.weights, into: first.y)
+            project(x, second.weights, into: second.y)
+            project(x, third.weights, into: third.y)
             return
         }
-        let packed = pack(x, for: first.weights.dtype, into: buffer)
+        let packed = pack(x, for: first.weights.dtype)
         multiply(3) { index in
             let (weights, y) = index == 0 ? first : index == 1 ? second : third
             return Product(x: packed, weights: weights, y: y)
         }
     }
 
+    /// h = silu(x · Gᵀ) ⊙ (x · Uᵀ)
+    func projectGated(_ x: Matrix, gate: Tensor, up: Tensor, into hidden: Matrix) {
+        let packed = pack(x, for: gate.dtype)
+        multiplyGated(1) { _ in (Product(x: packed, weights: gate, y: hidden), up) }
+    }
+
     /// Visits a product tile by tile without keeping it: `body(rows, tile, features, values)` gets `values`
-    /// [rows, features] in scratch memory; uninitialized where `computing` is false.
+    /// [rows, features] in scratch memory, uninitialized where `computing` is false.
+    /// - Parameter step: output features per tile.
     func forTiles(
-        of x: PackedRows, times weights: Tensor, width: Int, computing: Bool,
+        of x: PackedRows, times weights: Tensor, step: Int, computing: Bool,
         _ body: (Range<Int>, Int, Range<Int>, UnsafeMutablePointer<Float>) -> Void
     ) {
         let features = weights.shape[0]
-        let tileCount = (features + width - 1) / width
+        let tileCount = (features + step - 1) / step
         let operand = Operand(weights)
         let rows = min(x.rows, PackedRows.chunkRows)
         let matmulBytes = (matmulScratch(operand.type, rows: rows, x.columns) + 63) / 64 * 64
-        reserveScratch(matmulBytes + width * PackedRows.chunkRows * MemoryLayout<Float>.stride)
+        reserveScratch(matmulBytes + step * PackedRows.chunkRows * MemoryLayout<Float>.stride)
         let scratch = scratchMemory
         pool.run(tileCount * x.chunkCount) { task, thread in
             let (tile, chunk) = (task / x.chunkCount, task % x.chunkCount)
-            let columns = tile * width..<min(features, (tile + 1) * width)
+            let columns = tile * step..<min(features, (tile + 1) * step)
             let rows = x.rowsOfChunk(chunk)
             let values = (scratch[thread] + matmulBytes).assumingMemoryBound(to: Float.self)
             if computing {

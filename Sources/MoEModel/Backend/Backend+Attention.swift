@@ -6,27 +6,36 @@ struct AttentionShape {
     /// Statistics of `attn.summary`: entropy, first, previous, distance, largest.
     static let statisticCount = 5
 
+    /// Query heads.
     let heads: Int
+    /// Key/value heads; a divisor of `heads`.
     let groups: Int
     let headSize: Int
+    /// Keys that a query sees, its own included; nil: all before it.
     let slidingWindow: Int?
+    /// What scores are multiplied by before the softmax.
     let scale: Float
 }
 
-extension Kernels {
-    /// softmax(q·kᵀ·scale)·v with the causal mask, tile by tile; `summary` [5, H, T] is filled where given.
+extension Backend {
+    /// z = softmax(q · kᵀ · scale) · v with a causal mask, every document over itself, tile by tile.
+    /// - Parameters:
+    ///   - q, z: [T, H · d].
+    ///   - k, v: [T, G · d].
+    ///   - documents: row ranges.
+    ///   - summary: [5 · H, T], filled where given.
     func attention(
         _ q: Matrix, _ k: Matrix, _ v: Matrix, into z: Matrix, documents: [Range<Int>], _ shape: AttentionShape,
-        summary: UnsafeMutablePointer<Float>?
+        summary: Matrix?
     ) {
         let calls = documents.map { document in
             call(
                 q.rows(document), k.rows(document), v.rows(document), z.rows(document), 0, shape,
-                summary: summary.map { $0 + document.lowerBound }, batchRows: q.rows)
+                summary: summary?.columns(document))
         }
         var tasks: [(document: Int, group: Int, rows: Range<Int>)] = []
         for (index, document) in documents.enumerated() {
-            // Long documents first rows last: late rows see most keys, so the longest tasks start first.
+            // Late rows see most keys; their tasks are the longest and start first.
             for first in stride(from: 0, to: document.count, by: Self.attentionRows).reversed() {
                 for group in 0..<shape.groups {
                     tasks.append((index, group, first..<min(document.count, first + Self.attentionRows)))
@@ -42,12 +51,11 @@ extension Kernels {
         }
     }
 
-    /// The same for the rows that come after `cache.count` cached ones, whose own keys and values are stored already.
+    /// The same for the rows that follow `cache.count` cached ones; their own keys and values have been stored before.
     func attention(
-        _ q: Matrix, _ cache: KeyValueCache, layer: Int, into z: Matrix, _ shape: AttentionShape,
-        summary: UnsafeMutablePointer<Float>?
+        _ q: Matrix, _ cache: KeyValueCache, layer: Int, into z: Matrix, _ shape: AttentionShape, summary: Matrix?
     ) {
-        let attention = call(q, nil, nil, z, cache.count, shape, summary: summary, batchRows: q.rows)
+        let attention = call(q, nil, nil, z, cache.count, shape, summary: summary)
         reserveScratch(withUnsafePointer(to: attention) { Int(ck_attention_scratch_bytes($0)) })
         let call = CachedCall(
             attention: attention, type: Self.type(cache.type.dtype), rowBytes: cache.headBytes,
@@ -72,22 +80,22 @@ extension Kernels {
         let rows: Int
         let scratch: UnsafePointer<UnsafeMutableRawPointer>
 
-        var chunks: Int { (rows + Kernels.attentionRows - 1) / Kernels.attentionRows }
+        var chunks: Int { (rows + Backend.attentionRows - 1) / Backend.attentionRows }
 
         func run(_ task: Int, _ thread: Int) {
             let groups = Int(attention.groups)
             let group = task % groups
-            // Late rows see most keys, so they begin.
-            let first = (chunks - 1 - task / groups) * Kernels.attentionRows
+            // Late rows see most keys, so their tasks start first.
+            let first = (chunks - 1 - task / groups) * Backend.attentionRows
             withUnsafePointer(to: attention) {
                 ck_attention_rows_cached(
                     $0, type, keys + group * groupBytes, rowBytes, values + group * groupBytes, rowBytes, Int64(group),
-                    Int64(first), Int64(min(rows, first + Kernels.attentionRows)), scratch[thread])
+                    Int64(first), Int64(min(rows, first + Backend.attentionRows)), scratch[thread])
             }
         }
     }
 
-    /// Puts the keys and values of new rows, [rows, G·d], behind those that are cached.
+    /// Stores the keys and values of new rows, [rows, G · d] each, after those that are cached.
     func store(_ k: Matrix, _ v: Matrix, in cache: KeyValueCache, layer: Int) {
         let type = Self.type(cache.type.dtype)
         let (headBytes, groups) = (cache.headBytes, cache.groups)
@@ -103,7 +111,7 @@ extension Kernels {
         }
     }
 
-    /// The first `rows` cached keys and values as f32, [rows, G·d] each: what hooks on scores and patterns need.
+    /// The first `rows` cached keys and values as f32, [rows, G · d] each, for hooks on scores and patterns.
     func load(_ cache: KeyValueCache, layer: Int, rows: Int) -> (keys: OwnedMatrix, values: OwnedMatrix) {
         let type = Self.type(cache.type.dtype)
         let columns = cache.groups * cache.headSize
@@ -129,14 +137,15 @@ extension Kernels {
 
     private func call(
         _ q: Matrix, _ k: Matrix?, _ v: Matrix?, _ z: Matrix, _ startPosition: Int, _ shape: AttentionShape,
-        summary: UnsafeMutablePointer<Float>? = nil, batchRows: Int = 0
+        summary: Matrix? = nil
     ) -> ck_attention {
         ck_attention(
             q: q.base, k: k?.base, v: v?.base, out: z.base, q_stride: Int64(q.stride), k_stride: Int64(k?.stride ?? 0),
             v_stride: Int64(v?.stride ?? 0), out_stride: Int64(z.stride), heads: Int64(shape.heads),
             groups: Int64(shape.groups), head_dim: Int64(shape.headSize), position: Int64(startPosition),
-            window: Int64(shape.slidingWindow ?? 0), scale: shape.scale, statistics: summary,
-            statistics_stride: Int64(shape.heads * batchRows), statistics_head_stride: Int64(batchRows))
+            window: Int64(shape.slidingWindow ?? 0), scale: shape.scale, statistics: summary?.base,
+            statistics_stride: Int64(shape.heads * (summary?.stride ?? 0)),
+            statistics_head_stride: Int64(summary?.stride ?? 0))
     }
 
     /// Bytes of scratch memory a thread needs for attention.
@@ -157,34 +166,29 @@ extension Kernels {
     func attentionScores(
         _ q: Matrix, _ k: Matrix, head: Int, startPosition: Int, _ shape: AttentionShape, into scores: Matrix
     ) {
-        let call = call(q, k, k, q, startPosition, shape)
-        let scratch = attentionScratch([call])
-        pool.run((q.rows + 63) / 64) { task, thread in
-            let rows = task * 64..<min(q.rows, task * 64 + 64)
-            withUnsafePointer(to: call) {
-                ck_attention_scores(
-                    $0, Int64(head), Int64(rows.lowerBound), Int64(rows.upperBound), Int64(k.rows),
-                    scores.row(rows.lowerBound), Int64(scores.stride), scratch[thread])
-            }
+        forQueries(call(q, k, k, q, startPosition, shape), rows: q.rows) { call, first, end, scratch in
+            ck_attention_scores(
+                call, Int64(head), first, end, Int64(k.rows), scores.row(Int(first)), Int64(scores.stride), scratch)
         }
     }
 
-    func softmax(_ x: Matrix) {
-        forRows(x.rows, chunk: 16) { rows in
-            ck_softmax_rows(x.row(rows.lowerBound), Int64(x.stride), Int64(rows.count), Int64(x.columns))
-        }
-    }
-
-    /// z = pattern · v for one head of one document.
+    /// z = pattern · v for one head of one document; pattern [rows, keys].
     func applyPattern(_ pattern: Matrix, _ v: Matrix, head: Int, _ shape: AttentionShape, into z: Matrix) {
-        let call = call(z, v, v, z, 0, shape)
+        forQueries(call(z, v, v, z, 0, shape), rows: z.rows) { call, first, end, scratch in
+            ck_attention_apply(
+                call, Int64(head), first, end, Int64(v.rows), pattern.row(Int(first)), Int64(pattern.stride), scratch)
+        }
+    }
+
+    /// Runs `body` on ranges of 64 query rows, in parallel.
+    private func forQueries(
+        _ call: ck_attention, rows: Int,
+        _ body: (UnsafePointer<ck_attention>, _ first: Int64, _ end: Int64, UnsafeMutableRawPointer) -> Void
+    ) {
         let scratch = attentionScratch([call])
-        pool.run((z.rows + 63) / 64) { task, thread in
-            let rows = task * 64..<min(z.rows, task * 64 + 64)
+        pool.run((rows + 63) / 64) { task, thread in
             withUnsafePointer(to: call) {
-                ck_attention_apply(
-                    $0, Int64(head), Int64(rows.lowerBound), Int64(rows.upperBound), Int64(v.rows),
-                    pattern.row(rows.lowerBound), Int64(pattern.stride), scratch[thread])
+                body($0, Int64(task * 64), Int64(min(rows, task * 64 + 64)), scratch[thread])
             }
         }
     }

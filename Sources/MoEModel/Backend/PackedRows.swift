@@ -1,0 +1,96 @@
+import CKernels
+import Tensors
+
+extension Backend {
+    /// Rows packed for products, in chunks, so that a product can be split over rows as well as over output features.
+    ///
+    /// Rows packed for one type of weights serve every type of the same kind: all dense types, or all quantized ones.
+    struct PackedRows {
+        static let chunkRows = 256
+        let rows: Int
+        let columns: Int
+        let chunkBytes: Int
+        fileprivate let memory: UnsafeMutableRawPointer
+
+        var chunkCount: Int { (rows + Self.chunkRows - 1) / Self.chunkRows }
+        func rowsOfChunk(_ chunk: Int) -> Range<Int> {
+            chunk * Self.chunkRows..<min(rows, (chunk + 1) * Self.chunkRows)
+        }
+        func chunk(_ index: Int) -> UnsafeMutableRawPointer { memory + index * chunkBytes }
+    }
+
+    /// Memory that groups of rows are packed into; grows and never shrinks.
+    final class PackingBuffer {
+        /// What was packed last, until the next call of `pack`.
+        private(set) var groups: [PackedRows] = []
+        fileprivate var chunks: [(group: Int, chunk: Int)] = []
+        private var buffer = AlignedBuffer(byteCount: 0)
+
+        /// Makes room for groups of rows and lists their chunks.
+        fileprivate func arrange(
+            _ groupCount: Int, columns: Int, rows: (Int) -> Int, bytes: (Int) -> (chunk: Int, total: Int)
+        ) {
+            groups.removeAll(keepingCapacity: true)
+            chunks.removeAll(keepingCapacity: true)
+            var total = 0
+            for group in 0..<groupCount { total += bytes(rows(group)).total }
+            if buffer.byteCount < total { buffer = AlignedBuffer(byteCount: total) }
+            var offset = 0
+            for group in 0..<groupCount {
+                let size = bytes(rows(group))
+                let packed = PackedRows(
+                    rows: rows(group), columns: columns, chunkBytes: size.chunk, memory: buffer.memory + offset)
+                for chunk in 0..<packed.chunkCount { chunks.append((group, chunk)) }
+                groups.append(packed)
+                offset += size.total
+            }
+        }
+    }
+
+    /// Bytes of rows packed for products with weights of a type.
+    static func packedBytes(_ dtype: DType, _ precision: Precision, rows: Int, columns: Int) -> Int {
+        ck_activation_bytes(type(dtype), mode(precision), Int64(rows), Int64(columns))
+    }
+
+    private func packedBytes(_ type: ck_type, rows: Int, columns: Int) -> (chunk: Int, total: Int) {
+        let full = ck_activation_bytes(type, mode, Int64(min(rows, PackedRows.chunkRows)), Int64(columns))
+        let chunk = (full + 63) / 64 * 64
+        return (chunk, chunk * ((rows + PackedRows.chunkRows - 1) / PackedRows.chunkRows))
+    }
+
+    /// Packs the rows of `x` for products with weights of a type.
+    func pack(_ x: Matrix, for dtype: DType) -> PackedRows {
+        packGroups(1, columns: x.columns, for: dtype, rows: { _ in x.rows }) { _ in (x, nil) }
+        return packing.groups[0]
+    }
+
+    /// Packs several groups of rows at once: `rows(g)` rows of `source(g)`, or those rows of it that `source` numbers.
+    /// They are in `packing.groups` until the next call.
+    func packGroups(
+        _ groupCount: Int, columns: Int, for dtype: DType, rows: (Int) -> Int,
+        source: (Int) -> (Matrix, rows: UnsafePointer<Int32>?)
+    ) {
+        let type = Self.type(dtype)
+        let buffer = packing
+        buffer.arrange(groupCount, columns: columns, rows: rows) {
+            packedBytes(type, rows: $0, columns: columns)
+        }
+        func pack(_ task: Int) {
+            let (group, chunk) = buffer.chunks[task]
+            let packed = buffer.groups[group]
+            let (x, gather) = source(group)
+            let rows = packed.rowsOfChunk(chunk)
+            ck_pack_activations(
+                type, mode, gather == nil ? x.row(rows.lowerBound) : x.base, Int64(x.stride),
+                gather.map { $0 + rows.lowerBound }, Int64(rows.count), Int64(columns), 0, Int64(rows.count),
+                packed.chunk(chunk))
+        }
+        // Packing a few rows takes less time than waking another thread.
+        let rowCount = buffer.groups.reduce(0) { $0 + $1.rows }
+        if rowCount <= 8 {
+            for task in buffer.chunks.indices { pack(task) }
+        } else {
+            pool.run(buffer.chunks.count) { task, _ in pack(task) }
+        }
+    }
+}
