@@ -60,14 +60,8 @@ final class CaptureRecorder: HookObserver {
     }
 
     private static func copy(_ value: borrowing HookValue, to memory: UnsafeMutableRawPointer) {
-        if value.dtype == .i32 {
-            value.withIndices { copy(UnsafeRawBufferPointer($0), to: memory) }
-        } else {
-            value.withFloats { copy(UnsafeRawBufferPointer($0), to: memory) }
+        value.withBytes { bytes in
+            if let base = bytes.baseAddress { memory.copyMemory(from: base, byteCount: bytes.count) }
         }
-    }
-
-    private static func copy(_ bytes: UnsafeRawBufferPointer, to memory: UnsafeMutableRawPointer) {
-        if let base = bytes.baseAddress { memory.copyMemory(from: base, byteCount: bytes.count) }
     }
 }

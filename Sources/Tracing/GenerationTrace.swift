@@ -78,7 +78,7 @@ public final class GenerationTrace {
             // Nothing comes before the first row.
             for place in text.logprobs.indices.dropFirst() { shard.logprobs[row + place] = text.logprobs[place] }
             for (index, layer) in layout.layers.enumerated() {
-                text.routing.copy(layer: layer, to: shard, layerIndex: index, rows: rows)
+                shard.record(text.routing, layer: layer, layerIndex: index, rows: rows)
             }
             row = rows.upperBound
         }
@@ -98,11 +98,12 @@ public struct GeneratedText {
     public var promptTokens: Int
     /// Natural log of each token's probability given those before it; the first is not looked at.
     public var logprobs: [Float]
-    public var routing: RoutingRecorder
+    /// What hooks showed of the tokens' routing, in order.
+    public var routing: HookRecorder
 
     public init(
         id: String, group: String = "", parallelID: String? = nil, prompt: String, tokens: [Int32], promptTokens: Int,
-        logprobs: [Float], routing: RoutingRecorder
+        logprobs: [Float], routing: HookRecorder
     ) {
         self.id = id
         self.group = group
@@ -121,31 +122,17 @@ public struct GeneratedText {
     }
 }
 
-/// Keeps the routing of one text's tokens as they come, piece after piece.
-public final class RoutingRecorder: HookObserver {
-    private var logits: [Int: [Float]] = [:]
-    private var weights: [Int: [Float]] = [:]
-    private var indices: [Int: [Int32]] = [:]
-
-    public init() {}
-
-    public func observe(_ point: HookPoint, _ value: borrowing HookValue) throws {
-        guard let layer = point.layer else { return }
-        switch point.site {
-        case .routerLogits: value.withFloats { logits[layer, default: []].append(contentsOf: $0) }
-        case .expertWeights: value.withFloats { weights[layer, default: []].append(contentsOf: $0) }
-        case .expertIndices: value.withIndices { indices[layer, default: []].append(contentsOf: $0) }
-        default: break
-        }
-    }
-
-    /// Puts a layer's routing into rows of a shard.
-    func copy(layer: Int, to shard: TraceShard, layerIndex: Int, rows: Range<Int>) {
-        let (E, K) = (shard.layout.experts, shard.layout.expertsPerToken)
-        let (z, w, chosen) = (logits[layer] ?? [], weights[layer] ?? [], indices[layer] ?? [])
-        precondition(z.count == rows.count * E && w.count == rows.count * K && chosen.count == rows.count * K)
-        z.withUnsafeBufferPointer { shard.record(.routerLogits, layer: layer, $0, row: rows.lowerBound) }
-        w.withUnsafeBufferPointer { shard.record(.expertWeights, layer: layer, $0, row: rows.lowerBound) }
-        chosen.withUnsafeBufferPointer { shard.setExpertIndices($0, layerIndex: layerIndex, row: rows.lowerBound) }
+extension TraceShard {
+    /// Puts what the hooks of one text's tokens showed of a layer into rows of the shard.
+    fileprivate func record(_ routing: HookRecorder, layer: Int, layerIndex: Int, rows: Range<Int>) {
+        let z = routing.floats(HookPoint(.routerLogits, layer: layer)) ?? []
+        let weights = routing.floats(HookPoint(.expertWeights, layer: layer)) ?? []
+        let chosen = routing.indices(HookPoint(.expertIndices, layer: layer)) ?? []
+        precondition(
+            z.count == rows.count * layout.experts && weights.count == rows.count * layout.expertsPerToken
+                && chosen.count == rows.count * layout.expertsPerToken)
+        z.withUnsafeBufferPointer { record(.routerLogits, layer: layer, $0, row: rows.lowerBound) }
+        weights.withUnsafeBufferPointer { record(.expertWeights, layer: layer, $0, row: rows.lowerBound) }
+        chosen.withUnsafeBufferPointer { setExpertIndices($0, layerIndex: layerIndex, row: rows.lowerBound) }
     }
 }

@@ -141,7 +141,7 @@ final class GenerationWatcher: HookObserver {
     /// The first expert of the last token in the layer that is shown.
     private(set) var expert: Int?
     private let shownLayer: Int?
-    private var recorder: RoutingRecorder?
+    private var recorder: HookRecorder?
 
     /// nil where there is nothing to watch.
     init?(showing layer: Int?, trace: GenerationTrace?, model: Model) throws {
@@ -154,15 +154,15 @@ final class GenerationWatcher: HookObserver {
         }
         if let trace {
             plan.observed.formUnion(trace.plan.observed)
-            recorder = RoutingRecorder()
+            recorder = HookRecorder()
         }
     }
 
     var records: Bool { recorder != nil }
 
     /// What was recorded since the last call.
-    func takeRecording() -> RoutingRecorder? {
-        defer { if recorder != nil { recorder = RoutingRecorder() } }
+    func takeRecording() -> HookRecorder? {
+        defer { if recorder != nil { recorder = HookRecorder() } }
         return recorder
     }
 
@@ -171,6 +171,6 @@ final class GenerationWatcher: HookObserver {
             let width = value.shape.last ?? 1
             expert = value.withIndices { $0.count >= width ? Int($0[$0.count - width]) : nil }
         }
-        try recorder?.observe(point, value)
+        recorder?.observe(point, value)
     }
 }
