@@ -248,6 +248,7 @@ class Model:
         if isinstance(texts, str | bytes):
             raise TypeError(f"run_many: expected a list of texts, found one {type(texts).__name__}; use run")
         capture = _arguments.names(capture, "capture")
+        groups = None if groups is None else _arguments.names(groups, "groups")
         layers = None if layers is None else _arguments.integers(layers, "layers")
         heads = None if heads is None else _arguments.integers(heads, "heads")
         documents = [self._tokens(text) for text in texts]

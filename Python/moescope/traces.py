@@ -240,7 +240,11 @@ def _patterns(name: str, model: Model) -> list[list[int]]:
 
 def _documents(corpus: Iterable[Mapping[str, Any] | str]) -> list[dict[str, Any]]:
     documents = []
+    if isinstance(corpus, bytes | bytearray):
+        raise TypeError(f"corpus: expected texts or mappings, found {type(corpus).__name__}")
     for number, entry in enumerate(corpus):
+        if not isinstance(entry, str | Mapping):
+            raise TypeError(f"corpus: document {number}: expected a text or a mapping, found {type(entry).__name__}")
         fields: Mapping[str, Any] = {"text": entry} if isinstance(entry, str) else entry
         document: dict[str, Any] = {"id": str(fields.get("id", number)), "group": str(fields.get("group", ""))}
         if "text" in fields:

@@ -45,7 +45,11 @@ package final class FolderLock: Sendable {
     }
 
     deinit {
-        if getpid() == process { unlink(path) }
+        if getpid() == process {
+            unlink(path)
+            // Closing is not enough where a child still has the descriptor.
+            flock(descriptor, LOCK_UN)
+        }
         close(descriptor)
     }
 

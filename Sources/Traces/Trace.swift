@@ -139,26 +139,27 @@ public struct Trace: Sendable {
         var row = 0
         var shard = 0
         var inShard = 0
+        func expect(_ field: String, _ expected: Int, _ found: Int, _ place: String) throws(FileError) {
+            guard expected == found else {
+                throw FileError.trace(
+                    .mismatch, file: path, field: "\(place), field \(field)", expected: "\(expected)",
+                    found: "\(found)")
+            }
+        }
         for (number, line) in data.split(separator: UInt8(ascii: "\n")).enumerated() {
             // Lines past the manifest belong to a shard in flight.
             guard number < manifest.documents else { break }
             let place = "line \(number + 1)"
             let document = try TraceCoding.decode(TraceDocument.self, from: line, file: path, place: place)
             while shard < manifest.shards.count, inShard == manifest.shards[shard].documents {
+                try expect("tokens", manifest.shards[shard].tokens, row, "documents of shard \(shard)")
                 shard += 1
                 inShard = 0
                 row = 0
             }
-            func expect(_ field: String, _ expected: Int, _ found: Int) throws(FileError) {
-                guard expected == found else {
-                    throw FileError.trace(
-                        .mismatch, file: path, field: "\(place), field \(field)", expected: "\(expected)",
-                        found: "\(found)")
-                }
-            }
-            try expect("index", number, document.index)
-            try expect("shard", shard, document.shard)
-            try expect("first_row", row, document.firstRow)
+            try expect("index", number, document.index, place)
+            try expect("shard", shard, document.shard, place)
+            try expect("first_row", row, document.firstRow, place)
             guard document.tokens > 0, document.tokens <= manifest.shards[shard].tokens - row else {
                 throw FileError.trace(
                     .mismatch, file: path, field: "\(place), field tokens",
@@ -178,6 +179,9 @@ public struct Trace: Sendable {
             throw FileError.trace(
                 .truncated, file: path, expected: "\(manifest.documents) lines, as the manifest says",
                 found: "\(documents.count)")
+        }
+        if shard < manifest.shards.count {
+            try expect("tokens", manifest.shards[shard].tokens, row, "documents of shard \(shard)")
         }
         return documents
     }

@@ -39,6 +39,19 @@ extension TraceShard {
         }
     }
 
+    /// A router logit that F16 cannot hold, where logits are stored so; written, it would be infinite.
+    func halfProblem(file: String) -> FileError? {
+        guard layout.routerLogits == .f16,
+            let place = allLogits.firstIndex(where: { abs($0) >= 65_520 && $0.isFinite })
+        else { return nil }
+        let row = place / layout.experts
+        return FileError.trace(
+            .unsupported, file: file,
+            field: "tensor \(TraceTensor.routerLogits), layer \(layout.layers[row / rowCount]), row \(row % rowCount)",
+            expected: "at most 65504, the largest number in F16", found: "\(allLogits[place])",
+            hint: "record router_logits instead of router_logits_f16")
+    }
+
     /// Patterns by document, layer and head, whatever the order in which they came.
     func patternEntries(_ documents: [TraceDocument]) -> [SafetensorsFile.Entry] {
         patterns.sorted { ($0.document, $0.layer, $0.head) < ($1.document, $1.layer, $1.head) }.map { pattern in

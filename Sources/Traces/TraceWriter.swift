@@ -111,6 +111,7 @@ public final class TraceWriter {
             row += documents[i].tokens
         }
         let file = TraceFolder.shardFile(number)
+        if let problem = shard.halfProblem(file: folder.file(file).path) { throw problem }
         var entry = TraceManifest.Shard(file: file, tokens: shard.rowCount, documents: documents.count, sha256: "")
         do throws(FileError) {
             let url = folder.file(file)

@@ -56,7 +56,8 @@ private struct FolderListing {
             return "left out \(names.count) \(what): \(shown)"
         }
         return [
-            remark(hidden, "hidden (the name begins with a dot)"), remark(others, "that are no .txt files"),
+            remark(hidden, "hidden (the name begins with a dot)"),
+            remark(others, "others (no .txt files, or links to nothing)"),
             remark(loops, "links to a folder around them"),
         ].compactMap(\.self)
     }

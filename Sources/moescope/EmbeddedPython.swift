@@ -60,7 +60,13 @@ enum EmbeddedPython {
     /// The name Python starts under. From that of a virtual environment it finds the environment's packages, and
     /// `sys.executable` is what scripts start again for worker processes.
     private static func interpreterPath(environment: [String: String]) throws -> String {
-        guard let folder = environment["VIRTUAL_ENV"], !folder.isEmpty else { return "python3" }
+        if let home = environment["PYTHONHOME"], !home.isEmpty, let problem = VirtualEnvironment.problem(home: home) {
+            throw ValidationError(problem)
+        }
+        // Python looks for its library near the program of this name: not that of whichever python3 comes first in PATH.
+        guard let folder = environment["VIRTUAL_ENV"], !folder.isEmpty else {
+            return VirtualEnvironment.ownInterpreter ?? "python3"
+        }
         if let problem = VirtualEnvironment(folder).problem { throw ValidationError(problem) }
         return folder + "/bin/python3"
     }

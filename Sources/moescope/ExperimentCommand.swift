@@ -129,7 +129,7 @@ struct ExperimentCommand: ParsableCommand {
         } catch is CancellationError {
             line.finish()
             say("stopped; the passes made so far are safe. Go on with: the same command and --resume")
-            throw ExitCode(130)
+            throw ExitCode(InterruptFlag.exitCode)
         }
         line.finish()
         let result = ExperimentResult(
@@ -138,14 +138,15 @@ struct ExperimentCommand: ParsableCommand {
                 bootstrap: bootstrap, permutations: permutations, minimumDocuments: minimumDocuments, seed: seed))
         for table in result.tables {
             try Data(table.csv.utf8).write(to: folder.appending(path: "\(table.name).csv"), options: .atomic)
-            try print(table.text(limit: 60))
         }
-        try print(
-            "\(run.tokens.count) documents, \(likelihoods.tokens.reduce(0, +)) tokens predicted; 95 % intervals from "
-                + "\(bootstrap) bootstraps over documents, p-values from \(permutations) sign flips, seed \(seed)")
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         try encoder.encode(result).write(to: folder.appending(path: "result.json"), options: .atomic)
+        // Files first: they are whole, whatever becomes of standard output.
+        for table in result.tables { try print(table.text(limit: 60)) }
+        try print(
+            "\(run.tokens.count) documents, \(likelihoods.tokens.reduce(0, +)) tokens predicted; 95 % intervals from "
+                + "\(bootstrap) bootstraps over documents, p-values from \(permutations) sign flips, seed \(seed)")
         say(
             "\(output): plan.json, nll.jsonl, result.json, \(result.tables.map { "\($0.name).csv" }.joined(separator: ", "))"
         )

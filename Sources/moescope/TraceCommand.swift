@@ -106,7 +106,7 @@ struct TraceCommand: ParsableCommand {
         } catch is CancellationError {
             line.finish()
             say("stopped; the waves written so far are safe. Go on with: the same command and --resume")
-            throw ExitCode(130)
+            throw ExitCode(InterruptFlag.exitCode)
         }
         line.finish()
         let seconds = ProgressLine.seconds(ContinuousClock.now - started)

@@ -41,6 +41,22 @@ struct VirtualEnvironment {
             + "`pip install .`), make the environment with the Python this program was built with, or deactivate it"
     }
 
+    /// Why this program cannot run with `PYTHONHOME`; nil where it can.
+    static func problem(home: String) -> String? {
+        guard let ours = ownLibrary, let theirs = library(near: home + "/bin"), ours != theirs else { return nil }
+        return
+            "PYTHONHOME is \(home); this program's Python has its standard library in \(ours), and cannot run the one in "
+            + "\(theirs). Unset PYTHONHOME"
+    }
+
+    /// The interpreter of the installation that our libpython belongs to; nil where it is not found.
+    static var ownInterpreter: String? {
+        guard let library = ownLibrary else { return nil }
+        let prefix = URL(fileURLWithPath: library).deletingLastPathComponent().deletingLastPathComponent().path
+        return ["\(PY_MAJOR_VERSION).\(PY_MINOR_VERSION)", "\(PY_MAJOR_VERSION)"].map { "\(prefix)/bin/python\($0)" }
+            .first { FileManager.default.isExecutableFile(atPath: $0) }
+    }
+
     /// Whether the environment's standard library is another one than that of our libpython. False where either is not
     /// found where installations have it: then the version must do.
     private var isOfAnotherBuild: Bool {

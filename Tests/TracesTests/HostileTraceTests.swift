@@ -38,6 +38,7 @@ import Testing
         ("manifest.json", "\"tokens\" : 8", "\"tokens\" : -8", "field shards[0].tokens"),
         ("manifest.json", "shards/000001", "../000001", "field shards[1].file: expected \"shards/000001.safetensors\""),
         ("documents.jsonl", "\"tokens\":5", "\"tokens\":9223372036854775807", "line 2, field tokens: expected 1 to 5"),
+        ("documents.jsonl", "\"tokens\":5", "\"tokens\":4", "documents of shard 0, field tokens: expected 8, found 7"),
         ("documents.jsonl", "\"first_row\":3", "\"first_row\":-3", "line 2, field first_row: expected 3"),
     ]
 
@@ -103,6 +104,23 @@ import Testing
                 let said = complaint { _ = try opened.shard(0) }
                 #expect(said.contains("tensor token, row 2: expected 0 to 99, found 100"), "\(said)")
             }
+        }
+    }
+
+    /// The largest number in F16 is 65504; what rounds to more would be stored as infinite.
+    @Test func logitsBeyondF16AreNotWritten() throws {
+        try withTemporaryFolder { folder in
+            let run = SmallRun(logits: .f16)
+            let writer = try TraceWriter(creating: folder, manifest: run.manifest)
+            let shard = run.shard(0)
+            shard.routerLogits(layerIndex: 1)[4 * 3 + 2] = 65_519
+            try writer.append(shard)
+            let larger = run.shard(1)
+            larger.routerLogits(layerIndex: 1)[4 * 3 + 2] = -65_520
+            let said = complaint { try writer.append(larger) }
+            #expect(said.contains("000001.safetensors: tensor router_logits, layer 2, row 3"), "\(said)")
+            #expect(said.contains("found -65520") && said.contains("router_logits_f16"), "\(said)")
+            #expect(try Trace.verify(folder) == [])
         }
     }
 

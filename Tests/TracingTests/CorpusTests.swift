@@ -95,7 +95,8 @@ import Testing
         #expect(corpus.remarks.count == 3, "\(corpus.remarks)")
         let said = corpus.remarks.joined(separator: "\n")
         for part in [
-            "left out 4 hidden", ".git, .ipynb_checkpoints, de/._a.txt, …", "that are no .txt files: notes.md",
+            "left out 4 hidden", ".git, .ipynb_checkpoints, de/._a.txt, …",
+            "others (no .txt files, or links to nothing): notes.md",
             "links to a folder around them: en/around",
         ] {
             #expect(said.contains(part), "\(said)")

@@ -1,11 +1,15 @@
 """`moescope run` and `moescope python`: the same Python as python3's, with the engine built in."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+import moescope as ms
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +154,46 @@ def test_an_environment_of_another_build_is_refused(moescope, tmp_path):
     (environment / "pyvenv.cfg").write_text(f"home = {tmp_path}/gone/bin\nversion = {version}.99\n")
     done = start(moescope, "python", "-c", "1", environment={"VIRTUAL_ENV": str(environment)})
     assert done.returncode != 0 and f"{version}.99" in done.stderr.splitlines()[0]
+
+
+def test_another_python_first_in_the_path_changes_nothing(moescope, tmp_path):
+    """As an activated conda environment has it: its library would be run by this program's libpython."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    library = tmp_path / "lib" / f"python{version}"
+    library.mkdir(parents=True)
+    (library / "os.py").write_text("")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").write_text("#!/bin/sh\n")
+    (tmp_path / "bin" / "python3").chmod(0o755)
+    done = start(
+        moescope, "python", "-c", "import os; print(os.__file__)",
+        environment={"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.returncode == 0 and str(tmp_path) not in done.stdout and done.stdout.strip().endswith("os.py"), done.stderr
+    done = start(moescope, "python", "-c", "1", environment={"PYTHONHOME": str(tmp_path)})
+    assert done.returncode != 0 and f"PYTHONHOME is {tmp_path}" in done.stderr.splitlines()[0]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_trace_that_is_told_to_stop_can_go_on(moescope, tmp_path, name):
+    corpus = tmp_path / "c.jsonl"
+    corpus.write_text("".join(f'{{"tokens": {[1, *range(3, 200)]}}}\n' for _ in range(400)))
+    output = tmp_path / "t"
+    command = [moescope, "trace", "polyglot", "--corpus", str(corpus), "--output", str(output), "--wave-tokens", "400"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (output / "shards" / "000000.safetensors").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    process.send_signal(getattr(signal, name))
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + getattr(signal, name), said
+    assert "--resume" in said
+    trace = ms.open_trace(output)
+    assert not trace.is_complete and 0 < len(trace) < 400
+    assert start(moescope, "verify", str(output)).returncode == 0
+
+
+def test_a_pipe_is_no_model(moescope, tmp_path):
+    os.mkfifo(tmp_path / "m.gguf")
+    done = start(moescope, "inspect", str(tmp_path / "m.gguf"))
+    assert done.returncode == 1 and "m.gguf: not a regular file" in done.stderr

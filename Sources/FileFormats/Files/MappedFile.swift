@@ -9,7 +9,8 @@ public final class MappedFile: @unchecked Sendable {
     /// - Throws: `unreadable` where the file cannot be opened or mapped or is not a regular file.
     public init(_ url: URL) throws(FileError) {
         let path = url.path
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // Without waiting: a pipe would wait for a writer before it could be refused.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             throw FileError(
                 errno == ENOENT ? .missing : .unreadable, file: path, problem: String(cString: strerror(errno)))

@@ -117,7 +117,7 @@ struct GenerateCommand: ParsableCommand {
             try recording.write(into: URL(filePath: trace), generation: sampling.record(cache: session.cacheType))
             say("\(trace): complete. Next: moescope metrics \(trace) --positions generated")
         }
-        if InterruptFlag.isSet { throw ExitCode(130) }
+        if InterruptFlag.isSet { throw ExitCode(InterruptFlag.exitCode) }
     }
 
     /// A text of the command line, or standard input.
@@ -236,7 +236,7 @@ extension GenerateCommand {
                 say("\(error)\n/new starts again")
             }
             if InterruptFlag.isSet {
-                guard isTerminal else { return }
+                guard isTerminal, InterruptFlag.exitCode == 128 + SIGINT else { return }
                 // It ended the answer; the conversation goes on.
                 InterruptFlag.clear()
             }
@@ -246,9 +246,7 @@ extension GenerateCommand {
     /// The next line; while it waits, Ctrl-C ends the process as usual.
     private static func ask(_ isTerminal: Bool) -> String? {
         if isTerminal { say("> ", terminator: "") }
-        let before = signal(SIGINT, SIG_DFL)
-        defer { signal(SIGINT, before) }
-        return readLine()
+        return InterruptFlag.ending { readLine() }
     }
 
     /// What --json prints.
