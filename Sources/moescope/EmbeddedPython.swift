@@ -34,11 +34,12 @@ enum EmbeddedPython {
         return Py_BytesMain(Int32(arguments.count + 1), &copies)
     }
 
-    /// The arguments for python3 where this program is started as `moescope -c …` or with another option of python3 in
-    /// the first place: so multiprocessing starts its workers. nil for everything else.
+    /// The arguments for python3 where this program is started as `moescope -c …` or `-m …`, with other options of
+    /// python3 before them: so multiprocessing starts its workers. nil for everything else.
     static func interpreterArguments(_ commandLine: [String]) -> [String]? {
         guard let first = commandLine.dropFirst().first, first.hasPrefix("-"), first != "-h",
-            first.dropFirst().first.map({ $0.isASCII && $0.isLetter }) ?? false
+            first.dropFirst().first.map({ $0.isASCII && $0.isLetter }) ?? false,
+            commandLine.contains("-c") || commandLine.contains("-m")
         else { return nil }
         return Array(commandLine.dropFirst())
     }
