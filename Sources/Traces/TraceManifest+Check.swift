@@ -28,6 +28,19 @@ extension TraceManifest {
         try expect("model.vocab_size", 1...Int(Int32.max), model.vocabSize)
         try expect("model.parameters_total", 0...Int.max, model.parametersTotal)
         try expect("model.parameters_active", 0...Int.max, model.parametersActive)
+        if let router = model.router {
+            try expect("model.router.select.experts_per_token", 1...model.experts, router.expertsPerToken)
+            if let groups = router.select.groups {
+                try expect("model.router.select.groups.count", 1...model.experts, groups.count)
+                try expect("model.router.select.groups.kept", 1...groups.count, groups.kept)
+            }
+        }
+        let routed = model.layersWithRouter
+        guard routed == Set(routed).sorted(), routed.allSatisfy({ 0..<model.layers ~= $0 }) else {
+            throw FileError.trace(
+                .mismatch, file: file, field: "field model.moe_layers",
+                expected: "rising layers from 0 to \(model.layers - 1)", found: "\(routed)")
+        }
         try checkCapture(file: file)
         try expect("corpus.documents", 0...Int(Int32.max), corpus.documents)
         try expect("corpus.tokens", 0...1 << 48, corpus.tokens)

@@ -41,15 +41,17 @@ extension TraceShard {
 
     /// A router logit that F16 cannot hold, where logits are stored so; written, it would be infinite.
     func halfProblem(file: String) -> FileError? {
-        guard layout.routerLogits == .f16,
-            let place = allLogits.firstIndex(where: { abs($0) >= 65_520 && $0.isFinite })
-        else { return nil }
-        let row = place / layout.experts
-        return FileError.trace(
-            .unsupported, file: file,
-            field: "tensor \(TraceTensor.routerLogits), layer \(layout.layers[row / rowCount]), row \(row % rowCount)",
-            expected: "at most 65504, the largest number in F16", found: "\(allLogits[place])",
-            hint: "record router_logits instead of router_logits_f16")
+        for column in layout.columns where column.isHalvedWhenWritten {
+            let logits = values(column, as: Float.self)
+            guard let place = logits.firstIndex(where: { abs($0) >= 65_520 && $0.isFinite }) else { continue }
+            let row = place / layout.experts
+            return FileError.trace(
+                .unsupported, file: file,
+                field: "tensor \(column.name), layer \(layout.layers[row / rowCount]), row \(row % rowCount)",
+                expected: "at most 65504, the largest number in F16", found: "\(logits[place])",
+                hint: "record router_logits instead of router_logits_f16")
+        }
+        return nil
     }
 
     /// Patterns by document, layer and head, whatever the order in which they came.
