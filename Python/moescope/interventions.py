@@ -45,7 +45,7 @@ def _make(kind: str, values: dict[str, Any], where: Where) -> Intervention:
     if "layer" in where:
         layers += _arguments.integers([where["layer"]], "layer")
     if "layers" in where and not layers:
-        raise ValueError(f"{name}: layers: expected at least one; without it, every layer is meant")
+        raise ValueError(f"{kind}: layers: expected at least one; without it, every layer is meant")
     if layers:
         scope["layers"] = sorted(set(layers))
     if "positions" in where:

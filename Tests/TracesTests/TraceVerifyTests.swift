@@ -39,11 +39,11 @@ import Traces
                 { try FileManager.default.removeItem(at: $0.appending(path: shard)) }
             ),
             (
-                ["manifest.json: field version: expected 1, found 9"],
+                ["manifest.json: field version: expected 1 to 2, found 9"],
                 {
                     try edit($0.appending(path: "manifest.json")) {
                         $0 = Data(
-                            String(decoding: $0, as: UTF8.self).replacing("\"version\" : 1", with: "\"version\" : 9")
+                            String(decoding: $0, as: UTF8.self).replacing("\"version\" : 2", with: "\"version\" : 9")
                                 .utf8)
                     }
                 }
