@@ -57,11 +57,10 @@ public struct WorkingMemory: Sendable {
         // Positions, documents and tokens; where each choice is computed and found again.
         floats += 3 + 2 * choices
         if config.experts.sharedSize != nil { floats += hidden + 1 }
-        return Self.float * rows * floats + packed(rows, hidden) + packed(rows, queries) + experts(rows)
-            + vectors + threads * scratch(rows) + Self.programBytes
+        return Self.float * rows * floats + experts(rows) + vectors + threads * scratch(rows) + Self.programBytes
     }
 
-    /// Hidden activations of one group of experts, and the packed inputs of both of their products.
+    /// Hidden activations of one group of experts, and the packed input of the largest product; one buffer serves all products.
     private func experts(_ rows: Int) -> Int {
         let assignments = rows * config.expertsPerToken
         let fair = Double(assignments) / Double(config.experts.count)
@@ -72,13 +71,16 @@ public struct WorkingMemory: Sendable {
         let group =
             assignments <= limit
             ? assignments : min(assignments, max(busiestRows, busiest > 1 ? limit : Int(Double(whole) * fair)))
-        var bytes = Self.float * group * config.experts.size + packed(group, config.experts.size)
-        var input = packed(group, config.hiddenSize)
-        for shared in [config.experts.sharedSize, config.denseSize].compactMap({ $0 }) {
-            bytes = max(bytes, Self.float * rows * shared + packed(rows, shared))
-            input = max(input, packed(rows, config.hiddenSize))
+        var hidden = Self.float * group * config.experts.size
+        var packing = [
+            packed(rows, config.hiddenSize), packed(rows, config.attention.headCount * config.attention.headSize),
+            packed(group, config.hiddenSize), packed(group, config.experts.size),
+        ]
+        for size in [config.experts.sharedSize, config.denseSize].compactMap({ $0 }) {
+            hidden = max(hidden, Self.float * rows * size)
+            packing.append(packed(rows, size))
         }
-        return bytes + input
+        return hidden + (packing.max() ?? 0)
     }
 
     /// Norms and routers, which are kept in f32 beside the file's own.
