@@ -48,7 +48,8 @@ struct ParityTests {
 
         var names = HookSite.allCases.filter { ![.pattern, .scores].contains($0) }.map(\.rawValue)
         if tokens.allSatisfy({ $0.count <= 64 }) { names.append("attn.pattern") }
-        let plan = try HookPlan(observing: names, layerCount: model.config.layerCount)
+        let plan = try HookPlan(
+            observing: names, layerCount: model.config.layerCount, expertLayers: model.config.expertLayers)
         let seen = HookRecorder()
         let result = try model.forward(TokenBatch(tokens), plan: plan, observer: seen)
 
@@ -63,7 +64,7 @@ struct ParityTests {
                 differences.logprob = max(
                     differences.logprob, abs(result.logprob[rows.lowerBound + row] - logprob[row]))
             }
-            for layer in 0..<model.config.layerCount {
+            for layer in model.config.expertLayers {
                 try compareRouting(seen, expected, model.config, index, layer, rows, &differences)
             }
             try compareHooks(seen, expected, index, rows, of: start, &differences)
