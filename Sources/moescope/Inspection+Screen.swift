@@ -40,7 +40,18 @@ extension Inspection {
 
     private var routing: String {
         let shared = config.experts.sharedSize.map { ", and a shared one \(Self.grouped($0)) wide" } ?? ""
-        return config.router.summary + shared
+        return config.router.summary + shared + dense
+    }
+
+    /// Which layers have no experts; empty where all have.
+    private var dense: String {
+        let layers = config.layers.indices.filter { config.layers[$0].feedForward == .dense }
+        guard let size = config.denseSize, !layers.isEmpty else { return "" }
+        let isFirst = layers == Array(0..<layers.count)
+        let which =
+            layers.count == 1
+            ? "layer \(layers[0]) is" : isFirst ? "layers 0 to \(layers.count - 1) are" : "\(layers.count) layers are"
+        return "; \(which) dense, \(Self.grouped(size)) wide"
     }
 
     private var attention: String {
