@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -183,9 +184,12 @@ class Model:
         )
 
     def encode(self, text: str, *, bos: bool = True) -> list[int]:
-        """Token ids of a text, BOS first. Text never becomes a control token, whatever it spells."""
-        start = [int(self._facts["bos"])] if bos and self._facts.get("bos") is not None else []
-        return start + self._native.encode(text)
+        """Token ids of a text. Text never becomes a control token, whatever it spells.
+
+        bos: with the ids that the tokenizer puts around every text: BOS before it, for most models; some put none.
+        """
+        tokens = self._native.encode(text)
+        return [*self._facts["prefix"], *tokens, *self._facts["suffix"]] if bos else tokens
 
     def decode(self, tokens: Tokens) -> str:
         """The text of token ids; bytes that are no UTF-8 become U+FFFD."""
@@ -310,6 +314,7 @@ class Model:
     ) -> Iterator[Step]:
         """Continues a text, one `Step` per token. Temperature 0 takes the most probable token each time.
 
+        It ends after a token that ends a text (`stop_at_eos`): those of generation_config.json, config.json and the tokenizer.
         `cache` is how keys and values of earlier tokens are kept; by default f32 where the model is exact, otherwise f16.
         """
         if not temperature >= 0:
@@ -326,6 +331,7 @@ class Model:
         described = to_json(interventions)
         session = _moescope.session(self._native, cache)
         text, unread = self.decode(tokens), tokens
+        ends = frozenset(self._facts["ends"])
         for _ in range(max_tokens):
             result = session.append(unread, points, None, described, edits)
             z = np.asarray(result["next_logits"]).astype(np.float64)
@@ -342,7 +348,7 @@ class Model:
             captured = {point: _last_row(point, result[point]) for point in points}
             indices, weights = np.asarray(result["expert_indices"]), np.asarray(result["expert_weights"])
             yield Step(token, added, float(log_p[token]), indices[:, -1], weights[:, -1], captured)
-            if stop_at_eos and token == self._facts.get("eos"):
+            if stop_at_eos and token in ends:
                 return
 
 
@@ -371,7 +377,12 @@ def load(
     Raises FileNotFoundError, or CheckpointError naming file and tensor.
     """
     path = fspath(model)
-    return Model(_moescope.load(_built_in(path) or path, precision, threads, None if memory is None else str(memory)))
+    opened = Model(
+        _moescope.load(_built_in(path) or path, precision, threads, None if memory is None else str(memory))
+    )
+    for notice in opened._facts["notices"]:
+        warnings.warn(f"{opened.path}: {notice}", stacklevel=2)
+    return opened
 
 
 def hooks() -> Table:

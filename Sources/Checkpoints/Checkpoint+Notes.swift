@@ -7,6 +7,8 @@ extension Checkpoint {
         /// `license` of the model card's front matter (`README.md`), or GGUF's `general.license`.
         public var license: String?
         public var chatTemplate: ChatTemplate?
+        /// Why there is no chat template although a file is there, in a sentence.
+        public var templateProblem: String?
         /// GGUF's `general.file_type`: how the file says it was quantized.
         public var fileType: Int?
         /// Weight files in the folder that the index does not name.
@@ -16,14 +18,25 @@ extension Checkpoint {
     }
 
     /// Reads the notes anew.
-    public func notes() -> Notes { url.pathExtension == "gguf" ? ggufNotes() : folderNotes() }
+    public func notes() -> Notes {
+        var notes = url.pathExtension == "gguf" ? ggufNotes() : folderNotes()
+        do throws(FileError) {
+            notes.chatTemplate = try chatTemplate()
+        } catch {
+            notes.templateProblem = "The chat template cannot be read: \(error)"
+        }
+        if notes.chatTemplate == nil, text("chat_template.json") != nil {
+            notes.templateProblem =
+                "chat_template.json is not read, as in transformers, where it belongs to processors: --chat needs "
+                + "chat_template.jinja."
+        }
+        return notes
+    }
 
     private func ggufNotes() -> Notes {
         var notes = Notes()
         guard let file = files.first, let metadata = try? GGUFFile(file).metadata else { return notes }
         notes.license = metadata["general.license"]?.string
-        let key = "tokenizer.chat_template"
-        notes.chatTemplate = metadata[key]?.string.map { ChatTemplate(source: key, text: $0) }
         notes.fileType = metadata["general.file_type"]?.int
         return notes
     }
@@ -31,7 +44,6 @@ extension Checkpoint {
     private func folderNotes() -> Notes {
         var notes = Notes()
         notes.license = text("README.md").flatMap(Self.license)
-        notes.chatTemplate = folderTemplate
         let used = Set(files.map(\.lastPathComponent))
         let names = (try? FileManager.default.contentsOfDirectory(atPath: url.path)) ?? []
         notes.strayFiles = names.filter {
@@ -41,31 +53,6 @@ extension Checkpoint {
             notes.announcedBytes = json("model.safetensors.index.json")?["metadata"]?.object?["total_size"]?.int
         }
         return notes
-    }
-
-    /// Where transformers looks, newest first.
-    private var folderTemplate: ChatTemplate? {
-        if let text = text("chat_template.jinja") { return ChatTemplate(source: "chat_template.jinja", text: text) }
-        for name in ["chat_template.json", "tokenizer_config.json"] {
-            switch json(name)?["chat_template"] {
-            case .string(let text)?: return ChatTemplate(source: name, text: text)
-            case .array(let list)?:
-                // Several, by name; "default" is the one that is used.
-                let entries = list.compactMap(\.object)
-                let chosen = entries.first { $0["name"]?.string == "default" } ?? entries.first
-                if let text = chosen?["template"]?.string { return ChatTemplate(source: name, text: text) }
-            default: continue
-            }
-        }
-        return nil
-    }
-
-    /// A text file of the folder, up to 16 MB.
-    private func text(_ name: String) -> String? {
-        guard let file = try? MappedFile(url.appendingPathComponent(name)), file.bytes.count < 1 << 24 else {
-            return nil
-        }
-        return String(decoding: file.bytes, as: UTF8.self)
     }
 
     private func json(_ name: String) -> JSONObject? {

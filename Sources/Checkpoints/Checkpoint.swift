@@ -13,11 +13,13 @@ public final class Checkpoint: Sendable {
     public let tensors: ModelTensors
     /// The files that hold weights, in name order.
     public let files: [URL]
-    /// The file the tokenizer is read from: `tokenizer.model`, else `tokenizer.json`; the GGUF file itself; nil: none.
+    /// The file the tokenizer is read from: of a folder the first of `tokenizerFiles`; the GGUF file itself; nil: none.
     public let tokenizerFile: URL?
     /// Tensors in the files that the model does not use.
     public let unusedTensors: [String]
     let unusedBytes: Int
+    /// Files that hold a vocabulary, the one that transformers takes first; not all kinds can be read.
+    static let tokenizerFiles = ["tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json", "tiktoken.model"]
     private let cachedHash = Mutex<String?>(nil)
 
     init(
@@ -65,7 +67,7 @@ public final class Checkpoint: Sendable {
         let weights = try HuggingFaceWeights(folder: folder)
         var table = TensorTable(file: weights.tableOfContents.path, tensors: weights.tensors)
         let tensors = try ModelTensors.huggingFace(&table, config: config, family: family)
-        let tokenizer = ["tokenizer.model", "tokenizer.json"].map { folder.appendingPathComponent($0) }
+        let tokenizer = tokenizerFiles.map { folder.appendingPathComponent($0) }
             .first { FileManager.default.fileExists(atPath: $0.path) }
         return Checkpoint(
             url: folder, config: config, tensors: tensors, files: weights.files, tokenizerFile: tokenizer,

@@ -25,9 +25,10 @@ enum ModelObject {
                 },
                 MethodEntry("decode", "decode(ids) -> bytes.") { object, arguments, count in
                     answering { () throws(PythonError) in
-                        let tokenizer = try types.model.payload(of: object).requireTokenizer()
+                        let loaded = try types.model.payload(of: object)
+                        let tokenizer = try loaded.requireTokenizer()
                         let arguments = try Arguments(arguments, count, expected: 1...1)
-                        let ids = try FromPython.tokens(try arguments[0], "ids", below: tokenizer.vocabularySize)
+                        let ids = try FromPython.tokens(try arguments[0], "ids", below: loaded.tokenCount)
                         return try ToPython.bytes(tokenizer.decodeBytes(ids)).release()
                     }
                 },
@@ -109,6 +110,12 @@ enum ModelObject {
         var tokenizer: String?
         var bos: Int32?
         var eos: Int32?
+        /// Ids around every text.
+        var prefix: [Int32]
+        var suffix: [Int32]
+        /// Ids that end a text.
+        var ends: [Int32]
+        var notices: [String]
         var config: ConfigFacts
     }
 
@@ -131,9 +138,10 @@ enum ModelObject {
         of object: PythonObject?, _ arguments: UnsafePointer<PythonObject?>?, _ count: Int,
         _ text: (any Tokenizer, Int32) -> String
     ) throws(PythonError) -> PythonObject {
-        let tokenizer = try types.model.payload(of: object).requireTokenizer()
+        let loaded = try types.model.payload(of: object)
+        let tokenizer = try loaded.requireTokenizer()
         let arguments = try Arguments(arguments, count, expected: 1...1)
-        let ids = try FromPython.tokens(try arguments[0], "ids", below: tokenizer.vocabularySize)
+        let ids = try FromPython.tokens(try arguments[0], "ids", below: loaded.tokenCount)
         return try ToPython.list(count: ids.count) { (index) throws(PythonError) in
             try ToPython.string(text(tokenizer, ids[index])).release()
         }.release()
@@ -142,11 +150,16 @@ enum ModelObject {
     private static func facts(_ loaded: PythonModel) throws(PythonError) -> String {
         let model = loaded.model
         let config = model.config
+        let frame = loaded.tokenizer?.frame
+        let declared = try translating { try model.checkpoint.endTokens() }
+        let ends = loaded.tokenizer.map { EndTokens.all(declared: declared, $0) } ?? Set(declared)
         let facts = Facts(
             name: model.checkpoint.name, path: model.checkpoint.url.path, precision: model.precision.rawValue,
             threads: model.threadCount, instruction_set: Model.instructionSet,
             tokenizer: loaded.tokenizer?.kind.rawValue,
-            bos: loaded.tokenizer?.bos ?? config.bosToken, eos: loaded.tokenizer?.eos ?? config.eosToken,
+            bos: frame?.bos ?? config.bosToken, eos: frame?.eos ?? config.eosToken, prefix: frame?.prefix ?? [],
+            suffix: frame?.suffix ?? [], ends: ends.sorted(),
+            notices: (frame?.notices ?? []).map { "tokenizer: \($0)" },
             config: ConfigFacts(
                 architecture: config.architecture, vocab_size: config.vocabularySize, hidden_size: config.hiddenSize,
                 layers: config.layerCount, heads: config.attention.headCount,

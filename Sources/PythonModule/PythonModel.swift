@@ -30,6 +30,9 @@ final class PythonModel: Sendable {
         return try ReleasedInterpreter.run(body)
     }
 
+    /// Ids that the tokenizer or the model has; those without a piece are decoded to nothing.
+    var tokenCount: Int { max(tokenizer?.vocabularySize ?? 0, model.config.vocabularySize) }
+
     func requireTokenizer() throws(PythonError) -> any Tokenizer {
         guard let tokenizer else {
             throw .value("\(model.checkpoint.url.path) has no tokenizer; give token ids instead of text")

@@ -1,26 +1,53 @@
 import Checkpoints
+import Foundation
 import FileFormats
 import Tokenizers
 
 extension GGUFExport {
     /// An export with everything the checkpoint brings: its tokenizer, chat template and ids that end a text.
-    /// - Throws: `FileError` or `TokenizerError`; `unsupported` for a tokenizer that GGUF has no way to hold.
+    /// - Throws: `FileError` or `TokenizerError`: a setting of the tokenizer that GGUF has no way to hold.
     public init(whole checkpoint: Checkpoint, mix: QuantizationMix, importance: ImportanceMatrix? = nil) throws {
-        var tokenizer: [(key: String, value: GGUFValue)] = []
-        if let file = checkpoint.tokenizerFile, file.pathExtension != "gguf" {
-            guard let metadata = try TokenizerFile.ggufMetadata(file, vocabularySize: checkpoint.config.vocabularySize)
-            else {
-                throw FileError(
-                    .unsupported, file: file.path, problem: "GGUF has no way to hold this kind of tokenizer")
-            }
-            tokenizer = metadata
-            if let template = try checkpoint.chatTemplate() {
-                tokenizer.append(("tokenizer.chat_template", .string(Array(template.utf8))))
-            }
-        } else if checkpoint.tokenizerFile == nil {
+        let metadata = try Self.tokenizer(of: checkpoint)
+        try self.init(
+            checkpoint, mix: mix, tokenizer: metadata.entries, importance: importance, notices: metadata.notices)
+    }
+
+    private static func tokenizer(
+        of checkpoint: Checkpoint
+    ) throws -> (entries: [(key: String, value: GGUFValue)], notices: [String]) {
+        guard let file = checkpoint.tokenizerFile else {
             // What llama.cpp calls a model that is given ids only.
-            tokenizer = [("tokenizer.ggml.model", .string(Array("no_vocab".utf8)))]
+            return ([("tokenizer.ggml.model", .string(Array("no_vocab".utf8)))], [])
         }
-        try self.init(checkpoint, mix: mix, tokenizer: tokenizer, importance: importance)
+        // A GGUF file's own metadata stay as they are.
+        guard file.pathExtension != "gguf" else { return ([], []) }
+        let tokenizer = try TokenizerFile.open(file)
+        let metadata = try GGUFTokenizerMetadata(
+            tokenizer, vocabularySize: checkpoint.config.vocabularySize, file: file.path)
+        // Before hours of work, not after.
+        try metadata.check(against: tokenizer, file: file.path)
+        var entries = metadata.entries
+        if let template = try checkpoint.chatTemplate() {
+            entries.append(("tokenizer.chat_template", .string(Array(template.text.utf8))))
+        }
+        return (entries, metadata.notices)
+    }
+
+    /// Opens the file that was written and compares its tokenizer with the checkpoint's; a file that differs is removed.
+    func checkTokenizer(_ written: URL) throws(FileError) {
+        guard let file = checkpoint.tokenizerFile, metadata.contains(where: { $0.key == "tokenizer.ggml.tokens" })
+        else { return }
+        var difference: String?
+        do throws(TokenizerError) {
+            difference = TokenizerComparison.difference(
+                try TokenizerFile.open(file), try TokenizerFile.open(written))
+        } catch {
+            difference = error.description
+        }
+        guard let difference else { return }
+        try? FileManager.default.removeItem(at: written)
+        throw FileError(
+            .mismatch, file: written.path, field: "the tokenizer that was written is not that of \(file.path)",
+            problem: difference, hint: "the file was removed")
     }
 }

@@ -12,6 +12,8 @@ public struct GGUFExport {
     let metadata: [(key: String, value: GGUFValue)]
     let tensors: [PlacedTensor]
     let importance: ImportanceMatrix?
+    /// What other programs will do otherwise with the file, in sentences.
+    public let notices: [String]
 
     /// - Parameters:
     ///   - tokenizer: the tokenizer's GGUF metadata (`tokenizer.ggml.…`); a GGUF checkpoint's own is kept.
@@ -19,8 +21,9 @@ public struct GGUFExport {
     /// - Throws: what GGUF cannot hold; `mismatch` where the importance is of another model.
     public init(
         _ checkpoint: Checkpoint, mix: QuantizationMix, tokenizer: [(key: String, value: GGUFValue)],
-        importance: ImportanceMatrix? = nil
+        importance: ImportanceMatrix? = nil, notices: [String] = []
     ) throws(FileError) {
+        self.notices = notices
         self.checkpoint = checkpoint
         self.mix = mix
         self.importance = importance
@@ -71,6 +74,7 @@ public struct GGUFExport {
         }
         let size = writer.byteCount
         _ = try writer.finish()
+        try checkTokenizer(url)
         return size
     }
 }

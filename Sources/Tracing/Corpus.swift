@@ -6,7 +6,7 @@ import Foundation
 public struct Corpus: Sendable {
     public struct Document: Sendable, Equatable {
         public enum Content: Sendable, Equatable {
-            /// Tokenized with a BOS token put first.
+            /// Tokenized, with what the tokenizer puts around every text: a BOS token first, for most models.
             case text(String)
             /// Token ids, taken exactly as given.
             case tokens([Int32])

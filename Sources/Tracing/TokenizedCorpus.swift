@@ -46,7 +46,7 @@ public struct TokenizedCorpus: Sendable {
                     file: source, field: "text",
                     reason: "document \"\(document.id)\" is text, and the model has no tokenizer; give \"tokens\"")
             }
-            return (tokenizer.bos.map { [$0] } ?? []) + tokenizer.encode(text)
+            return tokenizer.tokens(of: text)
         case .tokens(let tokens):
             for token in tokens where token < 0 || Int(token) >= config.vocabularySize {
                 throw CorpusError(

@@ -102,6 +102,7 @@ struct BenchCommand: ParsableCommand {
 
     func run() throws {
         let loaded = try LoadedModel(model, precision: precision, threads: threads, memory: memory?.bytes)
+            .sayingNotices()
         let engine = loaded.model
         say(
             "measuring this machine: memory read, and f32, bf16, int16 and int8 arithmetic, \(engine.threadCount) threads"

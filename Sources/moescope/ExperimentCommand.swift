@@ -112,7 +112,7 @@ struct ExperimentCommand: ParsableCommand {
     }
 
     func run() throws {
-        let loaded = try LoadedModel(model, precision: precision, threads: threads)
+        let loaded = try LoadedModel(model, precision: precision, threads: threads).sayingNotices()
         let run = try ExperimentRun(
             model: loaded.model, tokenizer: loaded.tokenizer, corpus: try readCorpus(corpus), maximumTokens: maxTokens,
             maximumDocuments: maxDocuments)

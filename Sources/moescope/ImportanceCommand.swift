@@ -45,7 +45,7 @@ struct ImportanceCommand: ParsableCommand {
     }
 
     func run() throws {
-        let loaded = try LoadedModel(model, precision: precision, threads: threads)
+        let loaded = try LoadedModel(model, precision: precision, threads: threads).sayingNotices()
         let corpus = try TokenizedCorpus(
             try readCorpus(corpus), tokenizer: loaded.tokenizer, config: loaded.model.config, maximumTokens: maxTokens)
         let fitting = loaded.model.waveRows(memory: MachineMemory.available / 4 * 3, recordedBytesPerRow: 0)

@@ -118,6 +118,19 @@ extension Inspection {
         }
         return "\(tokenizer.file), \(tokenizer.kind), \(Self.grouped(tokenizer.vocabularySize)) pieces"
             + token("BOS", tokenizer.bos, tokenizer.bosPiece) + token("EOS", tokenizer.eos, tokenizer.eosPiece)
+            + framing(tokenizer)
+    }
+
+    /// What is around every text, where that is not BOS before it alone.
+    private func framing(_ tokenizer: TokenizerFacts) -> String {
+        func list(_ ids: [Int32]) -> String { ids.map(String.init).joined(separator: " ") }
+        var text = ""
+        if tokenizer.prefix.isEmpty {
+            text += "; nothing before a text"
+        } else if tokenizer.prefix != [tokenizer.bos ?? -1] {
+            text += "; \(list(tokenizer.prefix)) before a text"
+        }
+        return tokenizer.suffix.isEmpty ? text : text + "; \(list(tokenizer.suffix)) after a text"
     }
 
     /// 1,000,000, or 1e+20 where digits would say nothing.

@@ -34,6 +34,9 @@ struct Inspection: Encodable {
         let bosPiece: String?
         let eos: Int32?
         let eosPiece: String?
+        /// Ids put before and after every text.
+        let prefix: [Int32]
+        let suffix: [Int32]
         let sha256: String
     }
     struct TemplateFacts: Encodable {
@@ -136,10 +139,12 @@ struct Inspection: Encodable {
         do throws(TokenizerError) {
             let tokenizer = try TokenizerFile.open(url)
             remarks.compare(tokenizer)
+            for notice in tokenizer.frame.notices { remarks.add("Tokenizer: \(notice).") }
             return TokenizerFacts(
                 file: url.lastPathComponent, kind: tokenizer.kind.rawValue, vocabularySize: tokenizer.vocabularySize,
                 bos: tokenizer.bos, bosPiece: tokenizer.bos.flatMap(tokenizer.piece), eos: tokenizer.eos,
-                eosPiece: tokenizer.eos.flatMap(tokenizer.piece), sha256: tokenizer.sha256)
+                eosPiece: tokenizer.eos.flatMap(tokenizer.piece), prefix: tokenizer.frame.prefix,
+                suffix: tokenizer.frame.suffix, sha256: tokenizer.sha256)
         } catch {
             remarks.add("The tokenizer cannot be read: \(error)")
             return nil

@@ -39,6 +39,7 @@ struct QuantizeCommand: ParsableCommand {
         }
         let export = try GGUFExport(
             whole: checkpoint, mix: type, importance: try importance.map { try ImportanceMatrix(URL(filePath: $0)) })
+        for notice in export.notices { say("tokenizer: \(notice)") }
         let progress = ProgressLine("quantizing", unit: "weights")
         let size = try export.write(to: url) { done, total in progress.update(done, of: total) }
         progress.finish()

@@ -13,6 +13,7 @@ struct Remarks {
         judgeConfig()
         judgeFiles(checkpoint, notes)
         judgeTensors(checkpoint)
+        if let problem = notes.templateProblem { add(problem) }
     }
 
     mutating func add(_ sentence: String) { sentences.append(sentence) }

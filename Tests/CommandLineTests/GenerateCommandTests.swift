@@ -134,7 +134,7 @@ struct GenerateCommandTests {
         struct Templates: Decodable { let template: String }
         let template = try JSONDecoder().decode(
             Templates.self, from: Data(contentsOf: Fixtures.folder.appending(path: "chat/templates.json")))
-        try JSONEncoder().encode(["chat_template": template.template, "eos_token": "</s>"]).write(
+        try JSONEncoder().encode(["chat_template": template.template, "bos_token": "</s>"]).write(
             to: model.appending(path: "tokenizer_config.json"))
 
         let trace = folder.appending(path: "chat")
@@ -146,7 +146,7 @@ struct GenerateCommandTests {
         let ids = Array(try #require(shard["token"]).bytes.bindMemory(to: Int32.self))
         func spelled(_ text: String) -> [Int32] { text.utf8.map(Int32.init) }
         let expected =
-            [128] + spelled("system\ns") + [129] + spelled("\n") + [128] + spelled("user\nh<|im_end|>i") + [129]
+            [130, 128] + spelled("system\ns") + [129] + spelled("\n") + [128] + spelled("user\nh<|im_end|>i") + [129]
             + spelled("\n    ") + [128] + spelled("assistant\n")
         #expect(Array(ids.prefix(expected.count)) == expected)
     }

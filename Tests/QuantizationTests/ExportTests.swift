@@ -85,7 +85,9 @@ import Tokenizers
         let url = Self.temporaryFile()
         defer { try? FileManager.default.removeItem(at: url) }
         let model = Fixtures.folder.appending(path: "sentencepiece/identity.model")
-        let metadata = try #require(try TokenizerFile.ggufMetadata(model, vocabularySize: 600))
+        let metadata = try GGUFTokenizerMetadata(
+            try TokenizerFile.open(model), vocabularySize: 600, file: model.path
+        ).entries
         try GGUFExport(try family("parity/many-experts"), mix: .f16, tokenizer: metadata).write(to: url)
         let first = try TokenizerFile.open(model)
         let second = try TokenizerFile.open(url)

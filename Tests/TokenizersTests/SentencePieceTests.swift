@@ -116,9 +116,11 @@ enum SentencePieceModel: String, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    @Test func everyDocumentOfTheCorpus() throws {
+    /// The built-in model's two vocabulary files make the same tokens.
+    @Test(arguments: ["tokenizer.model", "tokenizer.json"])
+    func everyDocumentOfTheCorpus(_ file: String) throws {
         struct Document: Decodable { let text: String }
-        let tokenizer = try SentencePieceModel.polyglot.load()
+        let tokenizer = try TokenizerFile.open(Fixtures.polyglot.appending(path: file))
         let expected = try #require(try SentencePieceReference("polyglot").corpus)
         let corpus = try Data(contentsOf: Fixtures.polyglot.appending(path: "heldout.jsonl"))
         let lines = corpus.split(separator: UInt8(ascii: "\n"))

@@ -7,7 +7,10 @@ struct CharacterMap: Sendable {
     private let units: [UInt32]
     private let replacements: [UInt8]
 
-    /// Nil where the sizes do not fit together.
+    /// Bytes that a rule may write: no text becomes much longer than it was.
+    static let longestReplacement = 256
+
+    /// Nil where the sizes do not fit together, or a rule writes too much.
     init?(_ blob: [UInt8]) {
         guard blob.count >= 4 else { return nil }
         func word(_ at: Int) -> UInt32 {
@@ -17,6 +20,7 @@ struct CharacterMap: Sendable {
         guard size % 4 == 0, size > 0, size <= blob.count - 4 else { return nil }
         units = stride(from: 4, to: 4 + size, by: 4).map(word)
         replacements = Array(blob[(4 + size)...])
+        guard replacements.split(separator: 0).allSatisfy({ $0.count <= Self.longestReplacement }) else { return nil }
     }
 
     /// The longest rule that `bytes` starts with: how many bytes it takes, and the range of its replacement.

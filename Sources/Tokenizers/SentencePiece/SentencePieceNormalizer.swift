@@ -8,9 +8,28 @@ struct SentencePieceNormalizer: Sendable {
     let escapesWhitespace: Bool
     let treatsWhitespaceAsSuffix: Bool
 
+    /// The space before a text.
+    enum Prefix {
+        /// As the model says.
+        case ofModel
+        case none
+        /// One, unless the text has one.
+        case unlessThere
+    }
+
     private var space: [UInt8] { escapesWhitespace ? spaceSymbol : [0x20] }
 
-    func normalize(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8] {
+    func normalize(_ text: UnsafeBufferPointer<UInt8>, prefix: Prefix) -> [UInt8] {
+        switch prefix {
+        case .ofModel: return normalize(text, withPrefix: addsDummyPrefix)
+        case .none: return normalize(text, withPrefix: false)
+        case .unlessThere:
+            let plain = normalize(text, withPrefix: false)
+            return plain.isEmpty || !addsDummyPrefix || plain.starts(with: space) ? plain : space + plain
+        }
+    }
+
+    private func normalize(_ text: UnsafeBufferPointer<UInt8>, withPrefix addsDummyPrefix: Bool) -> [UInt8] {
         guard let start = text.baseAddress, !text.isEmpty else { return [] }
         var position = 0
         var output: [UInt8] = []

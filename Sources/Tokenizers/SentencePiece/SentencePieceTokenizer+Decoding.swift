@@ -7,7 +7,7 @@ extension SentencePieceTokenizer {
         var atStart = true
         var sawLeadingSpace = false
         for id in ids where 0..<vocabularySize ~= Int(id) {
-            let byte = vocabulary.byteOfID[Int(id)]
+            let byte = Int(id) < vocabulary.kinds.count ? vocabulary.byteOfID[Int(id)] : -1
             if byte >= 0 {
                 bytes.append(UInt8(byte))
                 continue
@@ -22,6 +22,10 @@ extension SentencePieceTokenizer {
 
     /// Appends a piece; true where its leading space was dropped and no further one should be.
     private func append(_ id: Int32, atStart: Bool, to text: inout [UInt8]) -> Bool {
+        guard Int(id) < vocabulary.kinds.count else {
+            if !specialIDs.contains(id) { text += contentOfAdded[id] ?? [] }
+            return false
+        }
         switch vocabulary.kinds[Int(id)] {
         case .control: return false
         case .unknown:

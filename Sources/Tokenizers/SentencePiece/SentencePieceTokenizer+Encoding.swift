@@ -1,51 +1,55 @@
 extension SentencePieceTokenizer {
     /// Token ids of a text. Time grows as n log n in the text's length, whatever it contains.
     public func encode(bytes: some Collection<UInt8>) -> [Int32] {
-        let normalized =
-            bytes.withContiguousStorageIfAvailable(normalizer.normalize)
-            ?? Array(bytes).withUnsafeBufferPointer(normalizer.normalize)
+        encode(Array(bytes), findsSpecial: false, without: [])
+    }
+
+    /// Every stretch between control tokens is encoded as a text of its own.
+    public func encode(markup text: String, without mark: [UInt8]) -> [Int32] {
+        encode(Array(text.utf8), findsSpecial: !splitsSpecial, without: mark)
+    }
+
+    public var controlTokens: [(piece: String, id: Int32)] {
+        added.tokens.filter(\.isSpecial).map { (String(decoding: $0.content, as: UTF8.self), $0.id) }
+    }
+
+    private func encode(_ text: [UInt8], findsSpecial: Bool, without mark: [UInt8]) -> [Int32] {
         var ids: [Int32] = []
-        normalized.withUnsafeBufferPointer { text in
+        for (index, part) in added.split(text, isNormalized: false, findsSpecial: findsSpecial).enumerated() {
+            switch part {
+            case .token(let id): ids.append(id)
+            case .text(let stretch):
+                let prefix: SentencePieceNormalizer.Prefix =
+                    switch spacing {
+                    case .everywhere: .ofModel
+                    case .always: .unlessThere
+                    case .first: index == 0 ? .unlessThere : .none
+                    }
+                encode(
+                    stretch: removing(mark, from: stretch), prefix, findsSpecial: findsSpecial, into: &ids)
+            }
+        }
+        return ids
+    }
+
+    private func encode(
+        stretch: [UInt8], _ prefix: SentencePieceNormalizer.Prefix, findsSpecial: Bool, into ids: inout [Int32]
+    ) {
+        let normalized = stretch.withUnsafeBufferPointer { normalizer.normalize($0, prefix: prefix) }
+        for part in added.split(normalized, isNormalized: true, findsSpecial: findsSpecial) {
+            switch part {
+            case .token(let id): ids.append(id)
+            case .text(let text): merge(text, into: &ids)
+            }
+        }
+    }
+
+    private func merge(_ text: [UInt8], into ids: inout [Int32]) {
+        text.withUnsafeBufferPointer { text in
             guard let start = text.baseAddress, !text.isEmpty else { return }
             var merging = BytePairMerging(vocabulary: vocabulary, text: start, count: text.count)
             merging.mergeAll()
             merging.emit(into: &ids)
-        }
-        return ids
-    }
-
-    /// Every stretch between control pieces is encoded as a text of its own.
-    public func encode(markup text: String, without mark: [UInt8]) -> [Int32] {
-        let bytes = Array(text.utf8)
-        let controls = PrefixMatcher(controlTokens.map { Array($0.piece.utf8) })
-        var ids: [Int32] = []
-        var start = 0
-        var place = 0
-        func encodeText(to end: Int) {
-            if end > start { ids += encode(bytes: removing(mark, from: Array(bytes[start..<end]))) }
-        }
-        bytes.withUnsafeBufferPointer { buffer in
-            guard let base = buffer.baseAddress else { return }
-            while place < bytes.count {
-                guard let length = controls.match(base + place, bytes.count - place),
-                    let id = vocabulary.reserved.find(Array(bytes[place..<place + length]))
-                else {
-                    place += 1
-                    continue
-                }
-                encodeText(to: place)
-                ids.append(id)
-                place += length
-                start = place
-            }
-            encodeText(to: bytes.count)
-        }
-        return ids
-    }
-
-    public var controlTokens: [(piece: String, id: Int32)] {
-        vocabulary.kinds.indices.filter { vocabulary.kinds[$0] == .control }.map { id in
-            (String(decoding: vocabulary.pieces[Int32(id)], as: UTF8.self), Int32(id))
         }
     }
 }

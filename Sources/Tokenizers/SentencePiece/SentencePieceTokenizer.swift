@@ -3,8 +3,8 @@ import Foundation
 import FileFormats
 import SwiftProtobuf
 
-/// A SentencePiece BPE vocabulary (`tokenizer.model` of Llama, Mistral and Mixtral): the same ids and the same text
-/// back as the `sentencepiece` library.
+/// A SentencePiece BPE vocabulary (`tokenizer.model` of Llama, Mistral and Mixtral) with the tokens that were added to it: the
+/// same ids and the same text back as the `sentencepiece` library, and between added tokens as transformers.
 public struct SentencePieceTokenizer: Tokenizer {
     public enum PieceKind: UInt8, Sendable {
         case normal = 1
@@ -17,104 +17,75 @@ public struct SentencePieceTokenizer: Tokenizer {
 
     public let kind = TokenizerKind.sentencePieceBPE
     public let sha256: String
-    public let bos: Int32?
-    public let eos: Int32?
+    public internal(set) var frame: TokenizerFrame
     let vocabulary: SentencePieceVocabulary
     let normalizer: SentencePieceNormalizer
+    /// Tokens that are found before SentencePiece sees the text; control pieces are among them.
+    let added: AddedTokens
+    let spacing: Spacing
+    /// Whether control tokens that a chat template spells stay text (`split_special_tokens`).
+    let splitsSpecial: Bool
     /// What an unknown piece decodes to.
     let unknownSurface: [UInt8]
+    let specialIDs: Set<Int32>
+    /// Of tokens beyond SentencePiece's own pieces.
+    let contentOfAdded: [Int32: [UInt8]]
+    public let vocabularySize: Int
 
-    public var vocabularySize: Int { vocabulary.kinds.count }
-
-    /// Reads a `tokenizer.model` file.
-    public init(_ url: URL) throws(TokenizerError) {
-        let data: Data
-        do { data = try Data(contentsOf: url) } catch {
-            throw TokenizerError(file: url.path, problem: "cannot be read")
-        }
-        try self.init(data: data, file: url.path)
+    /// Which stretches of text between added tokens get the space before a text.
+    enum Spacing: String, Sendable {
+        /// All: SentencePiece, llama.cpp.
+        case everywhere
+        /// Those that begin with none: `prepend_scheme` "always".
+        case always
+        /// The first, where it begins with none: `prepend_scheme` "first".
+        case first
     }
 
-    /// - Parameter file: what errors call it.
-    public init(data: Data, file: String) throws(TokenizerError) {
-        let model: ProtoSentencePieceModel
-        do { model = try ProtoSentencePieceModel(serializedBytes: data) } catch {
-            throw TokenizerError(file: file, problem: "not a SentencePiece model")
-        }
-        guard model.trainerSpec.modelType == .bpe else {
-            throw TokenizerError(
-                file: file, subject: "field trainer_spec.model_type",
-                problem: "expected BPE, found \(model.trainerSpec.modelType)",
-                hint: "only BPE vocabularies are read")
-        }
-        guard model.denormalizerSpec.precompiledCharsmap.isEmpty else {
-            throw TokenizerError(
-                file: file, subject: "field denormalizer_spec", problem: "rules for decoding are not supported")
-        }
-        let pieces = model.pieces.map {
-            SentencePieceVocabulary.Entry(
-                piece: Array($0.piece.utf8), score: $0.score,
-                kind: PieceKind(rawValue: UInt8($0.type.rawValue)) ?? .normal)
-        }
-        let trainer = model.trainerSpec
-        let rules = model.normalizerSpec
-        var characterMap: CharacterMap?
-        if !rules.precompiledCharsmap.isEmpty {
-            guard let map = CharacterMap(Array(rules.precompiledCharsmap)) else {
-                throw TokenizerError(
-                    file: file, subject: "field normalizer_spec.precompiled_charsmap", problem: "sizes do not fit")
-            }
-            characterMap = map
-        }
-        try self.init(
-            entries: pieces, file: file,
-            sha256: SHA256.hash(data: data).map { String($0, radix: 16).leftPadded(to: 2) }.joined(),
-            byteFallback: trainer.byteFallback, unknownPiece: trainer.unkPiece, bosPiece: trainer.bosPiece,
-            eosPiece: trainer.eosPiece, unknownSurface: trainer.unkSurface
-        ) { userDefined in
-            SentencePieceNormalizer(
-                characterMap: characterMap, userDefined: userDefined, addsDummyPrefix: rules.addDummyPrefix,
-                removesExtraWhitespace: rules.removeExtraWhitespaces, escapesWhitespace: rules.escapeWhitespaces,
-                treatsWhitespaceAsSuffix: trainer.treatWhitespaceAsSuffix)
-        }
+    /// How a vocabulary is used, beside its pieces.
+    struct Usage {
+        var added: AddedTokens
+        var frame: TokenizerFrame
+        var spacing = Spacing.everywhere
+        var splitsSpecial = false
+        var unknownSurface = " \u{2047} "
     }
 
     init(
-        entries: [SentencePieceVocabulary.Entry], file: String, sha256: String, byteFallback: Bool,
-        unknownPiece: String, bosPiece: String, eosPiece: String, unknownSurface: String,
-        normalizer: (PrefixMatcher) -> SentencePieceNormalizer
-    ) throws(TokenizerError) {
-        let vocabulary = try SentencePieceVocabulary(
-            entries, unknownPiece: unknownPiece, byteFallback: byteFallback, file: file)
-        self.vocabulary = vocabulary
-        self.normalizer = normalizer(vocabulary.userDefined)
+        _ vocabulary: SentencePieceVocabulary, _ normalizer: SentencePieceNormalizer, _ usage: Usage, sha256: String
+    ) {
         self.sha256 = sha256
-        self.unknownSurface = Array(unknownSurface.utf8)
-        func control(_ piece: String) -> Int32? {
-            vocabulary.reserved.find(Array(piece.utf8)).flatMap { vocabulary.kinds[Int($0)] == .control ? $0 : nil }
-        }
-        bos = control(bosPiece)
-        eos = control(eosPiece)
+        self.vocabulary = vocabulary
+        self.normalizer = normalizer
+        added = usage.added
+        frame = usage.frame
+        spacing = usage.spacing
+        splitsSpecial = usage.splitsSpecial
+        unknownSurface = Array(usage.unknownSurface.utf8)
+        specialIDs = usage.added.specialIDs
+        let beyond = usage.added.tokens.filter { Int($0.id) >= vocabulary.kinds.count }
+        contentOfAdded = Dictionary(beyond.map { ($0.id, $0.content) }, uniquingKeysWith: { first, _ in first })
+        vocabularySize = max(vocabulary.kinds.count, (beyond.map { Int($0.id) }.max() ?? -1) + 1)
     }
 
     public func piece(_ id: Int32) -> String? {
         guard 0..<vocabularySize ~= Int(id) else { return nil }
+        guard Int(id) < vocabulary.kinds.count else {
+            return contentOfAdded[id].map { String(decoding: $0, as: UTF8.self) }
+        }
         return String(decoding: vocabulary.pieces[id], as: UTF8.self)
     }
 
     public func id(ofPiece piece: String) -> Int32? {
         let bytes = Array(piece.utf8)
-        return vocabulary.reserved.find(bytes) ?? vocabulary.pieces.find(bytes)
+        return added.tokens.first { $0.content == bytes }?.id ?? vocabulary.reserved.find(bytes)
+            ?? vocabulary.pieces.find(bytes)
     }
 
     /// What kind of piece an id is; nil out of range.
     public func kind(of id: Int32) -> PieceKind? {
-        0..<vocabularySize ~= Int(id) ? vocabulary.kinds[Int(id)] : nil
-    }
-}
-
-extension String {
-    fileprivate func leftPadded(to width: Int) -> String {
-        String(repeating: "0", count: max(0, width - count)) + self
+        guard 0..<vocabularySize ~= Int(id) else { return nil }
+        return Int(id) < vocabulary.kinds.count
+            ? vocabulary.kinds[Int(id)] : specialIDs.contains(id) ? .control : .userDefined
     }
 }

@@ -16,13 +16,25 @@ struct SentencePieceVocabulary: Sendable {
     let ranks: [UInt32]
     let userDefined: PrefixMatcher
     let unknown: Int32
-    /// Id of each byte's piece; empty without byte fallback.
+    /// Id of each byte's piece, or of the unknown piece; empty without byte fallback.
     let byteIDs: [Int32]
     /// The byte that a byte piece stands for, by id, -1 for other pieces.
     let byteOfID: [Int16]
     let hasUnused: Bool
 
-    init(_ entries: [Entry], unknownPiece: String, byteFallback: Bool, file: String) throws(TokenizerError) {
+    /// What a file may lack or repeat.
+    struct Leniency: Sendable {
+        /// Stands for unknown characters where no piece is of that kind; nil: there has to be one.
+        var unknown: Int32?
+        /// Of pieces that are there twice the first counts.
+        var allowsDuplicates = false
+        /// Ids of user-defined pieces that are found before the text gets here.
+        var foundBefore: Set<Int32> = []
+    }
+
+    init(
+        _ entries: [Entry], unknownPiece: String, byteFallback: Bool, leniency: Leniency = Leniency(), file: String
+    ) throws(TokenizerError) {
         guard !entries.isEmpty else { throw TokenizerError(file: file, problem: "the vocabulary is empty") }
         guard entries.count < Int32.max, entries.reduce(0, { $0 + $1.piece.count }) < Int32.max else {
             throw TokenizerError(file: file, problem: "the vocabulary is too large")
@@ -30,27 +42,34 @@ struct SentencePieceVocabulary: Sendable {
         if let empty = entries.firstIndex(where: { $0.piece.isEmpty }) {
             throw TokenizerError(file: file, subject: "piece \(empty)", problem: "the piece is empty")
         }
+        if let wrong = entries.firstIndex(where: { $0.score.isNaN }) {
+            throw TokenizerError(
+                file: file, subject: "score of piece \(wrong)", problem: "expected a number, found NaN",
+                hint: "the file is damaged")
+        }
         let kinds = entries.map(\.kind)
         self.kinds = kinds
         func isText(_ id: Int) -> Bool {
             switch kinds[id] {
-            case .normal, .userDefined, .unused: true
+            case .normal, .unused: true
+            case .userDefined: !leniency.foundBefore.contains(Int32(id))
             case .unknown, .control, .byte: false
             }
         }
         pieces = PieceTable(entries.map(\.piece), findable: isText)
         reserved = PieceTable(entries.map(\.piece), findable: { !isText($0) })
-        for duplicate in [pieces.duplicate, reserved.duplicate].compactMap({ $0 }) {
+        if !leniency.allowsDuplicates, let duplicate = pieces.duplicate ?? reserved.duplicate {
             throw TokenizerError(
                 file: file, subject: "piece \(duplicate)",
                 problem: "\"\(String(decoding: entries[duplicate].piece, as: UTF8.self))\" is there twice")
         }
-        guard let unknown = kinds.firstIndex(of: .unknown) else {
+        guard let unknown = kinds.firstIndex(of: .unknown).map(Int32.init) ?? leniency.unknown else {
             throw TokenizerError(file: file, problem: "there is no unknown piece", hint: "usually \"\(unknownPiece)\"")
         }
-        self.unknown = Int32(unknown)
+        self.unknown = unknown
         hasUnused = kinds.contains(.unused)
-        userDefined = PrefixMatcher(entries.filter { $0.kind == .userDefined }.map(\.piece))
+        userDefined = PrefixMatcher(
+            entries.indices.filter { kinds[$0] == .userDefined && isText($0) }.map { entries[$0].piece })
 
         scores = entries.map(\.score)
         let rankOfScore = Dictionary(
@@ -58,15 +77,17 @@ struct SentencePieceVocabulary: Sendable {
         ranks = entries.map { rankOfScore[$0.score] ?? 0 }
 
         var byteOfID = [Int16](repeating: -1, count: entries.count)
-        var byteIDs: [Int32] = []
+        var byteIDs = [Int32](repeating: unknown, count: byteFallback ? 256 : 0)
         for byte in 0..<256 {
-            let name = "<0x" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true) + ">"
-            let id = reserved.find(Array(name.utf8))
+            let name = BytePairModel.bytePiece(UInt8(byte))
+            let id = reserved.find(name)
             if let id, kinds[Int(id)] == .byte {
                 byteOfID[Int(id)] = Int16(byte)
-                if byteFallback { byteIDs.append(id) }
-            } else if byteFallback {
-                throw TokenizerError(file: file, subject: "piece \(name)", problem: "byte fallback needs it")
+                if byteFallback { byteIDs[byte] = id }
+            } else if byteFallback, leniency.unknown == nil {
+                throw TokenizerError(
+                    file: file, subject: "piece \(String(decoding: name, as: UTF8.self))",
+                    problem: "byte fallback needs it")
             }
         }
         self.byteIDs = byteIDs

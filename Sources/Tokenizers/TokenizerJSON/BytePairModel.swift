@@ -10,14 +10,22 @@ struct BytePairModel: Sendable {
         case characters(byteFallback: Bool)
     }
 
+    struct Options: Sendable, Equatable {
+        /// Whether characters that are no piece become `<0x..>` pieces.
+        var byteFallback = false
+        /// What unknown characters become; nil: nothing.
+        var unknownPiece: [UInt8]?
+        /// Whether a run of unknown characters is one token.
+        var fusesUnknown = false
+        /// Whether a word that is a piece is taken whole, whatever the merges say.
+        var ignoresMerges = false
+    }
+
     let pieces: PieceTable
     let alphabet: Alphabet
+    let options: Options
     /// What unknown characters become; nil: nothing.
-    let unknown: Int32?
-    /// Whether a run of unknown characters is one token.
-    let fusesUnknown: Bool
-    /// Whether a word that is a piece is taken whole, whatever the merges say.
-    let ignoresMerges: Bool
+    private let unknown: Int32?
     /// Id of the piece of each byte, -1 where there is none.
     private let byteIDs: [Int32]
     /// (left id, right id) to (rank, id of both).
@@ -30,14 +38,13 @@ struct BytePairModel: Sendable {
 
     /// - Parameter pairs: left and right piece of every merge, the first merged first.
     init(
-        pieces: PieceTable, alphabet: Alphabet, unknown: Int32?, fusesUnknown: Bool, ignoresMerges: Bool,
+        pieces: PieceTable, alphabet: Alphabet, options: Options = Options(),
         pairs: [([UInt8], [UInt8])], file: String
     ) throws(TokenizerError) {
         self.pieces = pieces
         self.alphabet = alphabet
-        self.unknown = unknown
-        self.fusesUnknown = fusesUnknown
-        self.ignoresMerges = ignoresMerges
+        self.options = options
+        unknown = options.unknownPiece.flatMap { pieces.find($0) }
         byteIDs = (0..<256).map { byte in
             switch alphabet {
             case .bytes: pieces.find(ByteAlphabet.encode([UInt8(byte)])) ?? -1
@@ -69,6 +76,11 @@ struct BytePairModel: Sendable {
         }
     }
 
+    /// Place of the first merge that makes a piece, by the piece's id.
+    var rankOfPiece: [Int32: UInt32] {
+        Dictionary(merges.values.map { ($0.id, $0.rank) }, uniquingKeysWith: min)
+    }
+
     static func bytePiece(_ byte: UInt8) -> [UInt8] {
         Array(("<0x" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true) + ">").utf8)
     }
@@ -88,7 +100,7 @@ struct BytePairModel: Sendable {
     /// Appends the ids of one word (what the pre-tokenizer leaves together).
     func encode(_ word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32]) {
         guard let start = word.baseAddress, !word.isEmpty else { return }
-        if ignoresMerges, let whole = wholePiece(word) {
+        if options.ignoresMerges, let whole = wholePiece(word) {
             ids.append(whole)
             return
         }
@@ -162,7 +174,7 @@ struct BytePairModel: Sendable {
                     for id in bytes { append(id) }
                     afterUnknown = false
                 } else if let unknown {
-                    if !(fusesUnknown && afterUnknown) { append(unknown) }
+                    if !(options.fusesUnknown && afterUnknown) { append(unknown) }
                     afterUnknown = true
                 }
                 position += length

@@ -1,48 +1,63 @@
 import Foundation
 import FileFormats
 
-/// A vocabulary from `tokenizer.json` (byte-level BPE of OLMoE, Qwen and Granite; SentencePiece-style BPE), or from a
-/// GGUF file's "gpt2" metadata: the same ids as the `tokenizers` library with `encode_special_tokens` on.
+/// A vocabulary from `tokenizer.json` (byte-level BPE of OLMoE, Qwen and Granite; SentencePiece-style BPE), from
+/// `vocab.json` and `merges.txt`, or from a GGUF file's "gpt2" metadata: the same ids as the `tokenizers` library with
+/// `encode_special_tokens` on.
 ///
 /// Bytes that are no UTF-8 become U+FFFD first, as Python's `errors="replace"` does.
 public struct JSONTokenizer: Tokenizer {
     public let kind: TokenizerKind
     public let sha256: String
-    public let joinsByteTokens = true
-    public let bos: Int32?
-    public let eos: Int32?
+    public var joinsByteTokens: Bool { true }
+    public internal(set) var frame: TokenizerFrame
     let model: BytePairModel
     let added: AddedTokens
-    let normalization: [NormalizationStep]
-    let preTokenization: [PreTokenizationStep]
-    let decoding: TokenDecoding
+    let steps: TokenizationSteps
+    /// Whether control tokens that a chat template spells stay text (`split_special_tokens`).
+    let splitsSpecial: Bool
     /// Invisible when decoded.
-    let specialIDs: Set<Int32>
+    private let specialIDs: Set<Int32>
+
+    init(
+        sha256: String, model: BytePairModel, added: AddedTokens, steps: TokenizationSteps, frame: TokenizerFrame,
+        splitsSpecial: Bool = false
+    ) {
+        kind =
+            steps.isByteLevel ? .byteLevelBPE : steps.decoding.replacesSpaceSymbol ? .sentencePieceBPE : .bpe
+        self.sha256 = sha256
+        self.model = model
+        self.added = added
+        self.steps = steps
+        self.frame = frame
+        self.splitsSpecial = splitsSpecial
+        specialIDs = added.specialIDs
+    }
 
     public var vocabularySize: Int { model.pieces.count }
 
     public func encode(bytes: some Collection<UInt8>) -> [Int32] {
-        encode(Array(String(decoding: bytes, as: UTF8.self).utf8), splitBy: added, without: [])
+        encode(Array(String(decoding: bytes, as: UTF8.self).utf8), findsSpecial: false, without: [])
     }
 
     /// As the `tokenizers` library with `encode_special_tokens` off.
     public func encode(markup text: String, without mark: [UInt8]) -> [Int32] {
-        encode(Array(text.utf8), splitBy: AddedTokens(added.tokens, findsSpecial: true), without: mark)
+        encode(Array(text.utf8), findsSpecial: !splitsSpecial, without: mark)
     }
 
     public var controlTokens: [(piece: String, id: Int32)] {
         added.tokens.filter(\.isSpecial).map { (String(decoding: $0.content, as: UTF8.self), $0.id) }
     }
 
-    private func encode(_ text: [UInt8], splitBy tokens: AddedTokens, without mark: [UInt8]) -> [Int32] {
+    private func encode(_ text: [UInt8], findsSpecial: Bool, without mark: [UInt8]) -> [Int32] {
         var ids: [Int32] = []
         var isStart = true
-        for part in tokens.split(text, isNormalized: false) {
+        for part in added.split(text, isNormalized: false, findsSpecial: findsSpecial) {
             switch part {
             case .token(let id): ids.append(id)
             case .text(let raw):
-                let normalized = normalization.reduce(removing(mark, from: raw)) { $1.apply($0) }
-                for part in added.split(normalized, isNormalized: true) {
+                let normalized = steps.normalize(removing(mark, from: raw))
+                for part in added.split(normalized, isNormalized: true, findsSpecial: findsSpecial) {
                     switch part {
                     case .token(let id): ids.append(id)
                     case .text(let words): encode(words, isStartOfText: isStart, into: &ids)
@@ -56,13 +71,14 @@ public struct JSONTokenizer: Tokenizer {
     }
 
     private func encode(_ text: [UInt8], isStartOfText: Bool, into ids: inout [Int32]) {
-        let words = preTokenization.reduce([text]) { $1.apply($0, isStartOfText: isStartOfText) }
+        let words = steps.preTokenization.reduce([text]) { $1.apply($0, isStartOfText: isStartOfText) }
         for word in words { word.withUnsafeBufferPointer { model.encode($0, into: &ids) } }
     }
 
     /// The bytes of the tokens; special tokens are invisible. A byte-level sequence cut within a character ends in part of
     /// it.
     public func decodeBytes(_ ids: some Collection<Int32>) -> [UInt8] {
+        let decoding = steps.decoding
         var text: [UInt8] = []
         var fallback: [UInt8] = []
         func flush() {

@@ -4,6 +4,16 @@ enum NormalizationStep: Sendable, Equatable {
     case prepend([UInt8])
     case replace([UInt8], with: [UInt8])
 
+    /// How many times longer a text can become.
+    var growth: Double {
+        switch self {
+        // Unicode Technical Report 15.
+        case .nfc: 3
+        case .prepend(let prefix): Double(1 + prefix.count)
+        case .replace(let pattern, let content): max(1, Double(content.count) / Double(max(1, pattern.count)))
+        }
+    }
+
     func apply(_ text: [UInt8]) -> [UInt8] {
         switch self {
         case .nfc: return CanonicalComposition.compose(text)
@@ -39,6 +49,10 @@ enum PreTokenizationStep: Sendable, Equatable {
     case split(SplitPattern)
     /// Every digit a word (or every run of digits).
     case digits(individual: Bool)
+    /// Runs of punctuation and of some symbols; everything else stays together. llama.cpp's own.
+    case punctuation
+    /// Every three ASCII digits in a row are a word; what is between stays together.
+    case digitTriples
     /// A space before each word that has none.
     case prefixSpace
     /// Spaces become U+2581; with `splits`, each starts a word.
@@ -48,6 +62,8 @@ enum PreTokenizationStep: Sendable, Equatable {
         switch self {
         case .split(let pattern): return words.flatMap { Self.split($0, pattern) }
         case .digits(let individual): return words.flatMap { Self.digits($0, individual: individual) }
+        case .punctuation: return words.flatMap(Self.punctuation)
+        case .digitTriples: return words.flatMap(Self.digitTriples)
         case .prefixSpace: return words.map { $0.first == 0x20 ? $0 : [0x20] + $0 }
         case .metaspace(let prepending, let splits):
             return words.enumerated().flatMap { index, word -> [[UInt8]] in
@@ -87,6 +103,53 @@ enum PreTokenizationStep: Sendable, Equatable {
             }
             return words
         }
+    }
+
+    private static func punctuation(_ word: [UInt8]) -> [[UInt8]] {
+        runs(of: word) { scalar in
+            switch scalar {
+            case "$", "+", "<", "=", ">", "^", "~", "|": return true
+            default: break
+            }
+            switch scalar.properties.generalCategory {
+            case .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation, .initialPunctuation,
+                .finalPunctuation, .otherPunctuation:
+                return true
+            default: return false
+            }
+        }
+    }
+
+    private static func digitTriples(_ word: [UInt8]) -> [[UInt8]] {
+        var words: [[UInt8]] = []
+        var start = 0
+        var position = 0
+        func isDigit(_ index: Int) -> Bool { (0x30...0x39).contains(word[index]) }
+        while position + 3 <= word.count {
+            guard isDigit(position), isDigit(position + 1), isDigit(position + 2) else {
+                position += 1
+                continue
+            }
+            if position > start { words.append(Array(word[start..<position])) }
+            words.append(Array(word[position..<position + 3]))
+            position += 3
+            start = position
+        }
+        if start < word.count { words.append(Array(word[start...])) }
+        return words
+    }
+
+    /// Runs of characters that have a property, and of those that have it not.
+    private static func runs(of word: [UInt8], _ has: (Unicode.Scalar) -> Bool) -> [[UInt8]] {
+        var words: [[UInt8]] = []
+        var last: Bool?
+        for scalar in String(decoding: word, as: UTF8.self).unicodeScalars {
+            let kind = has(scalar)
+            if kind != last { words.append([]) }
+            words[words.count - 1] += Array(UTF8.encode(scalar) ?? .init())
+            last = kind
+        }
+        return words
     }
 
     private static func splitBeforeSpaces(_ text: [UInt8]) -> [[UInt8]] {

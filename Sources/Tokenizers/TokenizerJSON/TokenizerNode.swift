@@ -48,11 +48,26 @@ struct TokenizerNode {
         return flag
     }
 
+    /// `replacement` of a Metaspace is U+2581.
+    private func requireSpaceSymbol() throws(TokenizerError) {
+        guard try optionalString("replacement").map({ Array($0.utf8) }) ?? spaceSymbol == spaceSymbol else {
+            throw wrong("replacement", expected: "U+2581")
+        }
+    }
+
     /// The members of a "Sequence", or the node itself as the only one.
     private func steps(_ list: String) -> [TokenizerNode] {
         guard self["type"]?.string == "Sequence" else { return [self] }
         return (self[list]?.array ?? []).enumerated().map { index, value in
             TokenizerNode(value, file: file, path: "\(path).\(list)[\(index)]")
+        }
+    }
+
+    /// Whether the step, or any within it, is of this type.
+    func mentions(_ type: String) -> Bool {
+        if self["type"]?.string == type { return true }
+        return ["pretokenizers", "decoders"].contains { list in
+            (self[list]?.array ?? []).contains { TokenizerNode($0, file: file, path: path).mentions(type) }
         }
     }
 
@@ -99,6 +114,7 @@ struct TokenizerNode {
                 result.append(.split(pattern))
             case "Digits": result.append(.digits(individual: try step.flag("individual_digits")))
             case "Metaspace":
+                try step.requireSpaceSymbol()
                 let scheme = try step.optionalString("prepend_scheme") ?? "always"
                 guard let prepending = PreTokenizationStep.Prepending(rawValue: scheme) else {
                     throw step.wrong("prepend_scheme", expected: "always, first or never")
@@ -118,6 +134,7 @@ struct TokenizerNode {
             case "ByteFallback": result.hasByteFallback = true
             case "Fuse": break
             case "Metaspace":
+                try step.requireSpaceSymbol()
                 result.replacesSpaceSymbol = true
                 if try step.optionalString("prepend_scheme") != "never" { result.strippedSpaces = 1 }
             case "Replace":

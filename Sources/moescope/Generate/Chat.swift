@@ -6,17 +6,16 @@ import Tokenizers
 /// How a model wants a conversation written.
 enum ChatFormat {
     case mistral(MistralInstruct)
-    case template(ChatTemplate)
+    case template(TemplatePrompt)
 
-    /// Mixtral's own format where the model is of its kind; otherwise the template it brings.
+    /// The template that the model brings; where it brings none, Mixtral's own format for models of its kind.
     init(_ loaded: LoadedModel, tokenizer: any Tokenizer) throws {
         let checkpoint = loaded.model.checkpoint
-        let template = try checkpoint.chatTemplate()
         let isMistral = ["mixtral", "llama"].contains(checkpoint.config.architecture)
-        if isMistral, template?.contains("[INST]") ?? true, let format = MistralInstruct(tokenizer) {
+        if let template = try checkpoint.chatTemplate() {
+            self = .template(TemplatePrompt(template: template, tokenizer: tokenizer))
+        } else if isMistral, let format = MistralInstruct(tokenizer) {
             self = .mistral(format)
-        } else if let template {
-            self = .template(ChatTemplate(template: template, tokenizer: tokenizer))
         } else {
             throw ModelError.unsupported(
                 "\(checkpoint.name) brings no chat template, so it was hardly trained to converse; leave out --chat")

@@ -89,9 +89,14 @@ struct GenerateCommand: ParsableCommand {
         if let trace, let found = try? FileManager.default.contentsOfDirectory(atPath: trace), !found.isEmpty {
             throw ValidationError("--trace: \(trace) is not empty; choose another folder")
         }
-        let loaded = try LoadedModel(model, precision: precision, threads: threads)
+        let loaded = try LoadedModel(model, precision: precision, threads: threads).sayingNotices()
         guard let tokenizer = loaded.tokenizer else {
             throw ModelError.unsupported("\(loaded.model.checkpoint.name) has no tokenizer, so it cannot read a prompt")
+        }
+        if !tokenizer.frame.suffix.isEmpty, !chat {
+            say(
+                "tokenizer: it puts \(tokenizer.frame.suffix) after every text (add_eos_token), so prompts end with it as well"
+            )
         }
         let session = try Session(loaded.model, cache: cache)
         let recording = try trace.map { _ in
@@ -129,7 +134,7 @@ struct GenerateCommand: ParsableCommand {
     private func continueText(
         _ prompt: String, _ generation: inout Generation, _ recording: GenerationTrace?
     ) throws {
-        let tokens = read(prompt, generation.tokenizer)
+        let tokens = generation.tokenizer.tokens(of: prompt)
         guard !tokens.isEmpty else { throw ValidationError("--prompt: expected a text, found an empty one") }
         let printer = AnswerPrinter(isSilent: json)
         try printer.show(prompt, expert: nil)
@@ -148,7 +153,7 @@ struct GenerateCommand: ParsableCommand {
             let text: String
             switch document.content {
             case .tokens(let given): (all, text) = (given, generation.tokenizer.decode(given))
-            case .text(let given): (all, text) = (read(given, generation.tokenizer), given)
+            case .text(let given): (all, text) = (generation.tokenizer.tokens(of: given), given)
             }
             let tokens = Array(all.prefix(promptTokens ?? .max))
             let prompt = tokens.count < all.count ? generation.tokenizer.decode(tokens) : text
@@ -170,10 +175,6 @@ struct GenerateCommand: ParsableCommand {
             line.update(index + 1, of: corpus.documents.count)
         }
         line.finish()
-    }
-
-    private func read(_ text: String, _ tokenizer: any Tokenizer) -> [Int32] {
-        (tokenizer.bos.map { [$0] } ?? []) + tokenizer.encode(text)
     }
 
     /// Adds an answer to the trace, where there is one.

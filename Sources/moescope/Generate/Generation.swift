@@ -43,11 +43,7 @@ struct Generation {
         self.tokenizer = tokenizer
         self.options = options
         sampler = options.sampler
-        var ends = Set(try loaded.model.checkpoint.endTokens() + [tokenizer.eos].compactMap { $0 })
-        // Names that models end their turns with, where the vocabulary has them as control tokens.
-        let turns: Set = ["<|im_end|>", "<|eot_id|>", "<|end|>", "<|endoftext|>", "<|end_of_text|>"]
-        for control in tokenizer.controlTokens where turns.contains(control.piece) { ends.insert(control.id) }
-        self.ends = ends
+        ends = EndTokens.all(declared: try loaded.model.checkpoint.endTokens(), tokenizer)
     }
 
     /// Tokens read at a time: between pieces Ctrl-C is heard.

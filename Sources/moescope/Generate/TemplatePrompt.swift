@@ -4,8 +4,8 @@ import Tokenizers
 
 /// A model's own Jinja template, rendered by the built-in Python in a process of its own: the template is code from a stranger,
 /// and it runs in jinja2's sandbox, where it can neither reach this process nor stop it.
-struct ChatTemplate {
-    let template: String
+struct TemplatePrompt {
+    let template: ChatTemplate
     let tokenizer: any Tokenizer
 
     /// Why a conversation cannot be put into the model's format.
@@ -18,20 +18,29 @@ struct ChatTemplate {
         let guarded = GuardedText(tokenizer, messages: messages.map(\.content))
         let text = try render(
             messages.map { ChatMessage($0.role, guarded.guarded($0.content)) })
-        return guarded.encode(text, tokenizer)
+        let ids = guarded.encode(text, tokenizer)
+        guard !ids.isEmpty else {
+            throw Failure(
+                description:
+                    "the model's chat template (\(template.source)) writes nothing for this conversation, so there is "
+                    + "nothing to answer")
+        }
+        return ids
     }
 
+    /// What `chat.py` reads. Members of messages are lists of name and value, because templates see their order.
     private struct Request: Encodable {
         let template: String
-        let messages: [ChatMessage]
-        let bos_token: String
-        let eos_token: String
+        let messages: [[[String]]]
+        /// By name; tokens that the model does not have are left out, as in transformers.
+        let special_tokens: [[String]]
     }
 
     private func render(_ messages: [ChatMessage]) throws -> String {
         let request = Request(
-            template: template, messages: messages, bos_token: tokenizer.bos.flatMap(tokenizer.piece) ?? "",
-            eos_token: tokenizer.eos.flatMap(tokenizer.piece) ?? "")
+            template: template.text,
+            messages: messages.map { [["role", $0.role.rawValue], ["content", $0.content]] },
+            special_tokens: tokenizer.frame.named.map { [$0.name, $0.piece] })
         guard let script = EmbeddedPython.package?.appending(path: "moescope/chat.py") else {
             throw Failure(
                 description:

@@ -1,0 +1,9 @@
+import Tracing
+
+extension LoadedModel {
+    /// The model, after what is worth saying of its tokenizer has been said on standard error.
+    func sayingNotices() -> LoadedModel {
+        for notice in tokenizer?.frame.notices ?? [] { say("tokenizer: \(notice)") }
+        return self
+    }
+}
