@@ -4,10 +4,11 @@
 #   make test      every test
 #   make bench     side by side with other engines, into Benchmarks/RESULTS.md
 #   make parity    largest differences to Hugging Face transformers, shape by shape
+#   make conformance  settings given in every way, through Hugging Face transformers and here: the same or refused
 #   make example   Reports/Example/ again, byte for byte
 #   make format    formats the sources
 
-.PHONY: help demo test bench parity example format build clean
+.PHONY: help demo test bench parity conformance example format build clean
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -30,6 +31,10 @@ parity:
 	@Scripts/setup parity
 	@Scripts/build
 	@Scripts/optional Scripts/parity "make parity"
+
+conformance:
+	@Scripts/setup parity
+	@Scripts/optional Scripts/conformance "make conformance"
 
 example:
 	@Scripts/setup demo

@@ -109,7 +109,7 @@ class Run:
         """The value at a point, under any of its names. A name without a layer gives all captured layers, stacked."""
         if name in self._captured:
             return self._captured[name]
-        points = _moescope.hook_points(name, self._model.config.layers)
+        points = _moescope.hook_points(name, self._model._native)
         found = [self._captured[point] for point in points if point in self._captured]
         if not found:
             captured = ", ".join(self.names) or "nothing"
@@ -175,6 +175,11 @@ class Model:
     @property
     def precision(self) -> str:
         return str(self._facts["precision"])
+
+    @property
+    def notices(self) -> list[str]:
+        """What the model's files say and is not obeyed, though it would matter; `load` warns of each."""
+        return [str(notice) for notice in self._facts["notices"]]
 
     def __repr__(self) -> str:
         c = self.config
@@ -325,7 +330,7 @@ class Model:
         layers = None if layers is None else _arguments.integers(layers, "layers")
         capture = _arguments.names(capture, "capture")
         random = np.random.default_rng(seed)
-        points = [point for name in capture for point in _moescope.hook_points(name, self.config.layers)]
+        points = [point for name in capture for point in _moescope.hook_points(name, self._native)]
         points = [point for point in points if layers is None or _layer(point) is None or _layer(point) in layers]
         edits = [(name, _adapter(function)) for name, function in (edit or {}).items()]
         described = to_json(interventions)

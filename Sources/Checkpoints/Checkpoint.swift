@@ -17,6 +17,8 @@ public final class Checkpoint: Sendable {
     public let tokenizerFile: URL?
     /// Tensors in the files that the model does not use.
     public let unusedTensors: [String]
+    /// What the files say and is not obeyed, though it would matter: one sentence each, for whoever loads the model.
+    public let notices: [String]
     let unusedBytes: Int
     /// Files that hold a vocabulary, the one that transformers takes first; not all kinds can be read.
     static let tokenizerFiles = ["tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json", "tiktoken.model"]
@@ -24,7 +26,7 @@ public final class Checkpoint: Sendable {
 
     init(
         url: URL, config: ModelConfig, tensors: ModelTensors, files: [URL], tokenizerFile: URL?,
-        unusedTensors: [String], unusedBytes: Int
+        unusedTensors: [String], unusedBytes: Int, notices: [String] = []
     ) {
         self.url = url
         self.config = config
@@ -33,6 +35,7 @@ public final class Checkpoint: Sendable {
         self.tokenizerFile = tokenizerFile
         self.unusedTensors = unusedTensors
         self.unusedBytes = unusedBytes
+        self.notices = notices + Self.notice(ofUnused: unusedTensors)
     }
 
     /// Opens a Hugging Face folder or a GGUF file (of a split one, any part). `ModelLocator` turns names such as `polyglot` into a path.
@@ -63,31 +66,52 @@ public final class Checkpoint: Sendable {
                 .missing, file: file.path, problem: "no such file",
                 hint: "a Hugging Face folder holds config.json and model.safetensors")
         }
-        let (config, family) = try ModelConfig.huggingFace(file)
+        var read = try ModelConfig.huggingFace(file)
         let weights = try HuggingFaceWeights(folder: folder)
+        try ForeignWeights.refuse(weights.tensors, path: weights.tableOfContents.path)
         var table = TensorTable(file: weights.tableOfContents.path, tensors: weights.tensors)
-        let tensors = try ModelTensors.huggingFace(&table, config: config, family: family)
+        let (input, output) = (read.family.name(.embedding), read.family.name(.output))
+        if read.config.tiesOutputToEmbedding, table.differ(input, output) {
+            read.config.tiesOutputToEmbedding = false
+            read.notices.append(
+                "config.json: tie_word_embeddings (true) is not used: \(output) is there with other values than \(input), "
+                    + "and transformers then keeps both")
+        }
+        let tensors = try ModelTensors.huggingFace(&table, config: read.config, family: read.family)
         let tokenizer = tokenizerFiles.map { folder.appendingPathComponent($0) }
             .first { FileManager.default.fileExists(atPath: $0.path) }
         return Checkpoint(
-            url: folder, config: config, tensors: tensors, files: weights.files, tokenizerFile: tokenizer,
-            unusedTensors: table.unused, unusedBytes: table.unusedBytes)
+            url: folder, config: read.config, tensors: tensors, files: weights.files, tokenizerFile: tokenizer,
+            unusedTensors: table.unused, unusedBytes: table.unusedBytes, notices: read.notices)
     }
 
     private static func openGGUF(_ file: URL) throws(FileError) -> Checkpoint {
         let weights = try GGUFWeights(file)
-        let (config, _) = try ModelConfig.gguf(weights, path: file.path)
+        let read = try ModelConfig.gguf(weights, path: file.path)
         // Llama 3's frequency factors: read as if they were not there, every position would be slightly wrong.
         guard weights.tensors["rope_freqs.weight"] == nil else {
             throw FileError(.unsupported, file: file.path, field: "tensor rope_freqs.weight")
         }
         var table = TensorTable(file: file.path, tensors: weights.tensors)
-        let tensors = try ModelTensors.gguf(&table, config: config)
+        let tensors = try ModelTensors.gguf(&table, config: read.config)
+        if read.config.attention.rotary.scaling?.kind == .longRope {
+            for name in RopeScaling.factorTensors { table.use(name) }
+        }
         let hasVocabulary = weights.metadata["tokenizer.ggml.tokens"] != nil
         return Checkpoint(
-            url: file, config: config, tensors: tensors, files: weights.files,
+            url: file, config: read.config, tensors: tensors, files: weights.files,
             tokenizerFile: hasVocabulary ? weights.files[0] : nil, unusedTensors: table.unused,
-            unusedBytes: table.unusedBytes)
+            unusedBytes: table.unusedBytes, notices: read.notices)
+    }
+
+    /// One sentence about tensors that the model does not use; older files hold rotary tables that follow from the config.
+    private static func notice(ofUnused names: [String]) -> [String] {
+        let names = names.filter { !$0.hasSuffix("rotary_emb.inv_freq") }
+        guard !names.isEmpty else { return [] }
+        let shown = names.prefix(3).joined(separator: ", ") + (names.count > 3 ? ", …" : "")
+        return [
+            "\(names.count) tensor\(names.count == 1 ? " is" : "s are") in the files but not in the model: \(shown)"
+        ]
     }
 
     /// The config alone, of a `config.json`, or of a folder that holds one and needs no weights beside it.

@@ -8,14 +8,15 @@ struct Family: Sendable {
     let architecture: String
     /// `general.architecture` of a GGUF file.
     let ggufArchitecture: String
-    /// Field with the number of experts, E; the first that is there counts.
+    /// Fields with the number of experts, E, in the order in which they count.
     var expertCountFields = ["num_local_experts"]
     /// Field with the width of one expert, F.
     var expertSizeField = "intermediate_size"
-    /// Rotary base where the config does not say.
-    var defaultRopeTheta: Float = 10_000
-    var defaultNormEpsilon: Float = 1e-5
-    /// Ways the router and experts of a layer are stored; the first that is present counts.
+    /// What the reference takes where a field is absent.
+    let defaults: Defaults
+    /// Names of a layer's router, after "model.layers.L."; the first that is present counts.
+    let routerNames: [String]
+    /// Ways the experts of a layer are stored; the first that is present counts.
     let expertLayouts: [ExpertLayout]
 
     /// How llama.cpp pairs the rotary embedding for this architecture; its converter has permuted q and k where it is `pairs`.
@@ -28,24 +29,27 @@ struct Family: Sendable {
     var routerFields = RouterFields()
     /// The same for GGUF files, which seldom say.
     var ggufRenormalizesExpertWeights = false
-    /// Field that says whether attention has biases, what it is where it is absent, and whether o has one too.
-    var attentionBias = AttentionBias(field: "attention_bias", isDefault: false, includesOutput: true)
+    /// Field that says whether attention has biases, what it is where it is absent, and whether o has one too; nil: there are none.
+    var attentionBias: AttentionBias? = AttentionBias(field: "attention_bias", isDefault: false, includesOutput: true)
     /// Field with the width of the shared expert, `mlp.shared_expert`.
     var sharedExpertSizeField: String?
-    /// Whether layers may differ in their sliding window (Qwen2-MoE): then none is supported.
-    var hasWindowPerLayer = false
+    /// Field that q, k and v are clipped to.
+    var clipField: String?
+    var windows = Windows.none
     /// Fields that say which layers are dense.
     var denseLayers: DenseLayers?
     /// Granite's four scalars.
     var hasMultipliers = false
     /// Field that says whether the output projection has a bias.
     var outputBiasField: String?
+    /// How the fields of rotary scaling are read.
+    var rotary = RotaryFields()
     /// Names of tensors that differ from the usual ones, after "model.layers.L.".
     var names: [TensorRole: String] = [:]
 
     /// Where a config says what the router does; nil: the family's policy stands.
     struct RouterFields: Sendable {
-        var normalizes: String? = "norm_topk_prob"
+        var normalizes: String?
         var scale: String?
         var groupCount: String?
         var keptGroups: String?
@@ -71,88 +75,66 @@ struct Family: Sendable {
         let includesOutput: Bool
     }
 
-    /// Names of a layer's router and experts, after "model.layers.L."; `{e}` stands for the expert's number.
+    /// What transformers' configuration class has where `config.json` lacks a field.
+    struct Defaults: Sendable {
+        var contextLength: Int
+        var expertsPerToken: Int
+        /// nil: as many as there are query heads.
+        var keyValueHeads: Int?
+        var ropeTheta: Float = 10_000
+        var normEpsilon: Float = 1e-5
+    }
+
+    /// Which fields set a sliding window.
+    enum Windows: Sendable {
+        /// None: the reference attends to the whole text whatever the config says.
+        case none
+        /// `sliding_window`, for every layer.
+        case everyLayer
+        /// `sliding_window` for every layer where `use_sliding_window` is true.
+        case everyLayerIfUsed
+        /// As before, for the layers that `layer_types` names, or for every second one below `max_window_layers`.
+        case perLayerIfUsed
+    }
+
+    struct RotaryFields: Sendable {
+        /// Whether `short_mscale` and `long_mscale` take the place of every scaling's own attention factor (Phi-3.5-MoE).
+        var hasMagnitudes = false
+        /// Whether `original_max_position_embeddings` beside the section goes before the one in it.
+        var outerOriginalContextFirst = true
+    }
+
+    /// Names of a layer's experts, after "model.layers.L."; `{e}` stands for the expert's number.
     enum ExpertLayout: Sendable {
         /// One tensor per expert: [F, D], [F, D] and [D, F].
-        case separate(router: String, gate: String, up: String, down: String)
+        case separate(gate: String, up: String, down: String)
         /// All experts in two tensors, gate above up: [E, 2F, D] and [E, D, F].
-        case fused(router: String, gateUp: String, down: String)
-
-        var router: String {
-            switch self {
-            case .separate(let router, _, _, _), .fused(let router, _, _): router
-            }
-        }
+        case fused(gateUp: String, down: String)
 
         /// A tensor whose presence shows that a checkpoint uses this layout.
         var landmark: String {
             switch self {
-            case .separate(_, let gate, _, _): gate.replacing("{e}", with: "0")
-            case .fused(_, let gateUp, _): gateUp
+            case .separate(let gate, _, _): gate.replacing("{e}", with: "0")
+            case .fused(let gateUp, _): gateUp
             }
         }
 
         /// Mixtral's names, w1, w2 and w3 (gate, down, up).
-        static let numbered = ExpertLayout.separate(
-            router: "block_sparse_moe.gate.weight", gate: "block_sparse_moe.experts.{e}.w1.weight",
-            up: "block_sparse_moe.experts.{e}.w3.weight", down: "block_sparse_moe.experts.{e}.w2.weight")
+        static func numbered(_ block: String) -> ExpertLayout {
+            .separate(
+                gate: "\(block).experts.{e}.w1.weight", up: "\(block).experts.{e}.w3.weight",
+                down: "\(block).experts.{e}.w2.weight")
+        }
         /// OLMoE's and Qwen's names.
         static let projections = ExpertLayout.separate(
-            router: "mlp.gate.weight", gate: "mlp.experts.{e}.gate_proj.weight",
-            up: "mlp.experts.{e}.up_proj.weight", down: "mlp.experts.{e}.down_proj.weight")
+            gate: "mlp.experts.{e}.gate_proj.weight", up: "mlp.experts.{e}.up_proj.weight",
+            down: "mlp.experts.{e}.down_proj.weight")
         /// As transformers 5 holds them in memory.
-        static let inMemory = ExpertLayout.fused(
-            router: "mlp.gate.weight", gateUp: "mlp.experts.gate_up_proj", down: "mlp.experts.down_proj")
+        static func inMemory(_ block: String) -> ExpertLayout {
+            .fused(gateUp: "\(block).experts.gate_up_proj", down: "\(block).experts.down_proj")
+        }
         /// Granite's names.
         static let linear = ExpertLayout.fused(
-            router: "block_sparse_moe.router.layer.weight", gateUp: "block_sparse_moe.input_linear.weight",
-            down: "block_sparse_moe.output_linear.weight")
+            gateUp: "block_sparse_moe.input_linear.weight", down: "block_sparse_moe.output_linear.weight")
     }
-}
-
-extension Family {
-    static let all: [Family] = [.mixtral, .olmoe, .qwen2, .qwen3, .granite, .phi]
-
-    /// Mixtral-8x7B and 8x22B (arXiv 2401.04088).
-    static let mixtral = Family(
-        architecture: "mixtral", ggufArchitecture: "llama", defaultRopeTheta: 1e6,
-        expertLayouts: [.numbered, .inMemory], ggufRotaryLayout: .pairs,
-        router: .softmax(expertsPerToken: 2, normalizes: true), ggufRenormalizesExpertWeights: true)
-
-    /// OLMoE (arXiv 2409.02060).
-    static let olmoe = Family(
-        architecture: "olmoe", ggufArchitecture: "olmoe", expertCountFields: ["num_experts", "num_local_experts"],
-        expertLayouts: [.projections, .inMemory], queryKeyNorm: .wholeProjection)
-
-    /// Qwen1.5-MoE and Qwen2-MoE (arXiv 2407.10671).
-    static let qwen2 = Family(
-        architecture: "qwen2_moe", ggufArchitecture: "qwen2moe",
-        expertCountFields: ["num_experts", "num_local_experts"], expertSizeField: "moe_intermediate_size",
-        defaultNormEpsilon: 1e-6, expertLayouts: [.projections, .inMemory],
-        attentionBias: AttentionBias(field: "qkv_bias", isDefault: true, includesOutput: false),
-        sharedExpertSizeField: "shared_expert_intermediate_size", hasWindowPerLayer: true,
-        denseLayers: DenseLayers(stepField: "decoder_sparse_step", listField: "mlp_only_layers"))
-
-    /// Qwen3-MoE (arXiv 2505.09388).
-    static let qwen3 = Family(
-        architecture: "qwen3_moe", ggufArchitecture: "qwen3moe",
-        expertCountFields: ["num_experts", "num_local_experts"], expertSizeField: "moe_intermediate_size",
-        defaultNormEpsilon: 1e-6, expertLayouts: [.projections, .inMemory], queryKeyNorm: .perHead,
-        ggufRenormalizesExpertWeights: true,
-        denseLayers: DenseLayers(stepField: "decoder_sparse_step", listField: "mlp_only_layers"))
-
-    /// Granite 3 MoE. A softmax over the chosen logits is the renormalized softmax over all.
-    static let granite = Family(
-        architecture: "granitemoe", ggufArchitecture: "granitemoe", defaultNormEpsilon: 1e-6,
-        expertLayouts: [.linear, .inMemory], ggufRotaryLayout: .pairs,
-        router: .softmax(expertsPerToken: 1, normalizes: true), ggufRenormalizesExpertWeights: true,
-        hasMultipliers: true)
-
-    /// Phi-3.5-MoE (arXiv 2404.14219, 2409.12136).
-    static let phi = Family(
-        architecture: "phimoe", ggufArchitecture: "phimoe", defaultRopeTheta: 1e6,
-        expertLayouts: [.numbered, .inMemory], normKind: .layer,
-        router: RouterPolicy(
-            score: .sparseMixer, jitter: 0.01, select: .init(expertsPerToken: 2), weigh: .init(normalizes: false)),
-        routerFields: RouterFields(normalizes: nil, jitter: "router_jitter_noise"), outputBiasField: "lm_head_bias")
 }

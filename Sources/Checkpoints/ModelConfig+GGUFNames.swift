@@ -8,5 +8,8 @@ extension ModelConfig {
     /// Whether GGUF files give the width of an expert a key of its own.
     public var ggufNamesExpertSize: Bool { family?.expertSizeField != "intermediate_size" }
 
+    /// Whether llama.cpp divides this architecture's mixing weights by their sum.
+    public var ggufRenormalizesExpertWeights: Bool { family?.ggufRenormalizesExpertWeights ?? false }
+
     private var family: Family? { Family.all.first { $0.architecture == architecture } }
 }

@@ -1,4 +1,5 @@
 import FileFormats
+import Foundation
 import Tensors
 
 /// Hands out the tensors of a checkpoint by name, each checked, and remembers which were asked for.
@@ -21,6 +22,18 @@ struct TensorTable {
 
     func has(_ name: String) -> Bool { tensors[name] != nil }
 
+    /// Whether both are there with different bytes; the equal second one then counts as used.
+    mutating func differ(_ first: String, _ second: String) -> Bool {
+        guard let a = tensors[first], let b = tensors[second] else { return false }
+        let isSame =
+            a.shape == b.shape && a.dtype == b.dtype && a.bytes.count == b.bytes.count
+            && (a.bytes.baseAddress.flatMap { a in b.bytes.baseAddress.map { (a, $0) } }).map {
+                memcmp($0, $1, a.bytes.count) == 0
+            } ?? true
+        if isSame { taken.insert(second) }
+        return !isSame
+    }
+
     /// The tensor of this name and exactly this shape, in a type that weights can have.
     mutating func take(_ name: String, shape: [Int]) throws(FileError) -> Tensor {
         guard let tensor = tensors[name] else {
@@ -42,6 +55,9 @@ struct TensorTable {
         taken.insert(name)
         return tensor
     }
+
+    /// Counts a tensor as used that is read elsewhere.
+    mutating func use(_ name: String) { taken.insert(name) }
 
     mutating func takeIf(
         _ condition: Bool, _ name: String, shape: [Int]

@@ -23,11 +23,13 @@ public struct HookPlan: Sendable {
     ///   - names: as `HookPoint.named` takes them.
     ///   - layers: keeps only these layers of names that stand for every layer; nil keeps all.
     ///   - expertLayers: the layers that have a router; nil: all.
+    ///   - model: decides what other tools' names stand for.
     public init(
-        observing names: [String], layers: [Int]? = nil, layerCount: Int, expertLayers: [Int]? = nil
+        observing names: [String], layers: [Int]? = nil, layerCount: Int, expertLayers: [Int]? = nil,
+        model: HookNaming = HookNaming()
     ) throws(HookError) {
         for name in names {
-            for point in try HookPoint.named(name, layerCount: layerCount, expertLayers: expertLayers) {
+            for point in try HookPoint.named(name, layerCount: layerCount, expertLayers: expertLayers, model: model) {
                 guard let layer = point.layer, let layers, !layers.contains(layer) else {
                     observed.insert(point)
                     continue

@@ -18,14 +18,21 @@ public struct HookPoint: Hashable, Sendable, CustomStringConvertible {
     ///
     /// Accepts the name itself (`blocks.3.attn.q`), the bare site (`router_logits`: every layer), a star for the layer
     /// (`blocks.*.resid_post`), and the aliases of TransformerLens, Hugging Face modules and llama.cpp's graph.
-    /// - Parameter expertLayers: the layers that have a router; nil: all.
-    /// - Throws: `HookError` with the nearest names, with the range of layers, or for the router of a dense layer.
+    /// - Parameters:
+    ///   - expertLayers: the layers that have a router; nil: all.
+    ///   - model: what the model does between that tool's modules and our points.
+    /// - Throws: `HookError` with the nearest names, with the range of layers, for the router of a dense layer, or with the
+    ///   reason for which another tool's name is not accepted in this model.
     public static func named(
-        _ name: String, layerCount: Int, expertLayers: [Int]? = nil
+        _ name: String, layerCount: Int, expertLayers: [Int]? = nil, model: HookNaming = HookNaming()
     ) throws(HookError) -> [HookPoint] {
         let (base, layer) = splitLayer(name)
-        guard let site = HookSite(rawValue: base) ?? HookAlias.site(of: base) else {
+        let alias = HookAlias.named(base)
+        guard let site = HookSite(rawValue: base) ?? alias?.site else {
             throw .unknownName(name, nearest: HookAlias.nearest(to: name))
+        }
+        if HookSite(rawValue: base) == nil, let alias, let reason = alias.refusal(for: model) {
+            throw .otherValue(name, tool: alias.tool, reason: reason)
         }
         guard site.isPerLayer else {
             if case .all = layer { return [HookPoint(site)] }
@@ -70,6 +77,8 @@ public struct HookPoint: Hashable, Sendable, CustomStringConvertible {
 /// Why a hook request cannot be met. Raised before any computation, except `neverFired`.
 public enum HookError: Error, Equatable, CustomStringConvertible {
     case unknownName(String, nearest: [String])
+    /// Another tool's name for a value that this model does not have at our point.
+    case otherValue(String, tool: String, reason: String)
     case layerOutOfRange(String, layer: Int, layerCount: Int)
     case notPerLayer(String, HookSite)
     /// A dense layer was asked for its router or experts.
@@ -85,6 +94,8 @@ public enum HookError: Error, Equatable, CustomStringConvertible {
         case .unknownName(let name, let nearest):
             "no hook point is called \"\(name)\"; nearest: \(nearest.joined(separator: ", ")). "
                 + "`moescope hooks` lists all"
+        case .otherValue(let name, let tool, let reason):
+            "\(name) is not what \(tool) means by it in this model: \(reason)"
         case .layerOutOfRange(let name, let layer, let count):
             "\(name): layer \(layer) is out of range; the model has layers 0 to \(count - 1)"
         case .noRouter(let name, let layer, let expertLayers):

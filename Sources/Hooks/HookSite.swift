@@ -3,8 +3,12 @@
 /// Shapes: T token rows (documents packed) · D hidden · H query heads · G key/value heads · d head size · E experts ·
 /// K experts per token · V vocabulary · t tokens of one document.
 public enum HookSite: String, Sendable, CaseIterable, Codable {
+    case embedTokens = "embed_tokens"
     case embed
     case residPre = "resid_pre"
+    case queryProjection = "attn.q_proj"
+    case keyProjection = "attn.k_proj"
+    case valueProjection = "attn.v_proj"
     case query = "attn.q"
     case key = "attn.k"
     case value = "attn.v"
@@ -15,6 +19,7 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
     case attentionSummary = "attn.summary"
     case headOutputs = "attn.z"
     case attentionOut = "attn_out"
+    case attentionAdded = "attn_added"
     case residMid = "resid_mid"
     case routerLogits = "router_logits"
     case routerProbs = "router_probs"
@@ -22,14 +27,16 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
     case expertWeights = "expert_weights"
     case expertOutputs = "expert_outputs"
     case moeOut = "moe_out"
+    case moeAdded = "moe_added"
     case residPost = "resid_post"
     case finalNorm = "final_norm"
+    case outputProjection = "lm_head"
     case logits
 
-    /// False for the three places outside the layers: `embed`, `final_norm`, `logits`.
+    /// False for the places outside the layers: `embed_tokens`, `embed`, `final_norm`, `lm_head`, `logits`.
     public var isPerLayer: Bool {
         switch self {
-        case .embed, .finalNorm, .logits: false
+        case .embedTokens, .embed, .finalNorm, .outputProjection, .logits: false
         default: true
         }
     }
@@ -51,15 +58,17 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
     /// The shape in the letters of this type's legend.
     public var shape: String {
         switch self {
-        case .embed, .residPre, .attentionOut, .residMid, .moeOut, .residPost, .finalNorm: "T D"
-        case .query, .rotatedQuery, .headOutputs: "T H d"
-        case .key, .value, .rotatedKey: "T G d"
+        case .embedTokens, .embed, .residPre, .attentionOut, .attentionAdded, .residMid, .moeOut, .moeAdded, .residPost,
+            .finalNorm:
+            "T D"
+        case .queryProjection, .query, .rotatedQuery, .headOutputs: "T H d"
+        case .keyProjection, .valueProjection, .key, .value, .rotatedKey: "T G d"
         case .scores, .pattern: "H t t per document"
         case .attentionSummary: "5 H T"
         case .routerLogits, .routerProbs: "T E"
         case .expertIndices, .expertWeights: "T K"
         case .expertOutputs: "T K D"
-        case .logits: "T V"
+        case .outputProjection, .logits: "T V"
         }
     }
 
@@ -87,8 +96,8 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
     /// The shape of a value that the pass computes as a matrix [rows, columns]; for the sites with one value per batch.
     package func shape(rows: Int, columns: Int, _ sizes: Sizes) -> [Int] {
         switch self {
-        case .query, .rotatedQuery, .headOutputs: [rows, sizes.heads, columns / sizes.heads]
-        case .key, .value, .rotatedKey: [rows, sizes.groups, columns / sizes.groups]
+        case .queryProjection, .query, .rotatedQuery, .headOutputs: [rows, sizes.heads, columns / sizes.heads]
+        case .keyProjection, .valueProjection, .key, .value, .rotatedKey: [rows, sizes.groups, columns / sizes.groups]
         case .attentionSummary: [rows / sizes.heads, sizes.heads, columns]
         case .expertOutputs: [rows / sizes.choices, sizes.choices, columns]
         default: [rows, columns]
@@ -98,11 +107,15 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
     /// One line for `moescope hooks`.
     public var summary: String {
         switch self {
+        case .embedTokens: "rows of the embedding, before Granite's multiplier"
         case .embed: "token embeddings"
         case .residPre: "residual stream entering the layer"
-        case .query: "query projection, before the rotation"
-        case .key: "key projection, before the rotation"
-        case .value: "value projection"
+        case .queryProjection: "query projection with its bias, before norm and clipping"
+        case .keyProjection: "key projection with its bias, before norm and clipping"
+        case .valueProjection: "value projection with its bias, before clipping"
+        case .query: "queries before the rotation"
+        case .key: "keys before the rotation"
+        case .value: "values"
         case .rotatedQuery: "queries after the rotary embedding"
         case .rotatedKey: "keys after the rotary embedding"
         case .scores: "attention scores, scaled and masked, before softmax"
@@ -111,6 +124,7 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
             "per head and row: entropy (nats), mass on position 0, on the previous position, mean distance, largest weight"
         case .headOutputs: "head outputs before the output projection"
         case .attentionOut: "attention output"
+        case .attentionAdded: "what attention adds to the residual stream: its output, times Granite's multiplier"
         case .residMid: "residual stream between attention and experts"
         case .routerLogits: "router output, before softmax"
         case .routerProbs: "the model's own distribution over experts: softmax(z), or for sigmoid scores s / Σ s"
@@ -118,8 +132,10 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
         case .expertWeights: "mixing weights of the chosen experts, as the model applies them"
         case .expertOutputs: "each chosen expert's output, before mixing"
         case .moeOut: "mixed output of the experts, or of a dense layer's one network"
+        case .moeAdded: "what the experts add to the residual stream: their output, times Granite's multiplier"
         case .residPost: "residual stream leaving the layer"
         case .finalNorm: "after the last norm"
+        case .outputProjection: "output projection with its bias, before Granite's division; on demand only"
         case .logits: "next-token logits, on demand only"
         }
     }

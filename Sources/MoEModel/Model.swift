@@ -42,9 +42,9 @@ public final class Model: @unchecked Sendable {
         stream = WeightStream(checkpoint.tensors, budget: weightBudget)
     }
 
-    /// The rotary table for texts of this many positions; made anew, longer, when a text outgrows it.
-    func rotaryTable(positions: Int) -> RotaryTable {
-        let isLong = RotaryTable.isLong(config, positions: positions)
+    /// The rotary table with room for this many positions; made anew, longer, when a text outgrows it.
+    /// - Parameter isLong: as `RotaryTable.isLong` says of the whole text, of which more rows may follow.
+    func rotaryTable(positions: Int, isLong: Bool) -> RotaryTable {
         if let table = rotary[isLong], table.positions >= positions { return table }
         let table = RotaryTable(config, positions: min(config.contextLength, max(positions * 2, 512)), isLong: isLong)
         rotary[isLong] = table

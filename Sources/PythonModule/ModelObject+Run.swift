@@ -24,7 +24,8 @@ struct HookRequest {
         }
         plan = try translating {
             try HookPlan(
-                observing: names, layers: layers, layerCount: config.layerCount, expertLayers: config.expertLayers)
+                observing: names, layers: layers, layerCount: config.layerCount, expertLayers: config.expertLayers,
+                model: config.hookNaming)
         }
         requested = plan.observed
         for layer in config.expertLayers {
@@ -37,9 +38,11 @@ struct HookRequest {
         plan.interventions = try FromPython.json([Intervention].self, interventions, "interventions")
         callables = [:]
         for edit in try FromPython.list(edits, "edits", EditArgument.init) {
-            for point in try translating({
-                try HookPoint.named(edit.name, layerCount: config.layerCount, expertLayers: config.expertLayers)
-            }) {
+            let named = try translating {
+                try HookPoint.named(
+                    edit.name, layerCount: config.layerCount, expertLayers: config.expertLayers, model: config.hookNaming)
+            }
+            for point in named {
                 callables[point, default: []].append(edit.callable)
                 plan.edited.insert(point)
             }

@@ -159,7 +159,7 @@ enum ModelObject {
             tokenizer: loaded.tokenizer?.kind.rawValue,
             bos: frame?.bos ?? config.bosToken, eos: frame?.eos ?? config.eosToken, prefix: frame?.prefix ?? [],
             suffix: frame?.suffix ?? [], ends: ends.sorted(),
-            notices: (frame?.notices ?? []).map { "tokenizer: \($0)" },
+            notices: model.checkpoint.notices + (frame?.notices ?? []).map { "tokenizer: \($0)" },
             config: ConfigFacts(
                 architecture: config.architecture, vocab_size: config.vocabularySize, hidden_size: config.hiddenSize,
                 layers: config.layerCount, heads: config.attention.headCount,

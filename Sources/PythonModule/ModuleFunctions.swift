@@ -36,13 +36,16 @@ enum ModuleFunctions {
         MethodEntry("quantize", "quantize(path, type, output) -> bytes written") { _, arguments, count in
             answering { () throws(PythonError) in try QuantizeFunction.run(arguments, count) }
         },
-        MethodEntry("hook_points", "hook_points(name, layers) -> the names that a name stands for.") {
+        MethodEntry("hook_points", "hook_points(name, model) -> the names that a name stands for.") {
             _, arguments, count in
             answering { () throws(PythonError) in
                 let arguments = try Arguments(arguments, count, expected: 2...2)
                 let name = try FromPython.string(try arguments[0], "name")
-                let layers = try FromPython.int(try arguments[1], "layers")
-                let points = try translating { try HookPoint.named(name, layerCount: layers) }
+                let config = try types.model.payload(of: try arguments[1]).model.config
+                let points = try translating {
+                    try HookPoint.named(
+                        name, layerCount: config.layerCount, expertLayers: config.expertLayers, model: config.hookNaming)
+                }
                 return try ToPython.list(count: points.count) { (index) throws(PythonError) in
                     try ToPython.string(points[index].description).release()
                 }.release()

@@ -25,12 +25,6 @@ extension GGUFExport {
                 .unsupported, file: checkpoint.url.path, field: "architecture",
                 found: checkpoint.config.architecture)
         }
-        // GGUF stores LongRoPE's factors as tensors of their own, and llama.cpp scales attention differently.
-        guard checkpoint.config.attention.rotary.scaling?.kind != .longRope else {
-            throw FileError(
-                .unsupported, file: checkpoint.url.path, field: "rotary scaling", expected: "none, linear or yarn",
-                found: "longrope")
-        }
         let general: Metadata = [
             ("general.architecture", .string(Array(architecture.utf8))),
             ("general.type", .string(Array("model".utf8))),
@@ -76,15 +70,32 @@ extension GGUFExport {
             add("residual_scale", config.multipliers.residual)
             add("logit_scale", config.multipliers.logitDivisor)
         }
-        if let scaling = config.attention.rotary.scaling, scaling.kind != .longRope {
-            let name = scaling.kind == .yarn ? "yarn" : "linear"
-            result.append(("\(architecture).rope.scaling.type", .string(Array(name.utf8))))
-            add("rope.scaling.factor", scaling.factor)
-            add("rope.scaling.original_context_length", scaling.originalContext)
-            if scaling.kind == .yarn {
-                let usual = 0.1 * Float(log(Double(max(1, scaling.factor)))) + 1
-                add("rope.scaling.attn_factor", scaling.attentionFactor / usual)
-            }
+        if let scaling = config.attention.rotary.scaling { result += rotaryKeys(scaling, architecture) }
+        return result
+    }
+
+    /// Rotary scaling in GGUF's words, which llama.cpp reads as well. LongRoPE has no type: its tensors say it.
+    private static func rotaryKeys(_ scaling: RopeScaling, _ architecture: String) -> Metadata {
+        var result: Metadata = []
+        func add(_ key: String, _ value: Float) {
+            result.append(("\(architecture).rope.scaling.\(key)", .float(Double(value))))
+        }
+        let attention = scaling.shortAttentionFactor ?? scaling.attentionFactor
+        result.append(
+            ("\(architecture).rope.scaling.original_context_length", .unsigned(UInt64(scaling.originalContext))))
+        switch scaling.kind {
+        case .longRope: add("attn_factor", attention)
+        case .linear:
+            result.append(("\(architecture).rope.scaling.type", .string(Array("linear".utf8))))
+            add("factor", scaling.factor)
+            if attention != 1 { add("attn_factor", attention) }
+        case .yarn:
+            result.append(("\(architecture).rope.scaling.type", .string(Array("yarn".utf8))))
+            add("factor", scaling.factor)
+            add("yarn_beta_fast", scaling.betaFast)
+            add("yarn_beta_slow", scaling.betaSlow)
+            let usual = 0.1 * Float(log(Double(max(1, scaling.factor)))) + 1
+            add("attn_factor", attention / usual)
         }
         return result
     }

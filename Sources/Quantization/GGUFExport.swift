@@ -14,11 +14,13 @@ public struct GGUFExport {
     let importance: ImportanceMatrix?
     /// What other programs will do otherwise with the file, in sentences.
     public let notices: [String]
+    /// LongRoPE's tables, after the tensors of the schema; empty for other models.
+    let tables: [Tensor]
 
     /// - Parameters:
     ///   - tokenizer: the tokenizer's GGUF metadata (`tokenizer.ggml.…`); a GGUF checkpoint's own is kept.
     ///   - importance: how much each column of a matrix matters; nil: all the same.
-    /// - Throws: what GGUF cannot hold; `mismatch` where the importance is of another model.
+    /// - Throws: `unsupported`, naming the setting that GGUF cannot hold; `mismatch` where the importance is of another model.
     public init(
         _ checkpoint: Checkpoint, mix: QuantizationMix, tokenizer: [(key: String, value: GGUFValue)],
         importance: ImportanceMatrix? = nil, notices: [String] = []
@@ -29,7 +31,9 @@ public struct GGUFExport {
         self.importance = importance
         metadata = try Self.metadata(checkpoint, mix: mix, tokenizer: tokenizer)
         tensors = checkpoint.placedTensors()
+        tables = Self.longRopeTables(checkpoint.config)
         try importance?.check(tensors)
+        try checkReadsBack()
     }
 
     /// The type a tensor gets.
@@ -41,7 +45,7 @@ public struct GGUFExport {
             queriesPerKey: config.attention.headCount / config.attention.keyValueHeadCount)
     }
 
-    /// Writes the file: to a temporary name, flushed, renamed.
+    /// Writes the file: to a temporary name, flushed, renamed; then opens it and compares its config with the checkpoint's.
     /// - Parameter progress: called with weights written and weights in all.
     /// - Returns: the file's size.
     @discardableResult
@@ -55,6 +59,10 @@ public struct GGUFExport {
             }
             let rows = tensor.shape.dropLast().reduce(1, *)
             entries.append(.init(name: tensor.name, shape: tensor.shape, type: number, byteCount: rows * row))
+        }
+        for table in tables {
+            let type = DType.f32.ggufType ?? 0
+            entries.append(.init(name: table.name, shape: table.shape, type: type, byteCount: table.bytes.count))
         }
         var writer = try AtomicFileWriter(url)
         try writer.write(GGUFHeader.encoded(metadata: metadata, tensors: entries))
@@ -72,9 +80,14 @@ public struct GGUFExport {
             try writer.write([UInt8](repeating: 0, count: GGUFHeader.padded(written) - written))
             for part in tensor.parts { MemoryAdvice.doNotNeed.apply(to: part.bytes) }
         }
+        for table in tables {
+            try writer.write(table.bytes)
+            try writer.write([UInt8](repeating: 0, count: GGUFHeader.padded(table.bytes.count) - table.bytes.count))
+        }
         let size = writer.byteCount
         _ = try writer.finish()
         try checkTokenizer(url)
+        try checkWritten(url)
         return size
     }
 }

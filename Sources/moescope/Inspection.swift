@@ -64,13 +64,15 @@ struct Inspection: Encodable {
     let license: String?
     /// What looks wrong or unusual, in sentences; the model may run all the same.
     let remarks: [String]
+    /// What the files say and is not obeyed, though it would matter; among the remarks as well.
+    let notices: [String]
     /// Of a card: where it is described.
     let source: String?
     let cardTokenizer: String?
 
     private enum CodingKeys: CodingKey {
         case name, path, hasWeights, config, parametersTotal, parametersActive, weightBytes, quantization, types, files
-        case tokenizer, chatTemplate, license, remarks, source
+        case tokenizer, chatTemplate, license, remarks, notices, source
     }
 
     init(_ checkpoint: Checkpoint) {
@@ -102,6 +104,7 @@ struct Inspection: Encodable {
         var remarks = Remarks(checkpoint, notes)
         tokenizer = Self.tokenizer(of: checkpoint, remarks: &remarks)
         self.remarks = remarks.sentences
+        self.notices = checkpoint.notices
         source = nil
         cardTokenizer = nil
     }
@@ -123,6 +126,7 @@ struct Inspection: Encodable {
         chatTemplate = card.chatTemplate.map { TemplateFacts(source: card.repository, kind: $0, characters: 0) }
         license = card.license
         remarks = []
+        notices = []
         source = card.paper
         cardTokenizer = card.tokenizer
     }

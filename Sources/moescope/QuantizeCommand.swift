@@ -33,6 +33,7 @@ struct QuantizeCommand: ParsableCommand {
 
     func run() throws {
         let checkpoint = try Checkpoint.open(try ModelLocator.resolve(model))
+        checkpoint.sayNotices()
         let url = URL(fileURLWithPath: output)
         guard !checkpoint.files.contains(where: { $0.standardizedFileURL.path == url.standardizedFileURL.path }) else {
             throw ValidationError("\(output) is the model itself: name another file")
@@ -40,6 +41,7 @@ struct QuantizeCommand: ParsableCommand {
         let export = try GGUFExport(
             whole: checkpoint, mix: type, importance: try importance.map { try ImportanceMatrix(URL(filePath: $0)) })
         for notice in export.notices { say("tokenizer: \(notice)") }
+        for remark in export.remarks { say("note: \(remark)") }
         let progress = ProgressLine("quantizing", unit: "weights")
         let size = try export.write(to: url) { done, total in progress.update(done, of: total) }
         progress.finish()

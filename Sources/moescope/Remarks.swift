@@ -77,12 +77,7 @@ struct Remarks {
     }
 
     private mutating func judgeTensors(_ checkpoint: Checkpoint) {
-        let unused = checkpoint.unusedTensors
-        if !unused.isEmpty {
-            let names = unused.prefix(3).joined(separator: ", ") + (unused.count > 3 ? ", …" : "")
-            let verb = unused.count == 1 ? "tensor is" : "tensors are"
-            add("\(Inspection.grouped(unused.count)) \(verb) in the files but not in the model: \(names)")
-        }
+        for notice in checkpoint.notices { add(notice) }
         // Norms and routers are small enough to read; what is wrong with them is wrong with the file.
         let tensors = checkpoint.tensors
         let small =

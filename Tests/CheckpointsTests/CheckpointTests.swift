@@ -166,8 +166,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "model_type", "hidden_size", "num_local_experts", "num_experts_per_tok", "vocab_size", "num_hidden_layers",
-        "num_attention_heads", "intermediate_size", "max_position_embeddings",
+        "model_type", "hidden_size", "num_local_experts", "vocab_size", "num_hidden_layers", "num_attention_heads",
+        "intermediate_size",
     ])
     func missingField(_ field: String) throws {
         let found = try error { $0.config[field] = nil }

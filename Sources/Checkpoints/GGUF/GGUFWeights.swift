@@ -7,6 +7,15 @@ struct GGUFWeights {
     let files: [URL]
     let metadata: [String: GGUFValue]
     let tensors: [String: Tensor]
+    let shapes: [String: [Int]]
+
+    /// What a file would hold: tensors of these shapes, of which some are at hand.
+    init(metadata: [String: GGUFValue], shapes: [String: [Int]], tensors: [String: Tensor]) {
+        files = []
+        self.metadata = metadata
+        self.tensors = tensors
+        self.shapes = shapes
+    }
 
     /// - Parameter url: the file, or any part.
     init(_ url: URL) throws(FileError) {
@@ -16,6 +25,7 @@ struct GGUFWeights {
             files = [url]
             metadata = named.metadata
             tensors = Dictionary(uniqueKeysWithValues: named.tensors.map { ($0.name, $0) })
+            shapes = tensors.mapValues(\.shape)
             return
         }
         var files: [URL] = []
@@ -46,6 +56,7 @@ struct GGUFWeights {
         self.files = files
         self.metadata = metadata
         self.tensors = tensors
+        shapes = tensors.mapValues(\.shape)
     }
 
     private static func part(_ number: Int, of count: Int, beside url: URL) throws(FileError) -> URL {

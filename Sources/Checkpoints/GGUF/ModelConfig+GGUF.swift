@@ -5,7 +5,7 @@ import Tensors
 
 extension ModelConfig {
     /// Reads a GGUF file's metadata, every key checked on its own and against the others.
-    static func gguf(_ weights: GGUFWeights, path: String) throws(FileError) -> (ModelConfig, Family) {
+    static func gguf(_ weights: GGUFWeights, path: String) throws(FileError) -> ReadConfig {
         let metadata = weights.metadata
         guard let name = metadata["general.architecture"]?.string else {
             throw FileError(.missing, file: path, field: "metadata general.architecture")
@@ -35,7 +35,7 @@ extension ModelConfig {
         }
         var expertSize = try fields.optionalSize("expert_feed_forward_length")
         if expertSize == nil { expertSize = try fields.size("feed_forward_length") }
-        guard let embedding = weights.tensors["token_embd.weight"], let vocabularySize = embedding.shape.first else {
+        guard let vocabularySize = weights.shapes["token_embd.weight"]?.first else {
             throw FileError(
                 .missing, file: path, field: "tensor token_embd.weight",
                 expected: "shape [vocabulary, \(hiddenSize)]",
@@ -44,19 +44,20 @@ extension ModelConfig {
         var epsilon = try fields.optionalNumber("attention.layer_norm_rms_epsilon")
         if epsilon == nil { epsilon = try fields.optionalNumber("attention.layer_norm_epsilon") }
         let contextLength = try fields.size("context_length")
+        var notices: [String] = []
 
-        let tensors = weights.tensors
+        let shapes = weights.shapes
         let size = headSize ?? hiddenSize / headCount
         // What llama.cpp assumes where the file does not say.
         var rotary = RotaryConfig(
             theta: try fields.optionalNumber("rope.freq_base") ?? 10_000, layout: family.ggufRotaryLayout)
         rotary.scaling = try RopeScaling.gguf(
-            fields, contextLength: contextLength, headSize: size, tensors: tensors)
+            fields, contextLength: contextLength, headSize: size, tensors: weights.tensors)
         var attention = AttentionConfig(
             headCount: headCount, keyValueHeadCount: try fields.optionalSize("attention.head_count_kv") ?? headCount,
             headSize: size, rotary: rotary, queryKeyNorm: family.queryKeyNorm,
-            projectionClip: try fields.optionalNumber("attention.clamp_kqv"),
-            hasBias: tensors["blk.0.attn_q.bias"] != nil, hasOutputBias: tensors["blk.0.attn_output.bias"] != nil)
+            projectionClip: family.clipField == nil ? nil : try fields.optionalNumber("attention.clamp_kqv"),
+            hasBias: shapes["blk.0.attn_q.bias"] != nil, hasOutputBias: shapes["blk.0.attn_output.bias"] != nil)
         var multipliers = Multipliers()
         if family.hasMultipliers {
             attention.scale = try fields.optionalNumber("attention.scale")
@@ -72,20 +73,33 @@ extension ModelConfig {
             experts.sharedSize = try fields.optionalSize("expert_shared_feed_forward_length")
             // Files of 2024 do not say; the tensor does.
             if experts.sharedSize == nil {
-                experts.sharedSize = tensors["blk.0.ffn_gate_shexp.weight"]?.shape.first
+                experts.sharedSize = shapes["blk.0.ffn_gate_shexp.weight"]?.first
             }
         }
         var router = family.router
         router.expertsPerToken = try fields.size("expert_used_count")
-        router.weigh.normalizes = try fields.flag(
-            "expert_weights_norm", default: family.ggufRenormalizesExpertWeights)
-        let window = try fields.optionalSize("attention.sliding_window")
+        guard router.score != .sparseMixer || router.expertsPerToken == 2 else {
+            throw fields.wrong("expert_used_count", expected: "2: SparseMixer is made for two experts per token")
+        }
+        // Where transformers' class always divides, a file that says otherwise is not another model.
+        if family.routerFields.normalizes != nil {
+            router.weigh.normalizes = try fields.flag(
+                "expert_weights_norm", default: family.ggufRenormalizesExpertWeights)
+        } else if let said = fields["expert_weights_norm"]?.bool, said != router.weigh.normalizes {
+            notices.append(
+                "GGUF metadata \(fields.key("expert_weights_norm")) (\(said)) is not used: \(name) has no such setting")
+        }
+        var window: Int?
+        if case .none = family.windows {
+        } else if fields["attention.sliding_window"]?.int != 0 {
+            window = try fields.optionalSize("attention.sliding_window")
+        }
         // GGUF has no field that lists dense layers: those without a router are dense.
         let layers = (0..<(try fields.size("block_count"))).map { layer in
             LayerKind(
                 attention: window.map { .windowed($0) } ?? .full,
-                feedForward: tensors[TensorRole.router.ggufName(layer: layer)] == nil
-                    && tensors[TensorRole.denseGate.ggufName(layer: layer)] != nil ? .dense : .experts)
+                feedForward: shapes[TensorRole.router.ggufName(layer: layer)] == nil
+                    && shapes[TensorRole.denseGate.ggufName(layer: layer)] != nil ? .dense : .experts)
         }
         let hasDense = layers.contains { $0.feedForward == .dense }
         let config = ModelConfig(
@@ -94,18 +108,18 @@ extension ModelConfig {
             hiddenSize: hiddenSize,
             contextLength: contextLength,
             layers: layers,
-            norm: NormConfig(kind: family.normKind, epsilon: epsilon ?? family.defaultNormEpsilon),
+            norm: NormConfig(kind: family.normKind, epsilon: epsilon ?? family.defaults.normEpsilon),
             attention: attention,
             router: router,
             experts: experts,
             denseSize: hasDense ? try fields.size("feed_forward_length") : nil,
             multipliers: multipliers,
-            tiesOutputToEmbedding: tensors["output.weight"] == nil,
-            hasOutputBias: tensors["output.bias"] != nil,
+            tiesOutputToEmbedding: shapes["output.weight"] == nil,
+            hasOutputBias: shapes["output.bias"] != nil,
             bosToken: try fields.token("bos_token_id", vocabularySize: vocabularySize),
             eosToken: try fields.token("eos_token_id", vocabularySize: vocabularySize))
         try config.checkConsistency { field, expected in fields.wrong(field.ggufName, expected: expected) }
-        return (config, family)
+        return ReadConfig(config: config, family: family, notices: notices + fields.unreadNotices())
     }
 }
 
@@ -121,50 +135,5 @@ extension ModelConfig.CheckedField {
         case .groupCount: "expert_group_count"
         case .keptGroups: "expert_group_used_count"
         }
-    }
-}
-
-extension RopeScaling {
-    fileprivate static func gguf(
-        _ fields: GGUFFields, contextLength: Int, headSize: Int, tensors: [String: Tensor]
-    ) throws(FileError) -> RopeScaling? {
-        let original = try fields.optionalSize("rope.scaling.original_context_length") ?? contextLength
-        let factor = try fields.optionalNumber("rope.scaling.factor") ?? 1
-        if let short = try factors("rope_factors_short.weight", tensors, count: headSize / 2, path: fields.path),
-            let long = try factors("rope_factors_long.weight", tensors, count: headSize / 2, path: fields.path)
-        {
-            return RopeScaling(
-                kind: .longRope, factor: Float(contextLength) / Float(original), originalContext: original,
-                attentionFactor: try fields.optionalNumber("rope.scaling.attn_factor") ?? 1, shortFactors: short,
-                longFactors: long)
-        }
-        switch fields["rope.scaling.type"]?.string {
-        case nil, "none": return nil
-        case "linear":
-            return factor == 1 ? nil : RopeScaling(kind: .linear, factor: factor, originalContext: original)
-        case "yarn":
-            // llama.cpp multiplies attn_factor by YaRN's own 0.1 · ln(factor) + 1.
-            let given = try fields.optionalNumber("rope.scaling.attn_factor") ?? 1
-            return RopeScaling(
-                kind: .yarn, factor: factor, originalContext: original,
-                attentionFactor: given * (0.1 * Float(log(Double(max(1, factor)))) + 1))
-        case let name?:
-            throw FileError(
-                .unsupported, file: fields.path, field: "metadata \(fields.key("rope.scaling.type"))",
-                expected: "none, linear or yarn", found: "\"\(name)\"")
-        }
-    }
-
-    /// LongRoPE's divisors, which GGUF stores as a tensor.
-    private static func factors(
-        _ name: String, _ tensors: [String: Tensor], count: Int, path: String
-    ) throws(FileError) -> [Float]? {
-        guard let tensor = tensors[name] else { return nil }
-        guard tensor.dtype == .f32, tensor.shape == [count] else {
-            throw FileError(
-                .mismatch, file: path, field: "tensor \(name)", expected: "F32 [\(count)]",
-                found: "\(tensor.dtype.rawValue) \(tensor.shape)")
-        }
-        return (0..<count).map { tensor.bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
     }
 }

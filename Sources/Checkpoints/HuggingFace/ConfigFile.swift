@@ -7,9 +7,12 @@ struct ConfigFile {
     let object: JSONObject
     /// Where `object` sits in the file: "" or "rope_parameters.".
     var prefix = ""
+    /// Every field that was asked for, with its section.
+    private let asked: AskedFields
 
     init(_ url: URL) throws(FileError) {
         path = url.path
+        asked = AskedFields()
         let file = try MappedFile(url)
         do throws(JSONSyntaxError) {
             guard let object = try JSON.parse(file.bytes).object else {
@@ -21,16 +24,26 @@ struct ConfigFile {
         }
     }
 
-    private init(path: String, object: JSONObject, prefix: String) {
+    private init(path: String, object: JSONObject, prefix: String, asked: AskedFields) {
         self.path = path
+        self.asked = asked
         self.object = object
         self.prefix = prefix
     }
 
     /// The value of a field; a JSON null counts as absent.
     subscript(field: String) -> JSON? {
+        asked.names.insert(prefix + field)
         guard let value = object[field], !value.isNull else { return nil }
         return value
+    }
+
+    /// Whether the field is there and null: the reference then takes no default.
+    func isNull(_ field: String) -> Bool { object[field]?.isNull ?? false }
+
+    /// Fields of this section that hold a value and that nobody has asked for, in the file's order.
+    var unread: [(field: String, value: JSON)] {
+        zip(object.keys, object.values).filter { !$1.isNull && !asked.names.contains(prefix + $0) }.map { ($0, $1) }
     }
 
     func missing(_ field: String) -> FileError {
@@ -91,7 +104,7 @@ struct ConfigFile {
     func section(_ field: String) throws(FileError) -> ConfigFile? {
         guard let value = self[field] else { return nil }
         guard let object = value.object else { throw wrong(field, expected: "an object") }
-        return ConfigFile(path: path, object: object, prefix: "\(prefix)\(field).")
+        return ConfigFile(path: path, object: object, prefix: "\(prefix)\(field).", asked: asked)
     }
 
     /// A token id, or the first of a list of them.
@@ -103,4 +116,9 @@ struct ConfigFile {
         }
         return Int32(id)
     }
+}
+
+/// What readers of one file have asked for so far.
+private final class AskedFields {
+    var names: Set<String> = []
 }

@@ -1,10 +1,19 @@
+import FileFormats
 import Foundation
 import RouterPolicies
-import FileFormats
+
+/// A config with what else was found while it was read.
+struct ReadConfig {
+    var config: ModelConfig
+    let family: Family
+    /// Fields that are there, would matter, and are not used; in sentences.
+    var notices: [String]
+}
 
 extension ModelConfig {
-    /// Reads `config.json`, every field checked on its own and against the others.
-    static func huggingFace(_ url: URL) throws(FileError) -> (config: ModelConfig, family: Family) {
+    /// Reads `config.json` as the family's class in transformers reads it, every field checked on its own and against the
+    /// others.
+    static func huggingFace(_ url: URL) throws(FileError) -> ReadConfig {
         let file = try ConfigFile(url)
         guard let architecture = try file.optionalString("model_type") else { throw file.missing("model_type") }
         let known = Family.all.map(\.architecture).joined(separator: ", ")
@@ -13,11 +22,7 @@ extension ModelConfig {
                 .unsupported, file: file.path, field: "field model_type", expected: "one of \(known)",
                 found: "\"\(architecture)\"")
         }
-        if let activation = try file.optionalString("hidden_act"), activation != "silu" {
-            throw FileError(
-                .unsupported, file: file.path, field: "field hidden_act", expected: "\"silu\"",
-                found: "\"\(activation)\"")
-        }
+        try file.refuseUnsupported()
 
         let hiddenSize = try file.size("hidden_size")
         let headCount = try file.size("num_attention_heads")
@@ -31,27 +36,23 @@ extension ModelConfig {
             headSize = hiddenSize / headCount
         }
         let vocabularySize = try file.size("vocab_size")
-        let contextLength = try file.size("max_position_embeddings")
-        var rope = try file.section("rope_parameters")
-        if rope == nil { rope = try file.section("rope_scaling") }
-        var ropeTheta = try file.optionalNumber("rope_theta")
-        if ropeTheta == nil { ropeTheta = try rope?.optionalNumber("rope_theta") }
+        let contextLength = try file.optionalSize("max_position_embeddings") ?? family.defaults.contextLength
 
         let experts = ExpertsConfig(
             count: try expertCount(file, family), size: try file.size(family.expertSizeField),
             sharedSize: try family.sharedExpertSizeField.map { field throws(FileError) in try file.size(field) },
             sharedIsGated: family.sharedExpertSizeField != nil)
-        var rotary = RotaryConfig(theta: ropeTheta ?? family.defaultRopeTheta)
-        if let rope {
-            rotary.scaling = try RopeScaling.huggingFace(
-                rope, contextLength: contextLength, headSize: headSize, file: file)
-        }
-        let hasBias = try file.flag(family.attentionBias.field, default: family.attentionBias.isDefault)
+        let (rotary, rotaryNotices) = try RotaryConfig.huggingFace(
+            file, family, contextLength: contextLength, headSize: headSize)
+        var hasBias = false
+        if let bias = family.attentionBias { hasBias = try file.flag(bias.field, default: bias.isDefault) }
+        var keyValueHeads = try file.optionalSize("num_key_value_heads")
+        if keyValueHeads == nil, !file.isNull("num_key_value_heads") { keyValueHeads = family.defaults.keyValueHeads }
         var attention = AttentionConfig(
-            headCount: headCount, keyValueHeadCount: try file.optionalSize("num_key_value_heads") ?? headCount,
+            headCount: headCount, keyValueHeadCount: keyValueHeads ?? headCount,
             headSize: headSize, rotary: rotary, queryKeyNorm: family.queryKeyNorm,
-            projectionClip: try file.optionalNumber("clip_qkv"), hasBias: hasBias,
-            hasOutputBias: hasBias && family.attentionBias.includesOutput)
+            projectionClip: try family.clipField.flatMap { field throws(FileError) in try file.optionalNumber(field) },
+            hasBias: hasBias, hasOutputBias: hasBias && family.attentionBias?.includesOutput == true)
         var multipliers = Multipliers()
         if family.hasMultipliers {
             attention.scale = try file.optionalNumber("attention_multiplier") ?? 1
@@ -69,7 +70,7 @@ extension ModelConfig {
             contextLength: contextLength,
             layers: layers,
             norm: NormConfig(
-                kind: family.normKind, epsilon: try file.optionalNumber("rms_norm_eps") ?? family.defaultNormEpsilon),
+                kind: family.normKind, epsilon: try file.optionalNumber("rms_norm_eps") ?? family.defaults.normEpsilon),
             attention: attention,
             router: try router(file, family),
             experts: experts,
@@ -85,32 +86,25 @@ extension ModelConfig {
         try config.checkConsistency { field, expected in
             file.wrong(field.huggingFaceName(family), expected: expected)
         }
-        return (config, family)
+        return ReadConfig(
+            config: config, family: family, notices: rotaryNotices + UnreadFields.notices(file, config))
     }
 
     private static func expertCount(_ file: ConfigFile, _ family: Family) throws(FileError) -> Int {
         for field in family.expertCountFields {
             if let count = try file.optionalSize(field) { return count }
         }
-        throw file.missing(family.expertCountFields[0])
-    }
-
-    /// `sliding_window`, unless `use_sliding_window` turns it off (Qwen); 0 is none.
-    private static func slidingWindow(_ file: ConfigFile, _ family: Family) throws(FileError) -> Int? {
-        let isUsed = try file.flag("use_sliding_window", default: !family.hasWindowPerLayer)
-        guard isUsed, let window = try file.optionalSize("sliding_window", from: 0), window > 0 else { return nil }
-        guard !family.hasWindowPerLayer else {
-            throw FileError(
-                .unsupported, file: file.path, field: "field use_sliding_window", expected: "false",
-                found: "true", hint: "windows that differ from layer to layer are not supported")
-        }
-        return window
+        throw file.missing(family.expertCountFields.last ?? "num_local_experts")
     }
 
     /// The family's policy with what the config says about it.
     private static func router(_ file: ConfigFile, _ family: Family) throws(FileError) -> RouterPolicy {
         var policy = family.router
-        policy.expertsPerToken = try file.size("num_experts_per_tok")
+        policy.expertsPerToken = try file.optionalSize("num_experts_per_tok") ?? family.defaults.expertsPerToken
+        if policy.score == .sparseMixer, policy.expertsPerToken != 2 {
+            throw file.wrong(
+                "num_experts_per_tok", expected: "2", hint: "SparseMixer is made for two experts per token")
+        }
         let fields = family.routerFields
         if let field = fields.normalizes {
             policy.weigh.normalizes = try file.flag(field, default: policy.weigh.normalizes)
@@ -128,7 +122,7 @@ extension ModelConfig {
     private static func layers(_ file: ConfigFile, _ family: Family) throws(FileError) -> [LayerKind] {
         let count = try file.size("num_hidden_layers")
         guard count <= 100_000 else { throw file.wrong("num_hidden_layers", expected: "at most 100000") }
-        let window = try slidingWindow(file, family)
+        let windows = try windows(file, family, layerCount: count)
         var first = 0
         var step = 1
         var dense: Set<Int> = []
@@ -145,8 +139,74 @@ extension ModelConfig {
         return (0..<count).map { layer in
             let isDense = layer < first || dense.contains(layer) || (layer + 1) % step != 0
             return LayerKind(
-                attention: window.map { .windowed($0) } ?? .full, feedForward: isDense ? .dense : .experts)
+                attention: windows[layer].map { .windowed($0) } ?? .full, feedForward: isDense ? .dense : .experts)
         }
+    }
+
+    /// The window of each layer, as the family's class in transformers makes it from the config's fields.
+    private static func windows(
+        _ file: ConfigFile, _ family: Family, layerCount: Int
+    ) throws(FileError) -> [Int?] {
+        func size(default fallback: Int?) throws(FileError) -> Int? {
+            let given = try file.optionalSize("sliding_window")
+            return given == nil && !file.isNull("sliding_window") ? fallback : given
+        }
+        let none = [Int?](repeating: nil, count: layerCount)
+        switch family.windows {
+        case .none: return none
+        case .everyLayer: return [Int?](repeating: try size(default: nil), count: layerCount)
+        case .everyLayerIfUsed:
+            guard try file.flag("use_sliding_window", default: false) else { return none }
+            return [Int?](repeating: try size(default: 4096), count: layerCount)
+        case .perLayerIfUsed:
+            let isUsed = try file.flag("use_sliding_window", default: false)
+            let below = try file.optionalSize("max_window_layers", from: 0) ?? 28
+            var windowed = (0..<layerCount).map { isUsed && $0 % 2 == 0 && $0 < below }
+            if let types = try file.layerTypes(count: layerCount) { windowed = types.map { $0 == "sliding_attention" } }
+            guard windowed.contains(true) else { return none }
+            guard isUsed else {
+                throw file.wrong(
+                    "layer_types", expected: "full_attention only, as use_sliding_window is not true",
+                    hint: "the reference would attend to nothing in the windowed layers")
+            }
+            guard let window = try size(default: 4096) else {
+                throw file.wrong("sliding_window", expected: "a number, as use_sliding_window is true")
+            }
+            return windowed.map { $0 ? window : nil }
+        }
+    }
+}
+
+extension ConfigFile {
+    /// Settings that no family here computes with.
+    fileprivate func refuseUnsupported() throws(FileError) {
+        if let activation = try optionalString("hidden_act"), activation != "silu", activation != "swish" {
+            throw FileError(
+                .unsupported, file: path, field: "field hidden_act", expected: "\"silu\"", found: "\"\(activation)\"")
+        }
+        if let overrides = self["per_layer_config"], overrides.object?.count != 0 {
+            throw FileError(
+                .unsupported, file: path, field: "field per_layer_config",
+                expected: "the same settings for every layer",
+                found: overrides.kindDescription)
+        }
+        for field in ["quantization_config", "compression_config"] {
+            guard let section = self[field]?.object, section.count > 0 else { continue }
+            let method = section["quant_method"]?.string ?? section["format"]?.string
+            throw ForeignWeights.unsupported(path: path, field: "field \(field)", method: method)
+        }
+    }
+
+    /// `layer_types`, one name a layer; the reference takes an older name of full attention as well.
+    func layerTypes(count: Int) throws(FileError) -> [String]? {
+        guard let value = self["layer_types"] else { return nil }
+        let older = ["attention": "full_attention"]
+        let types = value.array?.map { $0.string.map { older[$0] ?? $0 } ?? "" } ?? []
+        let known: Set = ["full_attention", "sliding_attention"]
+        guard types.count == count, types.allSatisfy(known.contains) else {
+            throw wrong("layer_types", expected: "full_attention or sliding_attention for each of \(count) layers")
+        }
+        return types
     }
 }
 

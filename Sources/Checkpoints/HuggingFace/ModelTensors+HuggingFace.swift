@@ -10,14 +10,21 @@ extension ModelTensors {
         var taken = table
         let tensors = try ModelTensors(config) { entry throws(FileError) in
             guard let layer = entry.layer else {
-                return [try taken.take(family.name(entry.role), shape: entry.shape)]
+                var name = family.name(entry.role)
+                // Tied weights can be stored under either name.
+                if entry.role == .embedding, config.tiesOutputToEmbedding, !taken.has(name) {
+                    name = family.name(.output)
+                }
+                return [try taken.take(name, shape: entry.shape)]
             }
             let prefix = "model.layers.\(layer)."
             let layout = family.expertLayouts.first { taken.has(prefix + $0.landmark) } ?? family.expertLayouts[0]
             switch entry.role {
-            case .router: return [try taken.take(prefix + layout.router, shape: entry.shape)]
+            case .router:
+                let name = family.routerNames.first { taken.has(prefix + $0) } ?? family.routerNames[0]
+                return [try taken.take(prefix + name, shape: entry.shape)]
             case .expertGate, .expertUp, .expertDown:
-                if case .separate(_, let gate, let up, let down) = layout {
+                if case .separate(let gate, let up, let down) = layout {
                     let template = entry.role == .expertGate ? gate : entry.role == .expertUp ? up : down
                     var tensors: [Tensor] = []
                     for expert in 0..<entry.copies {
@@ -48,7 +55,7 @@ private struct FusedExperts {
         _ table: inout TensorTable, prefix: String, _ layout: Family.ExpertLayout, _ experts: ExpertsConfig,
         _ gate: TensorSchema.Entry
     ) throws(FileError) {
-        guard case .fused(_, let gateUp, let downName) = layout else {
+        guard case .fused(let gateUp, let downName) = layout else {
             throw FileError(.malformed, file: table.file, field: "experts of \(prefix)")
         }
         size = experts.size
@@ -92,7 +99,7 @@ extension Family {
         case .denseGate: "mlp.gate_proj.weight"
         case .denseUp: "mlp.up_proj.weight"
         case .denseDown: "mlp.down_proj.weight"
-        case .router: expertLayouts[0].router
+        case .router: routerNames[0]
         case .routerSelectionBias: "mlp.gate.e_score_correction_bias"
         case .expertGate, .expertUp, .expertDown: expertLayouts[0].landmark
         case .sharedRouter: "mlp.shared_expert_gate.weight"

@@ -1,59 +1,145 @@
 import FileFormats
 import Foundation
 
+extension RotaryConfig {
+    /// The rotary embedding as transformers 5.24 puts it together (`RotaryEmbeddingConfigMixin` in `modeling_rope_utils.py`):
+    /// `rope_scaling` goes before `rope_parameters`, as a whole; the base within the section before the one beside it.
+    /// - Returns: the embedding, and sentences about settings that are given twice and differ.
+    static func huggingFace(
+        _ file: ConfigFile, _ family: Family, contextLength: Int, headSize: Int
+    ) throws(FileError) -> (RotaryConfig, notices: [String]) {
+        var notices: [String] = []
+        let older = try file.section("rope_scaling").flatMap { $0.object.count > 0 ? $0 : nil }
+        let newer = try file.section("rope_parameters").flatMap { $0.object.count > 0 ? $0 : nil }
+        if let older, let newer, older.object != newer.object {
+            notices.append(
+                "config.json: rope_parameters is not used: rope_scaling is there as well and goes first, "
+                    + "as in transformers")
+        }
+        let section = older ?? newer
+        let outer = try file.optionalNumber("rope_theta")
+        let inner = try section?.optionalNumber("rope_theta")
+        if let section, let inner, let outer, inner != outer {
+            notices.append(
+                "config.json: rope_theta \(outer) is not used: \(section.prefix)rope_theta \(inner) goes first, "
+                    + "as in transformers")
+        }
+        var rotary = RotaryConfig(theta: inner ?? outer ?? family.defaults.ropeTheta)
+        guard let section else { return (rotary, notices) }
+        if let nested = section.unread.first(where: { $0.value.object != nil }) {
+            throw section.wrong(nested.field, expected: "one rotary embedding for all layers")
+        }
+        let innerPart = try section.optionalNumber("partial_rotary_factor")
+        rotary.scaling = try RopeScaling.huggingFace(
+            section, family, contextLength: contextLength, headSize: headSize, file: file)
+        if let scaling = rotary.scaling, scaling.kind != .linear,
+            let outer = try file.optionalSize("original_max_position_embeddings"), outer != scaling.originalContext
+                || section["original_max_position_embeddings"].map({ $0.int != outer }) ?? false
+        {
+            notices.append(
+                "config.json: original_max_position_embeddings is \(outer) beside \(section.prefix.dropLast()), which has "
+                    + "\(section["original_max_position_embeddings"]?.kindDescription ?? "none"): "
+                    + "\(scaling.originalContext) is used, as in transformers")
+        }
+        // These families turn whole heads; only the scaled tables would become narrower, and not fit.
+        if rotary.scaling != nil {
+            var part = innerPart
+            if part == nil { part = try file.optionalNumber("partial_rotary_factor") }
+            let place = innerPart == nil ? "" : section.prefix
+            guard let part, part != 1 else { return (rotary, notices + unknown(section, rotary.scaling)) }
+            throw FileError(
+                .unsupported, file: file.path, field: "field \(place)partial_rotary_factor", expected: "1", found: "\(part)")
+        }
+        if let innerPart, innerPart != 1 {
+            notices.append(
+                "config.json: \(section.prefix)partial_rotary_factor \(innerPart) is not used: \(family.architecture) turns "
+                    + "whole heads")
+        }
+        return (rotary, notices + unknown(section, rotary.scaling))
+    }
+
+    /// Sentences about settings of a section that its kind of scaling does not have.
+    private static func unknown(_ section: ConfigFile, _ scaling: RopeScaling?) -> [String] {
+        section.unread.filter { $0.field != "type" }.map { field, value in
+            let name = scaling?.kind.rawValue.lowercased() ?? "default"
+            return "config.json: \(section.prefix)\(field) (\(value.kindDescription)) is not used: the rotary embedding "
+                + "of type \(name) has no such setting"
+        }
+    }
+}
+
 extension RopeScaling {
     /// `rope_scaling` (transformers 4) or `rope_parameters` (transformers 5); nil for the plain rotary embedding.
-    static func huggingFace(
-        _ section: ConfigFile, contextLength: Int, headSize: Int, file: ConfigFile
+    fileprivate static func huggingFace(
+        _ section: ConfigFile, _ family: Family, contextLength: Int, headSize: Int, file: ConfigFile
     ) throws(FileError) -> RopeScaling? {
         var name = try section.optionalString("rope_type")
         if name == nil { name = try section.optionalString("type") }
-        var original = try section.optionalSize("original_max_position_embeddings")
-        if original == nil { original = try file.optionalSize("original_max_position_embeddings") }
-        func factor() throws(FileError) -> Float {
-            guard let factor = try section.optionalNumber("factor") else { throw section.missing("factor") }
-            guard factor >= 1 else { throw section.wrong("factor", expected: "a number from 1") }
+        guard let name, name != "default" else { return nil }
+        func factor() throws(FileError) -> Float? {
+            guard let factor = try section.optionalNumber("factor") else { return nil }
+            guard factor > 0 else { throw section.wrong("factor", expected: "a number above 0") }
             return factor
         }
+        let inner = try section.optionalSize("original_max_position_embeddings")
+        let outer = try file.optionalSize("original_max_position_embeddings")
+        let outerFirst = family.rotary.outerOriginalContextFirst
+        let original = (outerFirst ? outer ?? inner : inner) ?? contextLength
+        var scaling: RopeScaling
         switch name {
-        case nil, "default": return nil
         case "linear":
-            return RopeScaling(kind: .linear, factor: try factor(), originalContext: original ?? contextLength)
+            guard let factor = try factor() else { throw section.missing("factor") }
+            scaling = RopeScaling(kind: .linear, factor: factor, originalContext: original)
         case "yarn":
-            let factor = try factor()
-            return RopeScaling(
-                kind: .yarn, factor: factor, originalContext: original ?? contextLength,
-                betaFast: try section.optionalNumber("beta_fast") ?? 32,
-                betaSlow: try section.optionalNumber("beta_slow") ?? 1,
-                roundsRamp: try section.flag("truncate", default: true),
+            let given = try factor()
+            // Null has the factor follow from the contexts; a section without the field is refused by the reference.
+            guard given != nil || section.isNull("factor") else { throw section.missing("factor") }
+            let factor = given ?? Float(contextLength) / Float(original)
+            scaling = RopeScaling(
+                kind: .yarn, factor: factor, originalContext: original,
+                betaFast: try beta(section, "beta_fast", default: 32),
+                betaSlow: try beta(section, "beta_slow", default: 1),
+                roundsRamp: try section.flag("truncate", default: !section.isNull("truncate")),
                 attentionFactor: try yarnAttentionFactor(section, factor: factor))
         case "longrope", "su":
-            return try longRope(section, original: original, contextLength: contextLength, headSize: headSize)
-        case let name?:
+            scaling = try longRope(
+                section, factor: try factor(), original: original, contextLength: contextLength, headSize: headSize)
+        default:
             throw FileError(
                 .unsupported, file: section.path, field: "field \(section.prefix)rope_type",
                 expected: "default, linear, yarn or longrope", found: "\"\(name)\"")
         }
+        guard family.rotary.hasMagnitudes else { return scaling }
+        for field in ["short_mscale", "long_mscale"] where section[field] == nil { throw section.missing(field) }
+        guard name != "linear" || inner != nil else { throw section.missing("original_max_position_embeddings") }
+        scaling.shortAttentionFactor = try section.optionalNumber("short_mscale")
+        scaling.longAttentionFactor = try section.optionalNumber("long_mscale")
+        return scaling
+    }
+
+    /// One of YaRN's two bounds; the reference takes 0 for absent.
+    private static func beta(
+        _ section: ConfigFile, _ field: String, default fallback: Float
+    ) throws(FileError) -> Float {
+        let value = try section.optionalNumber(field) ?? 0
+        guard value >= 0 else { throw section.wrong(field, expected: "a number above 0") }
+        return value == 0 ? fallback : value
     }
 
     private static func yarnAttentionFactor(_ section: ConfigFile, factor: Float) throws(FileError) -> Float {
+        // Read whether or not they count, so that none is called unknown.
+        let (scale, allDimensions) = (
+            try section.optionalNumber("mscale") ?? 0, try section.optionalNumber("mscale_all_dim") ?? 0
+        )
         if let given = try section.optionalNumber("attention_factor") { return given }
         func magnitude(_ scale: Float) -> Float { factor <= 1 ? 1 : 0.1 * scale * Float(log(Double(factor))) + 1 }
-        if let scale = try section.optionalNumber("mscale"),
-            let allDimensions = try section.optionalNumber("mscale_all_dim"), scale != 0, allDimensions != 0
-        {
-            return magnitude(scale) / magnitude(allDimensions)
-        }
-        return magnitude(1)
+        return scale != 0 && allDimensions != 0 ? magnitude(scale) / magnitude(allDimensions) : magnitude(1)
     }
 
     private static func longRope(
-        _ section: ConfigFile, original: Int?, contextLength: Int, headSize: Int
+        _ section: ConfigFile, factor: Float?, original: Int, contextLength: Int, headSize: Int
     ) throws(FileError) -> RopeScaling {
-        let original = original ?? contextLength
-        var factor = try section.optionalNumber("factor")
-        if factor == nil { factor = Float(contextLength) / Float(original) }
-        let stretch = factor ?? 1
+        let stretch = factor ?? Float(contextLength) / Float(original)
         let short = try section.numbers("short_factor")
         let long = try section.numbers("long_factor")
         for (field, values) in [("short_factor", short), ("long_factor", long)] where values.count != headSize / 2 {
@@ -63,8 +149,7 @@ extension RopeScaling {
             kind: .longRope, factor: stretch, originalContext: original,
             attentionFactor: try section.optionalNumber("attention_factor")
                 ?? longRopeAttentionFactor(factor: stretch, originalContext: original),
-            shortFactors: short, longFactors: long, shortAttentionFactor: try section.optionalNumber("short_mscale"),
-            longAttentionFactor: try section.optionalNumber("long_mscale"))
+            shortFactors: short, longFactors: long)
     }
 
     /// √(1 + ln s / ln c) for a context c stretched s times.

@@ -6,7 +6,8 @@ public final class MappedFile: @unchecked Sendable {
     /// The whole file.
     public let bytes: UnsafeRawBufferPointer
 
-    /// - Throws: `unreadable` where the file cannot be opened or mapped or is not a regular file.
+    /// - Throws: `unreadable` where the file cannot be opened or mapped or is not a regular file; `malformed` for a pointer
+    ///   that Git LFS left in its place.
     public init(_ url: URL) throws(FileError) {
         let path = url.path
         // Without waiting: a pipe would wait for a writer before it could be refused.
@@ -31,6 +32,17 @@ public final class MappedFile: @unchecked Sendable {
             throw FileError(.unreadable, file: path, problem: "mmap: \(String(cString: strerror(errno)))")
         }
         bytes = UnsafeRawBufferPointer(start: start, count: size)
+        guard !isGitLFSPointer else {
+            throw FileError(
+                .malformed, file: path, problem: "a Git LFS pointer, not the file itself",
+                hint: "run `git lfs pull` in its folder, or download the file")
+        }
+    }
+
+    /// Whether the file is the few lines that Git LFS keeps in a repository in place of a large file.
+    private var isGitLFSPointer: Bool {
+        let mark = "version https://git-lfs.github.com/spec/".utf8
+        return bytes.count < 1024 && bytes.starts(with: mark)
     }
 
     deinit {

@@ -4,7 +4,7 @@
 /// different vocabulary pieces can be "equal"), because a repeated key must be an error in a checkpoint, and because
 /// an offset of 2⁶³ must not turn into a rounded `Double`. Foundation's writer is not used because it does not keep the
 /// order of members.
-public enum JSON: Sendable {
+public enum JSON: Sendable, Equatable {
     case null
     case bool(Bool)
     /// A number without fraction or exponent that fits `Int`.
@@ -17,7 +17,7 @@ public enum JSON: Sendable {
 }
 
 /// The members of a JSON object, in the order of the file.
-public struct JSONObject: Sendable {
+public struct JSONObject: Sendable, Equatable {
     public private(set) var keys: [String] = []
     public private(set) var values: [JSON] = []
     private var indexOfKey: [[UInt8]: Int] = [:]
@@ -37,6 +37,11 @@ public struct JSONObject: Sendable {
                 _ = append(key: key, value: newValue)
             }
         }
+    }
+
+    /// The same keys with the same values, in any order.
+    public static func == (left: JSONObject, right: JSONObject) -> Bool {
+        left.count == right.count && zip(left.keys, left.values).allSatisfy { right[$0] == $1 }
     }
 
     /// Appends a member; false (and no change) where the key is there already.

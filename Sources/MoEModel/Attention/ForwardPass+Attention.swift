@@ -13,9 +13,15 @@ extension ForwardPass {
 
         statistics?.add(.attention(layer: layer), normed, backend)
         backend.project(normed, (tensors.query, q), (tensors.key, k), (tensors.value, v))
-        finishProjection(q, bias: weights.queryBias, norm: weights.queryNorm)
-        finishProjection(k, bias: weights.keyBias, norm: weights.keyNorm)
-        finishProjection(v, bias: weights.valueBias, norm: nil)
+        if let bias = weights.queryBias { backend.addBias(bias, to: q) }
+        if let bias = weights.keyBias { backend.addBias(bias, to: k) }
+        if let bias = weights.valueBias { backend.addBias(bias, to: v) }
+        try hooks.emit(.queryProjection, layer, q)
+        try hooks.emit(.keyProjection, layer, k)
+        try hooks.emit(.valueProjection, layer, v)
+        finishProjection(q, norm: weights.queryNorm)
+        finishProjection(k, norm: weights.keyNorm)
+        finishProjection(v, norm: nil)
         try hooks.emit(.query, layer, q)
         try hooks.emit(.key, layer, k)
         try hooks.emit(.value, layer, v)
@@ -48,9 +54,8 @@ extension ForwardPass {
         if let bias = weights.attentionOutputBias { backend.addBias(bias, to: branch) }
     }
 
-    /// What some families do to a projection, [T, heads · d]: a bias, a norm over each head or over all of them, clipping.
-    private func finishProjection(_ heads: Matrix, bias: FloatVector?, norm: Weights.Norm?) {
-        if let bias { backend.addBias(bias, to: heads) }
+    /// What some families do to a projection, [T, heads · d]: a norm over each head or over all of them, clipping.
+    private func finishProjection(_ heads: Matrix, norm: Weights.Norm?) {
         if let norm {
             let size = norm.weight.count
             for first in stride(from: 0, to: heads.columns, by: size) {
@@ -63,7 +68,9 @@ extension ForwardPass {
 
     private func rotate(_ heads: Matrix) {
         for document in batch.documents {
-            let table = model.rotaryTable(positions: startPosition + document.count)
+            let positions = startPosition + document.count
+            let table = model.rotaryTable(
+                positions: positions, isLong: cache?.isLong ?? RotaryTable.isLong(config, positions: positions))
             backend.rotate(heads.rows(document), headSize: config.attention.headSize, table, position: startPosition)
         }
     }

@@ -32,9 +32,11 @@ struct RotaryTable {
         }
     }
 
-    /// Whether texts of this many positions turn by LongRoPE's second set of divisors.
+    /// Whether texts of this many positions turn by the second set of divisors, and of attention factors, where a model has one.
     static func isLong(_ config: ModelConfig, positions: Int) -> Bool {
-        config.attention.rotary.scaling.map { $0.kind == .longRope && positions > $0.originalContext } ?? false
+        config.attention.rotary.scaling.map {
+            ($0.kind == .longRope || $0.longAttentionFactor != nil) && positions > $0.originalContext
+        } ?? false
     }
 
     private static func attentionFactor(_ scaling: RopeScaling?, isLong: Bool) -> Float {

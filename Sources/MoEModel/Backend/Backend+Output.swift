@@ -5,8 +5,8 @@ import Tensors
 /// What some families do to the logits, in this order: a bias for each vocabulary entry, then a division.
 struct LogitTransform {
     /// [V]
-    let bias: FloatVector?
-    let divisor: Float
+    var bias: FloatVector?
+    var divisor: Float
 
     /// Applies it to the logits of consecutive vocabulary entries.
     fileprivate func apply(_ logits: UnsafeMutablePointer<Float>, _ entries: Range<Int>) {
@@ -30,6 +30,11 @@ extension Backend {
     ///   - logits: [rows, V].
     func logits(_ features: Matrix, _ output: Tensor, _ transform: LogitTransform, into logits: Matrix) {
         project(features, output, into: logits)
+        self.transform(logits, transform)
+    }
+
+    /// logits = transform(logits), [rows, V]
+    func transform(_ logits: Matrix, _ transform: LogitTransform) {
         for row in 0..<logits.rows { transform.apply(logits.row(row), 0..<logits.columns) }
     }
 

@@ -15,6 +15,9 @@ final class KeyValueCache {
     /// Tokens there is room for.
     private(set) var capacity = 0
     private(set) var count = 0
+    /// Whether keys are turned as those of a text beyond the model's original context (`RotaryTable.isLong`). Set while the
+    /// cache is empty: keys, and all that follows from them, depend on it.
+    var isLong = false
 
     /// - Throws: `ModelError.unsupported` where heads are not whole blocks of the type.
     init(_ config: ModelConfig, type: CacheType) throws(ModelError) {

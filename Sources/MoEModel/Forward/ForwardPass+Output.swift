@@ -7,7 +7,7 @@ extension ForwardPass {
     mutating func finish(logprobs: Bool) throws -> [Float] {
         try finalNorm()
         statistics?.add(.output, normed, backend)
-        guard hooks.wants(.logits, nil) else { return logprobs ? try logProbabilities(nil) : [] }
+        guard wantsLogits else { return logprobs ? try logProbabilities(nil) : [] }
         return try backend.withTemporary(rows: x.rows, columns: config.vocabularySize) { logits in
             try emitLogits(logits)
             return logprobs ? try logProbabilities(logits) : []
@@ -18,7 +18,7 @@ extension ForwardPass {
     mutating func lastLogits(into result: inout [Float]) throws {
         try finalNorm()
         let last = x.rows - 1..<x.rows
-        if hooks.wants(.logits, nil) {
+        if wantsLogits {
             try backend.withTemporary(rows: x.rows, columns: config.vocabularySize) { logits in
                 try emitLogits(logits)
                 try read(logits.rows(last), into: &result)
@@ -35,12 +35,18 @@ extension ForwardPass {
         try hooks.emit(.finalNorm, nil, normed)
     }
 
+    private var wantsLogits: Bool { hooks.wants(.logits, nil) || hooks.wants(.outputProjection, nil) }
+
     private var transform: LogitTransform {
         LogitTransform(bias: model.weights.outputBias, divisor: config.multipliers.logitDivisor)
     }
 
     private mutating func emitLogits(_ logits: Matrix) throws {
-        backend.logits(normed, model.weights.tensors.output, transform, into: logits)
+        var steps = (bias: transform, division: transform)
+        (steps.bias.divisor, steps.division.bias) = (1, nil)
+        backend.logits(normed, model.weights.tensors.output, steps.bias, into: logits)
+        try hooks.emit(.outputProjection, nil, logits)
+        backend.transform(logits, steps.division)
         try hooks.emit(.logits, nil, logits)
     }
 

@@ -60,6 +60,7 @@ struct ForwardPass {
             backend.write(start.residual, to: x)
         } else {
             backend.embed(batch.tokens, model.weights.tensors.embedding, into: x)
+            try hooks.emit(.embedTokens, nil, x)
             if config.multipliers.embedding != 1 { backend.scale(x, by: config.multipliers.embedding) }
             try hooks.emit(.embed, nil, x)
         }
@@ -72,7 +73,7 @@ struct ForwardPass {
             norm(x, weights.attentionNorm, into: normed)
             try attend(layer, weights)
             try hooks.emit(.attentionOut, layer, branch)
-            backend.add(branch, times: config.multipliers.residual, to: x)
+            try addBranch(.attentionAdded, layer)
             try hooks.emit(.residMid, layer, x)
 
             norm(x, weights.feedForwardNorm, into: normed)
@@ -87,10 +88,18 @@ struct ForwardPass {
                 feedForward(layer, dense)
             }
             try hooks.emit(.moeOut, layer, branch)
-            backend.add(branch, times: config.multipliers.residual, to: x)
+            try addBranch(.moeAdded, layer)
             try hooks.emit(.residPost, layer, x)
         }
         model.stream.finish()
+    }
+
+    /// Adds attention's or the experts' output to the residual stream. Multiplied first, then added, whether or not anyone
+    /// looks: a fused step would round otherwise.
+    private mutating func addBranch(_ site: HookSite, _ layer: Int) throws {
+        if config.multipliers.residual != 1 { backend.scale(branch, by: config.multipliers.residual) }
+        try hooks.emit(site, layer, branch)
+        backend.add(branch, times: 1, to: x)
     }
 
     private func norm(_ x: Matrix, _ norm: Weights.Norm, into out: Matrix) {

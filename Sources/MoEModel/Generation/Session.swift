@@ -6,7 +6,9 @@ import Hooks
 /// Not for use from two threads at once.
 public final class Session {
     public let model: Model
-    private let cache: KeyValueCache
+    private var cache: KeyValueCache
+    /// Tokens that the text is known to reach.
+    private var announced = 0
     /// The row of the token that is decoded, kept from one to the next.
     private var step: RowContext?
     /// The tokens read so far.
@@ -23,6 +25,16 @@ public final class Session {
 
     /// Tokens that can still be read before the model's context is full.
     public var remaining: Int { model.config.contextLength - tokens.count }
+
+    /// Says that this many more tokens will be read before anything is generated, in however many pieces.
+    ///
+    /// LongRoPE turns all keys of a text by one of two sets of divisors, by how long the text is (transformers'
+    /// `longrope_frequency_update`): pieces of a prompt must know the whole prompt's length.
+    /// - Throws: `ModelError.contextExceeded` where they do not fit.
+    public func announce(_ count: Int) throws(ModelError) {
+        try checkRoom(for: count)
+        announced = tokens.count + count
+    }
 
     /// Reads more tokens and gives the logits, [V], that follow the last of them.
     ///
@@ -50,6 +62,7 @@ public final class Session {
     ) throws -> (logits: [Float], logprob: [Float]) {
         guard !new.isEmpty else { throw ModelError.unsupported("a session needs at least one token to read") }
         try checkRoom(for: new.count)
+        try turnAnew(for: new.count, plan: plan, editor: editor)
         var logits: [Float] = []
         let logprob = try model.extend(
             cache, with: RowContext(TokenBatch([new]), startPosition: tokens.count), plan: plan, observer: observer,
@@ -66,6 +79,7 @@ public final class Session {
         editor: (any HookEditor)? = nil
     ) throws {
         try checkRoom(for: 1)
+        try turnAnew(for: 1, plan: plan, editor: editor)
         if step == nil { step = RowContext(TokenBatch([[token]]), startPosition: tokens.count) }
         step?.replace(with: token, at: tokens.count)
         guard let step else { return }
@@ -82,9 +96,41 @@ public final class Session {
         }
     }
 
+    /// Tokens read at a time where a text is read again.
+    private static let rereadPiece = 512
+
+    /// Makes the cache one of a text as long as this one becomes with `count` more tokens. Where the text crosses the
+    /// original context of LongRoPE, everything before is read again with the other divisors, as transformers does
+    /// (`PhimoeForCausalLM.prepare_inputs_for_generation`), with the call's interventions and edits; observers have seen those
+    /// rows and do not see them again.
+    private func turnAnew(for count: Int, plan: HookPlan, editor: (any HookEditor)?) throws {
+        let isLong = RotaryTable.isLong(model.config, positions: max(announced, tokens.count + count))
+        guard isLong != cache.isLong else { return }
+        guard !tokens.isEmpty else {
+            cache.isLong = isLong
+            return
+        }
+        var again = plan
+        again.observed = []
+        // Into a cache of its own, so that an error leaves the session as it was.
+        let fresh = try KeyValueCache(model.config, type: cache.type)
+        fresh.isLong = isLong
+        var ignored: [Float] = []
+        for start in stride(from: 0, to: tokens.count, by: Self.rereadPiece) {
+            let piece = Array(tokens[start..<min(start + Self.rereadPiece, tokens.count)])
+            _ = try model.extend(
+                fresh, with: RowContext(TokenBatch([piece]), startPosition: start), plan: again, observer: nil,
+                editor: editor,
+                into: &ignored)
+        }
+        cache = fresh
+        step = nil
+    }
+
     /// Goes back to the first `count` tokens; what follows can be read anew.
     public func truncate(to count: Int) {
         tokens.removeLast(max(0, tokens.count - count))
         cache.truncate(to: tokens.count)
+        announced = 0
     }
 }

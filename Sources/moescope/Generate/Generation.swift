@@ -56,11 +56,7 @@ struct Generation {
     mutating func answer(
         reading new: [Int32], joining context: [Int32], show: (String, Int?) throws -> Void
     ) throws -> Answer {
-        guard new.count <= session.remaining else {
-            throw ModelError.contextExceeded(
-                document: 0, tokens: session.tokens.count + new.count,
-                contextLength: session.model.config.contextLength)
-        }
+        try session.announce(new.count)
         var answer = Answer()
         var bytes: [UInt8] = []
         var stream = TokenStream(tokenizer, after: context)

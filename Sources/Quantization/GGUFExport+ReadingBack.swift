@@ -1,0 +1,65 @@
+import Checkpoints
+import FileFormats
+import Foundation
+import Tensors
+
+extension GGUFExport {
+    /// Reads the metadata that will be written as a reader of the file does: what GGUF has no words for is found before
+    /// anything is written.
+    /// - Throws: `unsupported`, naming the setting.
+    func checkReadsBack() throws(FileError) {
+        let read = try ModelConfig.gguf(
+            metadata: Dictionary(metadata) { first, _ in first },
+            shapes: Dictionary(tensors.map { ($0.name, $0.shape) }) { first, _ in first }, tables: tables,
+            path: checkpoint.url.path)
+        guard let first = checkpoint.config.differences(from: read).first else { return }
+        throw FileError(
+            .unsupported, file: checkpoint.url.path, field: first.setting,
+            problem: "GGUF has no way to hold this setting: a reader of the file would take \(first.theirs)",
+            found: first.mine)
+    }
+
+    /// Opens the file that was written.
+    /// - Throws: `mismatch`, and removes the file, where its config is not the checkpoint's.
+    func checkWritten(_ url: URL) throws(FileError) {
+        // A name that is no model's file to us (`/dev/null`, another extension) was written all the same.
+        guard url.pathExtension == "gguf" else { return }
+        let written = try Checkpoint.open(url).config
+        guard let first = checkpoint.config.differences(from: written).first else { return }
+        try? FileManager.default.removeItem(at: url)
+        throw FileError(
+            .mismatch, file: url.path, field: first.setting, problem: "the file that was written is another model",
+            expected: first.mine, found: first.theirs)
+    }
+
+    /// The two tables of a LongRoPE model, F32 [d/2]; GGUF keeps them as tensors.
+    static func longRopeTables(_ config: ModelConfig) -> [Tensor] {
+        guard let scaling = config.attention.rotary.scaling, scaling.kind == .longRope else { return [] }
+        return zip(RopeScaling.factorTensors, [scaling.shortFactors, scaling.longFactors]).map { name, values in
+            let buffer = values.withUnsafeBytes { TensorBuffer(copying: $0) }
+            return Tensor(
+                name: name, dtype: .f32, shape: [values.count], bytes: UnsafeRawBufferPointer(buffer.bytes),
+                owner: buffer)
+        }
+    }
+
+    /// What the file says and llama.cpp does not read for this architecture: there it is another model.
+    public var remarks: [String] {
+        let config = checkpoint.config
+        var remarks: [String] = []
+        if config.router.weigh.normalizes != config.ggufRenormalizesExpertWeights {
+            remarks.append(
+                "llama.cpp \(config.router.weigh.normalizes ? "does not divide" : "divides") the mixing weights of "
+                    + "\(config.architecture) by their sum, whatever expert_weights_norm says; this model is the other way"
+            )
+        }
+        if config.layers.contains(where: { $0.attention.window != nil }) {
+            remarks.append(
+                "llama.cpp attends to the whole text in \(config.architecture); this model has a sliding window")
+        }
+        if config.attention.projectionClip != nil {
+            remarks.append("llama.cpp does not clip q, k and v of \(config.architecture); this model does")
+        }
+        return remarks
+    }
+}
