@@ -58,7 +58,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
-            name: "RoutingMetrics", dependencies: ["FileFormats", "RouterPolicies", "Tensors", "Traces"],
+            name: "RoutingMetrics", dependencies: ["FileFormats", "Hooks", "RouterPolicies", "Tensors", "Traces"],
             swiftSettings: strict),
         .target(
             name: "ReportGenerator",

@@ -1,4 +1,8 @@
-"""What the analyses share: arguments, documents, intervals, and where results go."""
+"""What the analyses share: arguments, documents, and where results go.
+
+Numbers with a name (information, divergence, agreement, effects) come from `ms.metrics` and `ms.experiment`, with their intervals;
+the scripts choose, arrange and draw.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ except ImportError:
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-__all__ = ["ROOT", "arguments", "expert_counts", "finish", "heat_map", "interval", "ms", "np", "plt", "read", "say"]
+__all__ = ["ROOT", "arguments", "finish", "heat_map", "ms", "np", "pivot", "plt", "read", "say", "traced"]
 
 plt.rcParams.update({"figure.dpi": 120, "savefig.bbox": "tight", "figure.constrained_layout.use": True, "font.size": 9, "axes.grid": False})
 
@@ -59,18 +63,19 @@ def read(args: argparse.Namespace, model: ms.Model) -> list[dict]:
     return documents
 
 
-def expert_counts(run: ms.Run, experts: int) -> NDArray[np.float64]:
-    """[L, E] how often each expert was chosen, BOS left out."""
-    chosen = run.expert_indices[:, 1:].reshape(len(run.expert_indices), -1)
-    return np.stack([np.bincount(layer, minlength=experts) for layer in chosen]).astype(np.float64)
+def traced(args: argparse.Namespace, model: ms.Model, folder: str | Path, *, capture: Sequence[str] = ("router_logits",)) -> ms.Trace:
+    """What the model does over the corpus, as a trace: what every metric is computed from."""
+    return ms.trace(model, read(args, model), output=folder, capture=capture)
 
 
-def interval(values: Sequence[float] | NDArray[np.float64], seed: int = 1, repeats: int = 2000) -> tuple[float, float, float]:
-    """Mean and 95 % interval, from a bootstrap over documents."""
-    data = np.asarray(values, dtype=np.float64)
-    drawn = np.random.default_rng(seed).integers(0, len(data), size=(repeats, len(data)))
-    low, high = np.quantile(data[drawn].mean(1), [0.025, 0.975])
-    return float(data.mean()), float(low), float(high)
+def pivot(table: ms.Table, rows: str, columns: str, value: str) -> tuple[list, list, NDArray[np.float64]]:
+    """A tidy table as a matrix: its row labels, its column labels, and the values, NaN where there is none."""
+    row_labels, column_labels = (list(dict.fromkeys(table[name])) for name in (rows, columns))
+    matrix = np.full((len(row_labels), len(column_labels)), np.nan)
+    for row, column, number in zip(table[rows], table[columns], table[value], strict=True):
+        if number is not None:
+            matrix[row_labels.index(row), column_labels.index(column)] = number
+    return row_labels, column_labels, matrix
 
 
 def heat_map(axes: plt.Axes, values: NDArray, rows: Sequence[str], columns: Sequence[str], title: str, *, signed: bool = False) -> None:

@@ -1,7 +1,9 @@
 """What happens to each language when one expert is favoured or avoided? Its router logit is moved by λ standard
 deviations (arXiv 2510.04694); ΔNLL in nats per token against the untouched run, 95 % bootstrap interval."""
 
-from common import arguments, expert_counts, finish, interval, ms, np, plt, read, say
+import tempfile
+
+from common import arguments, finish, ms, np, plt, read, say, traced
 
 
 def main() -> None:
@@ -13,41 +15,42 @@ def main() -> None:
     parser.add_argument("--prompt", default="Der", help="also continue this text, untouched and steered")
     args = parser.parse_args()
     model = ms.load(args.model, precision=args.precision)
-    documents = read(args, model)
-    texts = [document["tokens"] for document in documents]
-    groups = np.array([document["group"] for document in documents])
-    languages = sorted(set(groups))
-    if args.group not in languages:
-        parser.error(f"--group: the corpus has {', '.join(languages)}")
+    with tempfile.TemporaryDirectory() as folder:
+        trace = traced(args, model, f"{folder}/trace")
+        languages = trace.groups
+        if args.group not in languages:
+            parser.error(f"--group: the corpus has {', '.join(languages)}")
+        preference = [row for row in ms.metrics.task_experts(trace, seed=args.seed) if row["group"] == args.group]
+    if args.layer is not None:
+        preference = [row for row in preference if row["layer"] == args.layer]
+    if args.expert is not None:
+        preference = [row for row in preference if row["expert"] == args.expert]
+    if not preference:
+        parser.error("--layer, --expert: the model has no such expert")
+    chosen = max(preference, key=lambda row: row["difference"])
+    layer, expert = chosen["layer"], chosen["expert"]
+    say(f"layer {layer}, expert {expert}: it sees {chosen['difference']:+.2f} more of {args.group}'s tokens than of others'")
 
-    untouched = model.run_many(texts)
-    counts = np.stack([expert_counts(run, model.config.experts) for run in untouched])
-    own, other = counts[groups == args.group].sum(0), counts[groups != args.group].sum(0)
-    preference = own / own.sum(1, keepdims=True) - other / other.sum(1, keepdims=True)
-    layer, expert = (int(i) for i in np.unravel_index(preference.argmax(), preference.shape))
-    layer = args.layer if args.layer is not None else layer
-    expert = args.expert if args.expert is not None else int(preference[layer].argmax())
-    say(f"layer {layer}, expert {expert}: {args.group} chooses it {preference[layer, expert]:+.2f} more often than others")
-
-    columns: dict[str, list] = {"λ": [], "language": [], "ΔNLL": [], "low": [], "high": [], "documents": []}
-    for strength in args.strengths:
-        change = [ms.steer(layer=layer, experts=[expert], by=strength)]
-        runs = model.run_many(texts, interventions=change)
-        delta = np.array([a.nll - b.nll for a, b in zip(runs, untouched, strict=True)])
-        for language in languages:
-            mean, low, high = interval(delta[groups == language], args.seed)
-            values = (strength, language, mean, low, high, int((groups == language).sum()))
-            for name, value in zip(columns, values, strict=True):
-                columns[name].append(value)
+    changes = {f"{strength:+}": [ms.steer(layer=layer, experts=[expert], by=strength)] for strength in args.strengths}
+    effects = [e for e in ms.experiment(model, read(args, model), arms=changes, seed=args.seed).effects if not e["pooled"]]
+    columns: dict[str, list] = {
+        "λ": [float(e["arm"]) for e in effects],
+        "language": [e["group"] for e in effects],
+        "ΔNLL": [e["difference"] for e in effects],
+        "low": [e["difference_lower"] for e in effects],
+        "high": [e["difference_upper"] for e in effects],
+        "documents": [e["documents"] for e in effects],
+    }
+    for strength, change in changes.items():
         text = "".join(step.text for step in model.generate(args.prompt, max_tokens=24, interventions=change))
-        say(f"λ {strength:+}: {args.prompt}{text!r}")
+        say(f"λ {strength}: {args.prompt}{text!r}")
 
     figure, axis = plt.subplots(figsize=(7, 4))
+    strengths, means, low, high = (np.array(columns[name], dtype=float) for name in ("λ", "ΔNLL", "low", "high"))
     for language in languages:
-        rows = [i for i, name in enumerate(columns["language"]) if name == language]
-        means = np.array(columns["ΔNLL"])[rows]
-        errors = np.abs(np.array([columns["low"], columns["high"]])[:, rows] - means)
-        axis.errorbar(np.array(columns["λ"])[rows], means, errors, marker="o", capsize=3, label=language)
+        rows = np.array(columns["language"]) == language
+        errors = [means[rows] - low[rows], high[rows] - means[rows]]
+        axis.errorbar(strengths[rows], means[rows], errors, marker="o", capsize=3, label=language)
     axis.axhline(0, color="grey", linewidth=0.8)
     axis.set(xlabel="λ (standard deviations)", ylabel="ΔNLL (nats per token)", title=f"steering expert {layer}.{expert}")
     axis.legend()

@@ -1,53 +1,45 @@
 """Which tokens does an expert get? For every expert the tokens that are routed to it most reliably: n(x, e) / n(x) over
 occurrences of token x (OLMoE's vocabulary specialization), among tokens seen often enough. Chance is K / E."""
 
-from common import arguments, finish, ms, np, plt, read, say
+import tempfile
+
+from common import arguments, finish, ms, plt, say, traced
 
 
 def main() -> None:
     parser = arguments(__doc__, documents=40, tokens=384)
     parser.add_argument("--layer", type=int, help="default: the last")
     parser.add_argument("--count", type=int, default=15, help="occurrences a token needs")
-    parser.add_argument("--top", type=int, default=8, help="tokens shown per expert")
+    parser.add_argument("--top", type=int, default=8, help="tokens shown per expert, 10 at most")
     args = parser.parse_args()
     model = ms.load(args.model, precision=args.precision)
     c = model.config
-    layer = c.layers - 1 if args.layer is None else args.layer
-    if not 0 <= layer < c.layers:
-        parser.error(f"--layer: the model has layers 0 to {c.layers - 1}")
+    with tempfile.TemporaryDirectory() as folder:
+        trace = traced(args, model, f"{folder}/trace")
+        layer = trace.layers[-1] if args.layer is None else args.layer
+        if layer not in trace.layers:
+            parser.error(f"--layer: the model has routers in layers {trace.layers}")
+        tables = ms.metrics.vocabulary.tables(trace, minimum_count=args.count, seed=args.seed)
+        loads = ms.metrics.load(trace, layers=[layer], seed=args.seed)
+    tokens = [row for row in tables["vocabulary"] if row["layer"] == layer and row["side"] == "input" and row["rank"] <= args.top]
+    layers = [row for row in tables["vocabulary-layers"] if row["side"] == "input"]
+    here = next(row for row in layers if row["layer"] == layer)
+    say(f"{here['token_ids']} kinds of token seen at least {args.count} times, {here['occurrences']} occurrences")
 
-    runs = model.run_many([document["tokens"] for document in read(args, model)], logprobs=False)
-    tokens = np.concatenate([run.tokens[1:] for run in runs])
-    chosen = np.concatenate([run.expert_indices[:, 1:] for run in runs], axis=1)  # [L, N, K]
-    seen = np.bincount(tokens, minlength=c.vocab_size)
-    often = np.flatnonzero(seen >= args.count)
-    say(f"{len(tokens)} tokens, {len(often)} kinds of token seen at least {args.count} times")
-
-    def shares(choices: np.ndarray) -> np.ndarray:
-        """[N, K] to [V, E]: of the occurrences of a token, the share that went to the expert."""
-        together = np.zeros((c.vocab_size, c.experts))
-        np.add.at(together, (np.repeat(tokens, choices.shape[1]), choices.ravel()), 1)
-        return together / np.maximum(seen, 1)[:, None]
-
-    here = shares(chosen[layer])[often]
-    pieces = model.texts(often)
-    columns: dict[str, list] = {"expert": [], "load": [], "specialization": [], "tokens (share of occurrences)": []}
+    columns: dict[str, list] = {"expert": [], "load": [], "tokens (share of occurrences)": []}
     figure, axes = plt.subplots(2, -(-c.experts // 2), figsize=(14, 6), squeeze=False)
-    for expert, axis in zip(range(c.experts), axes.flat, strict=False):
-        best = np.argsort(-here[:, expert], kind="stable")[: args.top]
-        columns["expert"].append(expert)
-        columns["load"].append(float((chosen[layer] == expert).mean()))
-        # Mean over kinds of token of the share, weighted by the share: 1 where every token of the expert is its own.
-        weight = here[:, expert] * seen[often]
-        columns["specialization"].append(float((weight * here[:, expert]).sum() / max(weight.sum(), 1e-9)))
+    for load, axis in zip(loads, axes.flat, strict=False):
+        best = [row for row in tokens if row["expert"] == load["expert"]]
+        pieces = model.texts([row["token"] for row in best])
+        columns["expert"].append(load["expert"])
+        columns["load"].append(load["share"])
         columns["tokens (share of occurrences)"].append(
-            "  ".join(f"{pieces[i]} {here[i, expert]:.2f}" for i in best)
+            "  ".join(f"{piece} {row['share']:.2f}" for piece, row in zip(pieces, best, strict=True))
         )
-        axis.barh([pieces[i].replace("$", r"\$") for i in best][::-1], here[best, expert][::-1])
+        axis.barh([piece.replace("$", r"\$") for piece in pieces][::-1], [row["share"] for row in best][::-1])
         axis.axvline(c.experts_per_token / c.experts, color="grey", linewidth=0.8)
-        axis.set(title=f"expert {expert}", xlim=(0, 1))
-    overall = [float(shares(chosen[each])[often].max(1).mean()) for each in range(c.layers)]
-    say("mean of a token's largest share, by layer: " + "  ".join(f"{each}: {value:.2f}" for each, value in enumerate(overall)))
+        axis.set(title=f"expert {load['expert']}", xlim=(0, 1))
+    say("specialization by layer: " + "  ".join(f"{row['layer']}: {row['specialization']:.2f}" for row in layers))
     figure.suptitle(f"layer {layer}: tokens each expert gets most reliably")
     finish(args, columns, figure)
 

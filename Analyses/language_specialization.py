@@ -2,7 +2,7 @@
 
 import tempfile
 
-from common import arguments, finish, heat_map, ms, np, plt, read, say
+from common import arguments, finish, heat_map, ms, np, pivot, plt, say, traced
 
 
 def main() -> None:
@@ -15,28 +15,19 @@ def main() -> None:
         else:
             model = ms.load(args.model, precision=args.precision)
             say(f"{model}")
-            trace = ms.trace(model, read(args, model), output=f"{folder}/trace", progress=True)
+            trace = traced(args, model, f"{folder}/trace")
         information = ms.metrics.information(trace, by="group", seed=args.seed)
-
-        # Share of a group's choices that go to each expert; uniform is 1/E. BOS routes alike everywhere.
-        kept = trace.position > 0
-        experts = trace.manifest["model"]["experts"]
-        shares = np.zeros((len(trace.layers), len(trace.groups), experts))
-        for place, layer in enumerate(trace.layers):
-            chosen = trace.expert_indices(layer)
-            for number, group in enumerate(trace.groups):
-                counts = np.bincount(chosen[kept & (trace.group == group)].ravel(), minlength=experts)
-                shares[place, number] = counts[:experts] / counts.sum()
+        shares = {layer: pivot(ms.metrics.domain_share(trace, layers=[layer], seed=args.seed), "group", "expert", "share") for layer in trace.layers}
 
     figure, axes = plt.subplots(2, -(-len(shares) // 2), figsize=(14, 6), squeeze=False)
-    for axis, share, layer in zip(axes.flat, shares, trace.layers, strict=False):
-        heat_map(axis, share, trace.groups, [str(e) for e in range(experts)], f"layer {layer}: share of choices")
+    for axis, (layer, (groups, experts, share)) in zip(axes.flat, shares.items(), strict=False):
+        heat_map(axis, share, groups, [str(e) for e in experts], f"layer {layer}: share of choices")
     wanted = ("layer", "information", "information_lower", "information_upper", "share", "null_upper", "p_value", "q_value")
     columns = {name: information[name] for name in wanted}
-    favourite = shares.argmax(2)
     for number, group in enumerate(trace.groups):
+        rows = [share[number] for _, _, share in shares.values()]
         columns[f"{group}: top expert"] = [
-            f"{favourite[place, number]} ({shares[place, number].max():.2f})" for place in range(len(shares))
+            "–" if np.isnan(row).all() else f"{int(np.nanargmax(row))} ({np.nanmax(row):.2f})" for row in rows
         ]
     finish(args, columns, figure)
 

@@ -6,11 +6,6 @@ from common import arguments, finish, ms, np, plt, read
 TEXT = "Die Datei wird nur dann gelesen, wenn sie vorhanden ist."
 
 
-def log_softmax(z: np.ndarray) -> np.ndarray:
-    z = z - z.max(-1, keepdims=True)
-    return z - np.log(np.exp(z).sum(-1, keepdims=True))
-
-
 def main() -> None:
     parser = arguments(__doc__, documents=4, tokens=128)
     parser.add_argument("--text", default=TEXT, help="shown in the picture")
@@ -18,34 +13,35 @@ def main() -> None:
     model = ms.load(args.model, precision="exact")
     last = model.config.layers - 1
 
-    def lens(tokens: list[int]) -> np.ndarray:
-        """[1 + L, T, V] log-probabilities after the embedding and after every layer."""
+    def lens(tokens: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """After the embedding and after every layer: logits [1 + L, T, V] and log-probabilities of the tokens [1 + L, T]."""
         run = model.run(tokens, capture=["embed", "resid_post"], logprobs=False)
         streams = [run["embed"], *(run[f"blocks.{layer}.resid_post"] for layer in range(last + 1))]
-        seen = []
+        logits, logprob = [], []
         for stream in streams:
             place = {f"blocks.{last}.resid_post": lambda value, stream=stream: stream}
-            seen.append(log_softmax(model.run(tokens, capture=["logits"], edit=place, logprobs=False)["logits"]))
-        return np.stack(seen)
+            seen = model.run(tokens, capture=["logits"], edit=place)
+            logits.append(seen["logits"])
+            logprob.append(seen.logprob)
+        return np.stack(logits), np.stack(logprob)
 
     steps = ["embedding", *(f"layer {layer}" for layer in range(last + 1))]
-    nll, agrees, entropy, count = np.zeros(len(steps)), np.zeros(len(steps)), np.zeros(len(steps)), 0
+    nll, agrees, count = np.zeros(len(steps)), np.zeros(len(steps)), 0
     for document in read(args, model):
-        log_p = lens(document["tokens"])[:, :-1]
-        following = np.array(document["tokens"][1:])
-        rows = np.arange(len(following))
-        nll -= log_p[:, rows, following].sum(1)
-        agrees += (log_p.argmax(2) == log_p[-1].argmax(1)).sum(1)
-        entropy -= (np.exp(log_p) * log_p).sum((1, 2))
-        count += len(following)
+        logits, logprob = lens(document["tokens"])
+        nll -= logprob[:, 1:].sum(1)
+        guesses = logits[:, :-1].argmax(2)
+        agrees += (guesses == guesses[-1]).sum(1)
+        count += guesses.shape[1]
 
     tokens = model.encode(args.text)
-    log_p = lens(tokens)
+    logits, _ = lens(tokens)
     figure, axis = plt.subplots(figsize=(1 + 0.8 * len(tokens), 0.5 * len(steps) + 1))
-    probability = np.exp(log_p.max(2))
+    # Of the most probable token: exp(max z) over Σ exp z.
+    probability = 1 / np.exp(logits - logits.max(2, keepdims=True)).sum(2)
     image = axis.imshow(probability, aspect="auto", cmap="Blues", vmin=0, vmax=1)
     for row in range(len(steps)):
-        for column, piece in enumerate(model.texts(log_p[row].argmax(1))):
+        for column, piece in enumerate(model.texts(logits[row].argmax(1))):
             colour = "white" if probability[row, column] > 0.6 else "black"
             axis.text(column, row, piece.replace("$", r"\$"), ha="center", va="center", fontsize=7, color=colour)
     axis.set_xticks(range(len(tokens)), [piece.replace("$", r"\$") for piece in model.texts(tokens)], rotation=45)
@@ -58,7 +54,6 @@ def main() -> None:
             "after": steps,
             "NLL (nats)": (nll / count).tolist(),
             "same first guess as the end": (agrees / count).tolist(),
-            "entropy (nats)": (entropy / count).tolist(),
             "tokens": [count] * len(steps),
         },
         figure,

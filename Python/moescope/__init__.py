@@ -17,6 +17,7 @@ from moescope import _native as _native  # finds and loads the engine before any
 from moescope import metrics
 from moescope._moescope import Array, CheckpointError, TraceError
 from moescope._moescope import version as __version__
+from moescope.experiments import Experiment, experiment
 from moescope.interventions import (
     Intervention,
     ablate,
@@ -37,6 +38,7 @@ from moescope.traces import Trace, open_trace, trace
 __all__ = [
     "Array",
     "CheckpointError",
+    "Experiment",
     "Hook",
     "Intervention",
     "Model",
@@ -48,6 +50,7 @@ __all__ = [
     "__version__",
     "ablate",
     "exclude",
+    "experiment",
     "force",
     "hooks",
     "load",

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypedDict, Unpack
 
 from moescope import _arguments, _moescope
@@ -82,11 +82,36 @@ class Metric:
 def compare(first: Trace, second: Trace, *more: Trace, **settings: Unpack[Settings]) -> dict[str, Table]:
     """How far traces of the same tokens agree, as `moescope compare` says it.
 
-    Of two: "agreement", "agreement-margins", "agreement-nll", the first being the reference. Of more, in the order of
+    Of two: "agreement" and "agreement-margins" by layer, "agreement-overall" and "agreement-overall-margins" for all layers
+    together, and "agreement-nll", the first trace being the reference. Of more, in the order of
     training: "saturation" and "saturation-nll", each trace against the last.
     """
     natives = [trace._native for trace in (first, second, *more)]
     return {table.name: Table(table) for table in _moescope.compare(natives, _json("compare", settings))}
+
+
+def paired(
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    tokens: Sequence[int],
+    groups: Sequence[str] | None = None,
+    **settings: Unpack[Settings],
+) -> Table:
+    """What a change does to the negative log-likelihood, paired by document: interval by bootstrap over documents, p-value by
+    flipping signs.
+
+    first, second: each document's sum of negative log-likelihood in nats, without and with the change.
+    tokens: how many tokens each sum is over.
+    groups: each document's group. The first row is all documents together, and a row follows for each group.
+    """
+    documents = {
+        "first": [float(value) for value in first],
+        "second": [float(value) for value in second],
+        "tokens": _arguments.integers(tokens, "tokens"),
+        "groups": [str(group) for group in groups] if groups is not None else [""] * len(first),
+    }
+    return Table(_moescope.paired(json.dumps(documents), _json("paired", settings)))
 
 
 def names() -> list[str]:
@@ -95,6 +120,10 @@ def names() -> list[str]:
 
 
 def _json(name: str, settings: Settings) -> str:
+    return json.dumps(_values(name, settings))
+
+
+def _values(name: str, settings: Settings) -> dict[str, Any]:
     values: dict[str, Any] = dict(settings)
     unknown = set(values) - set(Settings.__annotations__)
     if unknown:
@@ -102,7 +131,7 @@ def _json(name: str, settings: Settings) -> str:
         raise TypeError(f"{name}: unknown setting {sorted(unknown)[0]!r}; there are {known}")
     if "layers" in values:
         values["layers"] = _arguments.integers(values["layers"], "layers")
-    return json.dumps(values)
+    return values
 
 
 def _all() -> dict[str, Metric]:

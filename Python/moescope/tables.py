@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import html
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
@@ -59,12 +58,13 @@ class Table:
         return pandas.DataFrame({name: self[name] for name in self.columns})
 
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Writes UTF-8 CSV with a header line; a missing value is an empty field."""
+        """Writes UTF-8 CSV (RFC 4180) with a header line; a missing value is an empty field.
+
+        Text that a spreadsheet would run as a formula gets an apostrophe in front, and so does text that begins with one:
+        to get the data back, drop one leading apostrophe. Numbers read back exactly.
+        """
         with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(self.columns)
-            for row in self:
-                writer.writerow(["" if value is None else value for value in row.values()])
+            file.write(self._native.csv())
 
     def _cells(self, limit: int) -> list[list[str]]:
         columns = [[_show(value) for value in self[name][:limit]] for name in self.columns]

@@ -193,10 +193,7 @@ def trace(
         "interventions": json.loads(to_json(interventions)),
         "resume": resume,
     }
-    if isinstance(corpus, str | PathLike):
-        path, documents = fspath(corpus), None
-    else:
-        path, documents = None, json.dumps(_documents(corpus))
+    path, documents = _source(corpus)
     report: Progress | None = _ProgressLine() if progress is True else (progress or None)
     try:
         _moescope.trace(model._native, path, documents, fspath(output), json.dumps(options), report)
@@ -236,6 +233,13 @@ def _patterns(name: str, model: Model) -> list[list[int]]:
     except ValueError:
         raise ValueError(f"capture: expected attention_pattern:LAYER.HEAD, found {name!r}") from None
     return [[one_layer, one_head] for one_layer in layers for one_head in heads]
+
+
+def _source(corpus: Corpus) -> tuple[str | None, str | None]:
+    """A corpus as the engine takes it: a path, or documents as JSON."""
+    if isinstance(corpus, str | PathLike):
+        return fspath(corpus), None
+    return None, json.dumps(_documents(corpus))
 
 
 def _documents(corpus: Iterable[Mapping[str, Any] | str]) -> list[dict[str, Any]]:

@@ -1,4 +1,5 @@
 import Hooks
+import RoutingMetrics
 import Tensors
 import Traces
 
@@ -21,6 +22,14 @@ public struct RoutingSurvey: Sendable {
 }
 
 extension ExperimentPlan {
+    /// What there is to ask without writing a plan.
+    public enum Kind: String, Sendable, CaseIterable, Codable {
+        case ablation
+        case steering
+        case topK = "top-k"
+        case randomRouting = "random-routing"
+    }
+
     public struct Design: Sendable {
         /// Layers changed; the rest of the model is left alone.
         public var layers: [Int]
@@ -125,5 +134,30 @@ extension ExperimentPlan {
             arms.append(arm("other layer for \(group)", .otherLayer, shifted))
         }
         return ExperimentPlan(kind: kind, seed: design.seed, arms: arms)
+    }
+}
+
+extension ExperimentRun {
+    /// The plan that a design asks for on this model and these documents.
+    /// - Parameter counts: for `topK`, the experts per token; nil: 1 to twice the model's.
+    /// - Throws: a layer that the model does not have; what the survey throws that finds each group's own experts.
+    public func plan(
+        _ kind: ExperimentPlan.Kind, _ design: ExperimentPlan.Design, counts: [Int]? = nil
+    ) throws -> ExperimentPlan {
+        let config = model.config
+        for layer in design.layers where !config.expertLayers.contains(layer) {
+            throw ExperimentError(
+                file: "",
+                reason: (0..<config.layerCount).contains(layer)
+                    ? "layers: layer \(layer) is dense, it has no router"
+                    : "layers: expected 0 to \(config.layerCount - 1), found \(layer)")
+        }
+        switch kind {
+        case .ablation: return .ablation(try survey(), experts: config.experts.count, design)
+        case .steering: return .steering(try survey(), experts: config.experts.count, design)
+        case .topK:
+            return .topK(counts ?? Array(1...min(config.experts.count, 2 * config.expertsPerToken)), design)
+        case .randomRouting: return .randomRouting(design)
+        }
     }
 }

@@ -8,7 +8,7 @@ import Tracing
 
 /// Runs the untouched model and every variant over the same documents, wave by wave.
 ///
-/// Of each variant only the layers from its first change on are computed; what comes before is the untouched model's. Results are
+/// A variant is computed from the layer of its first change on; what comes before is the untouched model's. Results are
 /// appended to `nll.jsonl` after every pass, so that an interrupted run goes on where it stopped.
 public struct ExperimentRun {
     public static let baseline = "baseline"
@@ -23,7 +23,7 @@ public struct ExperimentRun {
 
     /// - Parameters:
     ///   - maximumTokens: documents are cut to this many; nil: to the model's context.
-    ///   - maximumDocuments: of each group; nil: all.
+    ///   - maximumDocuments: at most this many documents of each group; nil: all.
     public init(
         model: Model, tokenizer: (any Tokenizer)?, corpus: Corpus, maximumTokens: Int? = nil,
         maximumDocuments: Int? = nil, waveTokens: Int? = nil

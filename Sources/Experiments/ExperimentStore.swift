@@ -1,22 +1,8 @@
 import FileFormats
 import Foundation
 import MoEModel
+import RoutingMetrics
 import Traces
-
-/// Sums of negative log-likelihood (nats) of every document, first tokens left out.
-public struct ExperimentLikelihoods: Sendable {
-    /// Of every document.
-    public let tokens: [Int]
-    public let baseline: [Double]
-    /// By arm's name.
-    public let arms: [String: [Double]]
-
-    public init(tokens: [Int], baseline: [Double], arms: [String: [Double]]) {
-        self.tokens = tokens
-        self.baseline = baseline
-        self.arms = arms
-    }
-}
 
 /// The folder of an experiment: what was asked (`plan.json`), and what came of it, a line per pass (`nll.jsonl`).
 final class ExperimentStore {

@@ -3,10 +3,10 @@ import Foundation
 import RoutingMetrics
 import Traces
 
-/// `_moescope.metric`, `_moescope.compare` and `_moescope.metric_definitions`.
+/// `_moescope.metric`, `_moescope.compare`, `_moescope.paired` and `_moescope.metric_definitions`.
 enum MetricFunctions {
     /// Settings as Python names them; what is left out has the default of `MetricSettings`.
-    private struct Settings: Decodable {
+    struct Settings: Decodable {
         var by: MetricSettings.Grouping?
         var positions: MetricSettings.Positions?
         var layers: [Int]?
@@ -76,15 +76,40 @@ enum MetricFunctions {
         }
     }
 
+    /// Two sums of negative log-likelihood for each document.
+    private struct Pairs: Decodable {
+        var first: [Double]
+        var second: [Double]
+        var tokens: [Int]
+        var groups: [String]
+    }
+
+    /// `paired(documents as JSON, settings as JSON) -> Table`: effects of a change on every group, paired by document.
+    static func paired(_ arguments: UnsafePointer<PythonObject?>?, _ count: Int) throws(PythonError) -> PythonObject {
+        let arguments = try Arguments(arguments, count, expected: 2...2)
+        let pairs = try FromPython.json(Pairs.self, try arguments[0], "documents")
+        let settings = try FromPython.json(Settings.self, try arguments[1], "settings").settings()
+        for (name, values) in [
+            ("second", pairs.second.count), ("tokens", pairs.tokens.count), ("groups", pairs.groups.count),
+        ] where values != pairs.first.count {
+            throw .value("paired: \(name): expected \(pairs.first.count) values as in first, found \(values)")
+        }
+        let table = try ReleasedInterpreter.run { _ in
+            let effects = PairedEffect.effects(
+                first: pairs.first, second: pairs.second, tokens: pairs.tokens, groupOf: pairs.groups,
+                settings: settings)
+            return TableStorage(PairedEffect.table(effects), notes: [("settings", try json(settings))])
+        }
+        return try types.table.make(table).release()
+    }
+
     private static func tables(_ compute: () throws -> any MetricValues) throws(PythonError) -> PythonObject {
         let tables = try ReleasedInterpreter.run { _ in
             let result = try compute()
             let notes = try notes(type(of: result).definition, result.sample)
             return result.tables.map { TableStorage($0, notes: notes) }
         }
-        return try ToPython.list(count: tables.count) { (index) throws(PythonError) in
-            try types.table.make(tables[index]).release()
-        }.release()
+        return try TableObject.list(tables)
     }
 
     private static func notes(
@@ -99,45 +124,5 @@ enum MetricFunctions {
     /// `metric_definitions() -> JSON`
     static func definitions() throws(PythonError) -> PythonObject {
         try ToPython.string(try json(MetricCatalog.definitions)).release()
-    }
-}
-
-extension TableStorage {
-    /// A metric's table as Python and Arrow see it; a real number that is not finite is a missing value, as in CSV.
-    convenience init(_ table: MetricTable, notes: [(key: String, value: String)]) {
-        let columns = table.columns.enumerated().map { index, column in
-            let cells = table.rows.map { $0[index] }
-            let values: Values =
-                switch column.kind {
-                case .integer: .ints(cells.map(\.asInteger))
-                case .real: .floats(cells.map(\.asReal))
-                case .text: .strings(cells.map(\.asText))
-                }
-            return Column(name: column.name, values: values)
-        }
-        self.init(name: table.name, columns: columns, notes: notes)
-    }
-}
-
-extension MetricCell {
-    fileprivate var asInteger: Int? {
-        if case .integer(let value) = self { return value }
-        return nil
-    }
-
-    fileprivate var asReal: Double? {
-        switch self {
-        case .real(let value): value.isFinite ? value : nil
-        case .integer(let value): Double(value)
-        case .text, .missing: nil
-        }
-    }
-
-    fileprivate var asText: String? {
-        switch self {
-        case .text(let value): value
-        case .integer, .real: text
-        case .missing: nil
-        }
     }
 }

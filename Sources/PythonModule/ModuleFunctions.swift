@@ -27,10 +27,19 @@ enum ModuleFunctions {
         MethodEntry("compare", "compare(traces, settings) -> list of Table") { _, arguments, count in
             answering { () throws(PythonError) in try MetricFunctions.compare(arguments, count) }
         },
+        MethodEntry("paired", "paired(documents, settings) -> Table: effects on every group, paired by document.") {
+            _, arguments, count in
+            answering { () throws(PythonError) in try MetricFunctions.paired(arguments, count) }
+        },
+        MethodEntry("experiment", "experiment(model, path, documents, output, options) -> list of Table") {
+            _, arguments, count in
+            answering { () throws(PythonError) in try ExperimentFunction.run(arguments, count) }
+        },
         MethodEntry("metric_definitions", "metric_definitions() -> names, formulas and sources, as JSON.") { _, _, _ in
             answering { () throws(PythonError) in try MetricFunctions.definitions() }
         },
-        MethodEntry("report", "report(trace, html or None, csv or None, title or None)") { _, arguments, count in
+        MethodEntry("report", "report(trace, html, csv, title, compared trace, earlier traces, experiment)") {
+            _, arguments, count in
             answering { () throws(PythonError) in try ReportFunction.run(arguments, count) }
         },
         MethodEntry("quantize", "quantize(path, type, output) -> bytes written") { _, arguments, count in

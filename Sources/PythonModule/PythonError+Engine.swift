@@ -26,6 +26,7 @@ extension PythonError {
                 case (_, .trace): .trace(error.description)
                 }
         case let error as CorpusError: self = .value(error.description)
+        case let error as ExperimentError: self = .value(error.description)
         case let error as MetricError: self = error.damage.map { PythonError($0) } ?? .value(error.description)
         case let error as ReportError: self = .os(error.description)
         default: self = .runtime("\(error)")

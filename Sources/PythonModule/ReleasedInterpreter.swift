@@ -34,4 +34,14 @@ final class ReleasedInterpreter {
         let status = locked { PyErr_CheckSignals() }
         if status != 0 { throw .raised }
     }
+
+    /// Whether `checkSignals` would throw, for code that asks instead of catching.
+    var isInterrupted: Bool {
+        do throws(PythonError) {
+            try checkSignals()
+            return false
+        } catch {
+            return true
+        }
+    }
 }

@@ -1,26 +1,34 @@
 import CPython
 import Foundation
 import ReportGenerator
+import RoutingMetrics
 import Traces
 
 /// `_moescope.report`.
 enum ReportFunction {
-    /// `report(trace, html or None, csv folder or None, title or None) -> advice or None`
+    /// `report(trace, html, csv folder, title, compared trace, earlier traces, experiment's folder) -> advice or None`
     ///
-    /// The advice says what is missing where the page shows its figures as tables.
+    /// All but the trace and the list of earlier ones may be None. The advice says what is missing where the page shows its
+    /// figures as tables.
     static func run(_ arguments: UnsafePointer<PythonObject?>?, _ count: Int) throws(PythonError) -> PythonObject {
-        let arguments = try Arguments(arguments, count, expected: 4...4)
+        let arguments = try Arguments(arguments, count, expected: 7...7)
         let trace = try types.trace.payload(of: try arguments[0]).trace
         func text(_ index: Int, _ name: String) throws(PythonError) -> String? {
             try FromPython.optional(try arguments[index]) { (object) throws(PythonError) in
                 try FromPython.string(object, name)
             }
         }
+        func opened(_ object: PythonObject) throws(PythonError) -> Trace { try types.trace.payload(of: object).trace }
         let html = try text(1, "html")
         let csv = try text(2, "csv").map { URL(fileURLWithPath: $0, isDirectory: true) }
         let title = try text(3, "title")
+        let other = try FromPython.optional(try arguments[4], opened)
+        let earlier = try FromPython.list(try arguments[5], "series", opened)
+        let experiment = try text(6, "experiment").map { URL(fileURLWithPath: $0, isDirectory: true) }
         let hasFigures = try ReleasedInterpreter.run { _ in
-            let report = Report(trace: trace, metrics: try ReportMetrics(trace), title: title)
+            var report = Report(
+                trace: trace, metrics: try ReportMetrics(trace, comparedWith: other, earlier: earlier), title: title)
+            report.experiment = try experiment.map { try RecordedExperiment(folder: $0, beside: trace) }
             if let csv { try report.writeTables(to: csv) }
             return try html.map { try report.writePage(to: URL(fileURLWithPath: $0), tables: csv) } ?? true
         }

@@ -1,4 +1,5 @@
 import CPython
+import RoutingMetrics
 
 /// `moescope.Table` as the native module sees it: names, columns as lists, and Arrow for everyone else.
 enum TableObject {
@@ -19,6 +20,13 @@ enum TableObject {
                     // A requested schema may be ignored, says the interface, where the producer has only one.
                     answering { () throws(PythonError) in
                         try ArrowTable.streamCapsule(try types.table.payload(of: object))
+                    }
+                },
+                MethodEntry("csv", "csv() -> str: the table as RFC 4180 text that no spreadsheet runs.") {
+                    object, _, _ in
+                    answering { () throws(PythonError) in
+                        let table = try types.table.payload(of: object).metricTable
+                        return try ToPython.string(table.csvText(.file, spellsNonFinite: true)).release()
                     }
                 },
                 MethodEntry("column", "column(name) -> list: values, None where there is none.") {
@@ -64,6 +72,12 @@ enum TableObject {
                 ),
             ],
             slots: [PyType_Slot(Py_sq_length, length)])
+    }
+
+    static func list(_ tables: [TableStorage]) throws(PythonError) -> PythonObject {
+        try ToPython.list(count: tables.count) { (index) throws(PythonError) in
+            try types.table.make(tables[index]).release()
+        }.release()
     }
 
     private static func column(_ table: TableStorage, named name: String) throws(PythonError) -> PythonObject {

@@ -41,53 +41,20 @@ enum TraceFunction {
         }
     }
 
-    /// A document given in memory.
-    private struct InMemoryDocument: Decodable {
-        var id: String
-        var group: String
-        var text: String?
-        var tokens: [Int32]?
-        var parallel_id: String?
-
-        func document() throws(PythonError) -> Corpus.Document {
-            let content: Corpus.Document.Content
-            switch (text, tokens) {
-            case (let text?, nil): content = .text(text)
-            case (nil, let tokens?): content = .tokens(tokens)
-            default: throw .value("corpus: document \"\(id)\" needs either \"text\" or \"tokens\"")
-            }
-            return Corpus.Document(id: id, group: group, content: content, parallelID: parallel_id)
-        }
-    }
-
     /// `trace(model, corpus path or None, documents as JSON or None, output, request as JSON, progress or None) -> None`
     ///
     /// `progress(documents, all documents, tokens, all tokens)` is called after every wave.
     static func run(_ arguments: UnsafePointer<PythonObject?>?, _ count: Int) throws(PythonError) -> PythonObject {
         let arguments = try Arguments(arguments, count, expected: 6...6)
         let loaded = try types.model.payload(of: try arguments[0])
-        let path = try FromPython.optional(try arguments[1]) { (object) throws(PythonError) in
-            try FromPython.string(object, "corpus")
-        }
-        var documents: [Corpus.Document] = []
-        if path == nil {
-            for document in try FromPython.json([InMemoryDocument].self, try arguments[2], "corpus") {
-                documents.append(try document.document())
-            }
-            guard !documents.isEmpty else { throw .value("corpus: expected at least one document") }
-        }
+        let corpus = try CorpusArgument(path: try arguments[1], documents: try arguments[2])
         let output = URL(fileURLWithPath: try FromPython.string(try arguments[3], "output"), isDirectory: true)
         let request = try FromPython.json(Request.self, try arguments[4], "options")
         let options = try request.options()
         let progress = moescope_is_none(try arguments[5]) != 0 ? nil : try arguments[5]
-        if let path, path != "-", !FileManager.default.fileExists(atPath: path) {
-            throw .fileNotFound("\(path): no such file or folder")
-        }
-
         try loaded.pass { interpreter in
-            let corpus = try path.map { try Corpus.read($0) } ?? Corpus(source: "python", documents: documents)
             let run = try TraceRun(
-                model: loaded.model, tokenizer: loaded.tokenizer, corpus: corpus, options: options,
+                model: loaded.model, tokenizer: loaded.tokenizer, corpus: try corpus.read(), options: options,
                 version: ModuleFunctions.version)
             try run.run(
                 into: output, resume: request.resume,
@@ -95,14 +62,7 @@ enum TraceFunction {
                     guard let progress else { return }
                     try interpreter.locked { () throws(PythonError) in try report(state, to: progress) }
                 },
-                isCancelled: {
-                    do throws(PythonError) {
-                        try interpreter.checkSignals()
-                        return false
-                    } catch {
-                        return true
-                    }
-                })
+                isCancelled: { interpreter.isInterrupted })
         }
         return ToPython.none()
     }

@@ -2,7 +2,7 @@ import FileFormats
 import Foundation
 
 /// JSON as traces write it: sorted keys, no escaped slashes, so that equal values are equal bytes.
-enum TraceCoding {
+package enum TraceCoding {
     static func manifest(_ manifest: TraceManifest, file: String) throws(FileError) -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
@@ -35,7 +35,7 @@ enum TraceCoding {
         }
     }
 
-    static func decode<Value: Decodable>(
+    package static func decode<Value: Decodable>(
         _ type: Value.Type, from data: Data, file: String, place: String? = nil
     ) throws(FileError) -> Value {
         do {

@@ -136,13 +136,8 @@ struct ExperimentCommand: ParsableCommand {
             plan, likelihoods, groupOf: run.corpus.documents.map(\.group),
             settings: MetricSettings(
                 bootstrap: bootstrap, permutations: permutations, minimumDocuments: minimumDocuments, seed: seed))
-        for table in result.tables {
-            try Data(table.csv.utf8).write(to: folder.appending(path: "\(table.name).csv"), options: .atomic)
-        }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try encoder.encode(result).write(to: folder.appending(path: "result.json"), options: .atomic)
         // Files first: they are whole, whatever becomes of standard output.
+        try result.write(to: folder)
         for table in result.tables { try print(table.text(limit: 60)) }
         try print(
             "\(run.tokens.count) documents, \(likelihoods.tokens.reduce(0, +)) tokens predicted; 95 % intervals from "
@@ -171,15 +166,8 @@ struct ExperimentCommand: ParsableCommand {
         design.renormalize = renormalize
         design.matrix = matrix
         design.seed = seed
-        switch kind {
-        case .ablation: return .ablation(try run.survey(), experts: config.experts.count, design)
-        case .steering: return .steering(try run.survey(), experts: config.experts.count, design)
-        case .topK:
-            let counts =
-                try counts.map { try parseIntegers($0, option: "--counts") }
-                ?? Array(1...min(config.experts.count, 2 * config.expertsPerToken))
-            return .topK(counts, design)
-        case .randomRouting, .plan: return .randomRouting(design)
-        }
+        return try run.plan(
+            ExperimentPlan.Kind(rawValue: kind.rawValue) ?? .randomRouting, design,
+            counts: try counts.map { try parseIntegers($0, option: "--counts") })
     }
 }

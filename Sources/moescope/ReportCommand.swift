@@ -1,5 +1,4 @@
 import ArgumentParser
-import Experiments
 import Tracing
 import Foundation
 import ReportGenerator
@@ -87,7 +86,7 @@ struct ReportCommand: ParsableCommand {
                 "one trace and one experiment at most stand beside a trace; \(beside.map(\.relativePath).joined(separator: ", ")) were given"
             )
         }
-        let experiment = try experiments.first.map { try Self.experiment($0, of: opened) }
+        let experiment = try experiments.first.map { try RecordedExperiment(folder: $0, beside: opened) }
         let other = try others.first.map { try Trace(folder: $0) }
         var settings = MetricSettings(positions: positions)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
@@ -119,35 +118,6 @@ struct ReportCommand: ParsableCommand {
             let colour = isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
             try print(TerminalSummary(report, colour: colour).text)
         }
-    }
-
-    /// - Throws: a folder that is no finished experiment, or one of another model.
-    private static func experiment(_ folder: URL, of trace: Trace) throws -> ReportedExperiment {
-        let recorded = try RecordedExperiment(folder: folder)
-        guard recorded.model == trace.manifest.model.sha256 else {
-            throw ExperimentError(
-                file: folder.appending(path: "plan.json").path,
-                reason:
-                    "field model: expected the trace's model \(trace.manifest.model.sha256), found \(recorded.model)")
-        }
-        let result = recorded.result
-        var ablated: [String: ReportedExperiment.Expert] = [:]
-        for arm in recorded.plan.arms {
-            guard arm.changes.count == 1, let cell = arm.changes[0].ablatedExpert else { continue }
-            ablated[arm.name] = .init(layer: cell.layer, expert: cell.expert)
-        }
-        let whole = result.effects.first { $0.effect.group == "all" }?.effect
-        return ReportedExperiment(
-            kind: result.kind, documents: whole?.documents ?? 0, tokens: whole?.tokens ?? 0, settings: result.settings,
-            effects: result.effects.map {
-                .init(
-                    arm: $0.arm, group: $0.effect.group, difference: $0.effect.difference, qValue: $0.qValue,
-                    ablated: ablated[$0.arm])
-            },
-            contrasts: result.contrasts.map {
-                .init(target: $0.target, control: $0.control, difference: $0.difference)
-            },
-            tables: result.tables)
     }
 
     private static func show(_ file: URL) throws {

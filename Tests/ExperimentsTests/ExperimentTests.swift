@@ -117,6 +117,10 @@ import Tracing
                 }
             }
         }
+        // Asked for by name, the same plan; layers that the model does not have are named.
+        #expect(try run.plan(.ablation, design) == plan)
+        #expect(try run.plan(.topK, design).arms.count == min(E, 2 * model.config.expertsPerToken))
+        #expect { try run.plan(.randomRouting, .init(layers: [L])) } throws: { "\($0)".contains("found \(L)") }
         // A plan survives its file.
         let file = temporary()
         defer { try? FileManager.default.removeItem(at: file) }
@@ -214,7 +218,7 @@ import Tracing
             arms: ["own a": moved(4, 1), "own b": moved(1, 4), "random a": moved(1, 1)])
         let result = ExperimentResult(
             plan, likelihoods, groupOf: names, settings: MetricSettings(bootstrap: 200, permutations: 999))
-        let a = result.effects.first { $0.arm == "own a" && $0.effect.group == "a" }
+        let a = result.effects.first { $0.arm == "own a" && $0.effect.group == .group("a") }
         // 4 nats × mean of 1, 1.2, 1.4, 1.1, 1.3 over 20 tokens.
         #expect(abs((a?.effect.difference?.value ?? 0) - 0.24) < 1e-9)
         #expect((a?.qValue ?? 1) < 0.01)
@@ -248,7 +252,7 @@ import Tracing
             groupOf: names, settings: MetricSettings(bootstrap: 50, permutations: 99))
         #expect(result.matrix.map(\.layer) == Array(repeating: 3, count: 6))
         #expect(result.matrix.map(\.expert) == [0, 0, 0, 1, 1, 1])
-        #expect(result.matrix.map(\.group) == ["all", "a", "b", "all", "a", "b"])
+        #expect(result.matrix.map(\.group) == [.pooled, .group("a"), .group("b"), .pooled, .group("a"), .group("b")])
         let values = result.matrix.map { $0.difference?.value ?? .nan }
         for (value, expected) in zip(values, [0.1, 0.2, 0, 0.1, 0, 0.2]) { #expect(abs(value - expected) < 1e-9) }
         #expect(result.tables.last?.name == "matrix")

@@ -124,7 +124,7 @@ import Traces
             #expect(isClose(row.overlap.value, expected.overlap) && isClose(row.loadChance, expected.chance))
             #expect(isClose(row.divergence?.value, expected.kl, 1e-6))
         }
-        for loss in metric.losses where loss.effect.group == "all" {
+        for loss in metric.losses where loss.effect.group.isPooled {
             #expect(isClose(loss.effect.second, reference.saturation[loss.place].nll, 1e-6))
             #expect(isClose(loss.effect.first, reference.saturation[0].nll, 1e-6))
         }
@@ -188,6 +188,20 @@ import Traces
             #expect(isClose(effect.first, expected[0], 1e-6) && isClose(effect.second, expected[1], 1e-6))
             #expect(isClose(effect.difference?.value, expected[1] - expected[0], 1e-6))
             #expect((effect.difference?.lower ?? -1) > 0 && (effect.pValue ?? 1) < 0.05)
+        }
+        // Both layers have the same tokens, so that choices of all layers together are the mean of the layers.
+        let overall = try #require(metric.overall)
+        func mean(_ value: (Reference.Agreement) -> Double) -> Double {
+            reference.agreement.reduce(0) { $0 + value($1) } / Double(reference.agreement.count)
+        }
+        #expect(overall.layers == 2 && overall.choices == 2 * input.sample.tokens)
+        #expect(isClose(overall.overlap.value, mean(\.overlap)) && isClose(overall.sameSet.value, mean(\.same_set)))
+        #expect(isClose(overall.sameFirst.value, mean(\.same_first)))
+        #expect(isClose(overall.divergence?.value, mean(\.kl), 1e-6))
+        for (place, decile) in overall.deciles.enumerated() {
+            let tokens = reference.agreement.map { Double($0.decile_tokens[place]) }
+            let flips = zip(tokens, reference.agreement).reduce(0) { $0 + $1.0 * $1.1.flips[place] }
+            #expect(isClose(decile.flips.value, flips / tokens.reduce(0, +)) && decile.decile == place + 1)
         }
         // A trace agrees with itself.
         let same = try AgreementMetric.compare(input.trace, input.trace, settings: MetricSettings(bootstrap: 0))

@@ -37,7 +37,7 @@ import Traces
             #expect(isClose(row.divergence?.value, expected.kl[row.layer], 1e-6))
             #expect((row.overlap.lower ?? 2) <= row.overlap.value && row.overlap.value <= (row.overlap.upper ?? -1))
         }
-        for loss in metric.losses where loss.effect.group == "all" {
+        for loss in metric.losses where loss.effect.group.isPooled {
             #expect(isClose(loss.effect.second, reference.traces[loss.place].nll, 1e-6))
             #expect(isClose(loss.effect.first, reference.traces[loss.place].last_nll, 1e-6))
         }
@@ -50,7 +50,7 @@ import Traces
         #expect(divergences == divergences.sorted(by: >))
         let overlaps = reference.traces.indices.map { mean($0) { $0.overlap.value } }
         #expect((overlaps.last ?? 0) > (overlaps.first ?? 1) + 0.1)
-        let losses = metric.losses.filter { $0.effect.group == "all" }.compactMap { $0.effect.difference }
+        let losses = metric.losses.filter { $0.effect.group.isPooled }.compactMap { $0.effect.difference }
         #expect(losses.map(\.value) == losses.map(\.value).sorted(by: >) && losses.allSatisfy { ($0.lower ?? 0) > 0 })
     }
 }

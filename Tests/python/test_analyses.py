@@ -1,5 +1,6 @@
 """Every analysis runs from a checkout by plain python3, ends in a table and a picture, and has --help."""
 
+import json
 import os
 import subprocess
 import sys
@@ -32,6 +33,22 @@ def test_an_analysis_ends_in_a_table_and_a_picture(script, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 5000
     header, *rows = table.read_text().splitlines()
     assert rows and len(done.stdout.splitlines()) == 1 + len(rows) and header.split(",")[0] in done.stdout
+
+
+#: What a metric defined a second time would need: logarithms, counting, quantiles, resampling.
+FORMULAS = ("log(", "log2(", "bincount", "histogram", "quantile", "percentile(", "add.at", "choice(", "softmax", "entropy(")
+
+
+def test_no_metric_is_defined_here():
+    """Numbers with a name come from RoutingMetrics, through ms.metrics and ms.experiment."""
+    sources = {path.name: path.read_text() for path in (*SCRIPTS, ROOT / "Analyses/common.py")}
+    for path in (ROOT / "Notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        sources[path.name] = "".join("".join(cell["source"]) + "\n" for cell in cells if cell["cell_type"] == "code")
+    # The tour's only count picks an expert of six tokens to switch off.
+    sources["tour.ipynb"] = sources["tour.ipynb"].replace("np.bincount(run.expert_indices[layer].ravel()).argmax()", "")
+    found = [(name, formula) for name, text in sources.items() for formula in FORMULAS if formula in text]
+    assert found == []
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

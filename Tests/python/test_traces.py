@@ -64,8 +64,10 @@ def test_metrics_are_tables(traced):
 def test_traces_are_compared(traced):
     assert "agreement" not in ms.metrics.names()
     same = ms.metrics.compare(traced, traced, bootstrap=10, permutations=19, layers=[1])
-    assert list(same) == ["agreement", "agreement-margins", "agreement-nll"]
-    assert [row["overlap"] for row in same["agreement"]] == [1.0]
+    assert list(same) == [
+        "agreement", "agreement-margins", "agreement-overall", "agreement-overall-margins", "agreement-nll",
+    ]  # fmt: skip
+    assert [row["overlap"] for row in same["agreement"]] == [1.0] == same["agreement-overall"]["overlap"]
     series = ms.metrics.compare(traced, traced, traced, bootstrap=10, permutations=19)
     assert list(series) == ["saturation", "saturation-nll"] and {row["place"] for row in series["saturation"]} == {0, 1}
     with pytest.raises(TypeError, match="compare: unknown setting"):

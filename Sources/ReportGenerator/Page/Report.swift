@@ -12,7 +12,7 @@ public struct Report: Sendable {
     /// Documents whose tokens the page shows; nil: a sample.
     private var shown: [Int]?
     /// Shown in a section of its own and on the cards of the experts it took away.
-    public var experiment: ReportedExperiment?
+    public var experiment: RecordedExperiment?
 
     /// - Parameter title: nil: a title that says model and corpus.
     public init(trace: Trace, metrics: ReportMetrics, title: String? = nil) {

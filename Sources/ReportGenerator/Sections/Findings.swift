@@ -90,7 +90,7 @@ struct Findings {
     /// Whether neighbouring tokens keep their expert.
     private var repetition: Finding? {
         guard let metric = metrics.repetition else { return nil }
-        let rows = metric.rows.filter { $0.group == RepetitionMetric.allGroups }
+        let rows = metric.rows.filter { $0.group.isPooled }
         guard let best = rows.max(by: { excess($0) < excess($1) }), let first = best.first else { return nil }
         let above = rows.count { ($0.first?.lower ?? 0) > $0.loadChanceFirst }
         let claim =

@@ -4,7 +4,7 @@ extension Sections {
     /// How decided the router is.
     var confidence: Section? {
         guard let metric = metrics.confidence else { return nil }
-        let rows = metric.rows.filter { $0.group == ConfidenceMetric.allGroups && $0.entropy != nil }
+        let rows = metric.rows.filter { $0.group.isPooled && $0.entropy != nil }
         guard let sure = rows.min(by: { ($0.entropy?.value ?? 0) < ($1.entropy?.value ?? 0) }),
             let unsure = rows.max(by: { ($0.entropy?.value ?? 0) < ($1.entropy?.value ?? 0) })
         else { return nil }
@@ -23,7 +23,7 @@ extension Sections {
     private func entropyByLayer(_ groups: [String]) -> Figure {
         let nats = Measure("nats", zero: false)
         let together = Marks.line(
-            Rows("confidence", ["filter": "datum.group == 'all'"]), "entropy", nats, colour: "@ink", dash: .dashed)
+            Rows("confidence", ["filter": "datum.pooled == 1"]), "entropy", nats, colour: "@ink", dash: .dashed)
         let x = Spec.layerAxis(depth)
         return Figure(
             id: "figure-confidence", label: "Lines of mean router entropy by layer and group.",
@@ -33,7 +33,7 @@ extension Sections {
             chart: groups.isEmpty
                 ? Charts.layered(x: x, [together])
                 : Charts.lines(
-                    Rows("confidence", ["filter": "datum.group != 'all'"]), x: x, "entropy", nats,
+                    Rows("confidence", ["filter": "datum.pooled == 0"]), x: x, "entropy", nats,
                     colour: Spec.category("group", sort: Spec.names(groups)),
                     tooltip: [("group", "group", nil), ("layer", "layer", nil)]
                         + Spec.estimate("entropy", "nats", ".3f")

@@ -32,16 +32,17 @@ extension Sections {
             let low = metric.layers.min(by: { $0.mean.value < $1.mean.value }),
             let high = metric.layers.max(by: { $0.mean.value < $1.mean.value })
         else { return nil }
-        let first = metric.layers[0]
-        let last = metric.layers[metric.layers.count - 1]
-        let inner = low.layer != first.layer && low.layer != last.layer
         let shape =
-            inner && (first.mean.lower ?? 0) > (low.mean.upper ?? 1) && (last.mean.lower ?? 0) > (low.mean.upper ?? 1)
-            ? "a U over the layers, as published for larger models"
-            : "no U over the layers, unlike what is published for larger models"
+            switch metric.curve {
+            case .u(let minimum):
+                ": a U over the layers with its minimum in layer \(minimum), as published for larger models"
+            case .notU: ": no U over the layers, unlike what is published for larger models"
+            case .flat: ": no layer differs from another by more than their intervals"
+            case .tooFewLayers, .noIntervals: ""
+            }
         return (
             "For the same text in two \(names.noun)s the normalized divergence goes from \(Prose.number(low.mean.value)) in layer \(low.layer) to "
-                + "\(Prose.number(high.mean.value)) in layer \(high.layer) (\(Prose.count(first.texts)) texts): \(shape).",
+                + "\(Prose.number(high.mean.value)) in layer \(high.layer) (\(Prose.count(low.texts)) texts)\(shape).",
             parallelByLayer
         )
     }

@@ -5,7 +5,8 @@ extension Sections {
     /// What came of an experiment, where one is given.
     var experimentSection: Section? {
         guard let experiment else { return nil }
-        let random = experiment.contrasts.filter { $0.control == "random" }.compactMap { contrast in
+        let result = experiment.result
+        let random = result.contrasts.filter { $0.control == "random" }.compactMap { contrast in
             contrast.difference.map { "\(Self.nats($0)) for \(names.prose(contrast.target))" }
         }
         let lead: String
@@ -13,22 +14,23 @@ extension Sections {
             lead =
                 "Changing a \(names.noun)'s own experts, rather than as many random experts of the same layers, adds to its negative "
                 + "log-likelihood, in nats per token: \(Prose.list(random))."
-        } else if let most = experiment.effects.filter({ $0.group == "all" && $0.difference != nil }).max(by: {
-            ($0.difference?.value ?? 0) < ($1.difference?.value ?? 0)
-        }), let difference = most.difference {
+        } else if let most = result.effects.filter({ $0.effect.group.isPooled && $0.effect.difference != nil })
+            .max(by: { ($0.effect.difference?.value ?? 0) < ($1.effect.difference?.value ?? 0) }),
+            let difference = most.effect.difference
+        {
             lead = "The most harmful change is \(most.arm): \(Self.nats(difference)) nats per token over all documents."
         } else {
             lead = "There are too few documents for an interval around any effect."
         }
         return Section(
-            id: "experiment", title: "Experiment: \(experiment.kind)", lead: lead,
-            figures: [contrasts(experiment) ?? effects(experiment)].compactMap(\.self),
+            id: "experiment", title: "Experiment: \(result.kind)", lead: lead,
+            figures: [contrasts(result) ?? effects(result)].compactMap(\.self),
             method:
                 "An effect is the negative log-likelihood per token of the changed model minus that of the unchanged model, paired by "
                 + "document. p-values come from flipping signs over documents; q-values are Benjamini–Hochberg's. The sample is "
-                + "\(Prose.plural(experiment.documents, "document")) with \(Prose.plural(experiment.tokens, "predicted token")). There are "
-                + "\(Prose.count(experiment.settings.bootstrap)) bootstrap replicates; the seed is \(experiment.settings.seed).",
-            downloads: experiment.tables.map(\.name), tables: experiment.tables)
+                + "\(Prose.plural(result.size.documents, "document")) with \(Prose.plural(result.size.tokens, "predicted token")). There are "
+                + "\(Prose.count(result.settings.bootstrap)) bootstrap replicates; the seed is \(result.settings.seed).",
+            downloads: experiment.reportTables.map(\.name), tables: experiment.reportTables)
     }
 
     private static func nats(_ estimate: Estimate) -> String {
@@ -36,8 +38,8 @@ extension Sections {
     }
 
     /// What each group's own experts cost it beyond the controls; nil where there are no controls.
-    private func contrasts(_ experiment: ReportedExperiment) -> Figure? {
-        guard experiment.contrasts.contains(where: { $0.difference != nil }) else { return nil }
+    private func contrasts(_ result: ExperimentResult) -> Figure? {
+        guard result.contrasts.contains(where: { $0.difference != nil }) else { return nil }
         return Figure(
             id: "figure-experiment",
             label: "Points with intervals: what each group's own experts cost it beyond the controls.",
@@ -54,16 +56,16 @@ extension Sections {
     }
 
     /// Every change's effect over all documents; nil where there is none, or more than can be read in a figure.
-    private func effects(_ experiment: ReportedExperiment) -> Figure? {
-        guard Set(experiment.effects.map(\.arm)).count <= 80,
-            experiment.effects.contains(where: { $0.difference != nil })
+    private func effects(_ result: ExperimentResult) -> Figure? {
+        guard Set(result.effects.map(\.arm)).count <= 80,
+            result.effects.contains(where: { $0.effect.difference != nil })
         else { return nil }
         return Figure(
             id: "figure-experiment", label: "Points with intervals: the effect of every change over all documents.",
             caption:
                 "What every change costs over all documents, with 95 % intervals. Right of zero, predictions are worse.",
             chart: Charts.intervals(
-                Rows("experiment-effects", ["filter": "datum.group == 'all' && isValid(datum.difference)"]), row: "arm",
+                Rows("experiment-effects", ["filter": "datum.pooled == 1 && isValid(datum.difference)"]), row: "arm",
                 "difference", title: "nats per token", encoding: ["color": ["value": "@accent"]], step: 17,
                 tooltip: tips("arm")),
             shown: "experiment-effects")

@@ -64,7 +64,7 @@ private struct ExpertCards {
     let vocabulary: VocabularyMetric
     let confidence: ExpertConfidenceMetric?
     let names: GroupNames
-    let ablations: [ReportedExperiment.Expert: [ReportedExperiment.Effect]]
+    let ablations: [ExpertPlace: [ExperimentResult.Effect]]
     /// The layer whose cards are shown first.
     let layer: Int
 
@@ -107,15 +107,16 @@ private struct ExpertCards {
             "Its mean weight is \(Prose.number(weight.value)). It is the first choice of \(Prose.percent(first.value)) of its tokens."
     }
 
-    private func described(_ effects: [ReportedExperiment.Effect]) -> String? {
+    private func described(_ effects: [ExperimentResult.Effect]) -> String? {
         func nats(_ value: Double) -> String { (value > 0 ? "+" : "") + Prose.number(value) }
-        guard let all = effects.first(where: { $0.group == "all" })?.difference else { return nil }
-        let most = effects.filter { $0.group != "all" && ($0.qValue ?? 1) < Findings.level }
-            .max { ($0.difference?.value ?? 0) < ($1.difference?.value ?? 0) }
-        let hit = most.flatMap { effect in
-            effect.difference.map { " (\(names.prose(effect.group)): \(nats($0.value)))" }
+        guard let all = effects.first(where: { $0.effect.group.isPooled })?.effect.difference else { return nil }
+        let most = effects.filter { !$0.effect.group.isPooled && ($0.qValue ?? 1) < Findings.level }
+            .max { ($0.effect.difference?.value ?? 0) < ($1.effect.difference?.value ?? 0) }
+        var hit = ""
+        if let group = most?.effect.group.name, let difference = most?.effect.difference {
+            hit = " (\(names.prose(group)): \(nats(difference.value)))"
         }
-        return "Ablating it adds \(nats(all.value)) nats per token\(hit ?? "")."
+        return "Ablating it adds \(nats(all.value)) nats per token\(hit)."
     }
 
     /// The token's text, cut to what a card has room for; its id where the trace has no vocabulary.

@@ -5,7 +5,7 @@ extension Sections {
     /// Whether neighbouring tokens keep their expert.
     var repetition: Section? {
         guard let metric = metrics.repetition else { return nil }
-        let rows = metric.rows.filter { $0.group == RepetitionMetric.allGroups }
+        let rows = metric.rows.filter { $0.group.isPooled }
         let above = rows.count { ($0.first?.lower ?? 0) > $0.loadChanceFirst }
         let below = rows.count { ($0.first?.upper ?? 1) < $0.loadChanceFirst }
         return Section(
@@ -32,7 +32,7 @@ extension Sections {
     private func repetitionByDepth(_ field: String, label: String, caption: String, shown: String?) -> Figure {
         let measure = Measure("share of tokens", format: "%")
         let ours = Rows(
-            "repetition", ["filter": "datum.group == 'all'"],
+            "repetition", ["filter": "datum.pooled == 1"],
             ["calculate": .string("datum.layer / \(max(model.layers - 1, 1))"), "as": "depth"])
         let published = Rows(PublishedRepetition.table.name, ["filter": .string("datum.kind == '\(field)'")])
         return Figure(

@@ -7,7 +7,7 @@ struct Sections {
     let trace: Trace
     let metrics: ReportMetrics
     let names: GroupNames
-    var experiment: ReportedExperiment?
+    var experiment: RecordedExperiment?
     /// Documents whose tokens are shown; nil: a sample.
     var shown: [Int]?
 

@@ -6,7 +6,7 @@ package struct DocumentTable: Sendable {
     let columns: Int
     /// G
     let groupCount: Int
-    /// Of each document, in 0..<G.
+    /// The group of each document, in 0..<G.
     let group: [Int]
     /// [D, C]
     let values: [Double]

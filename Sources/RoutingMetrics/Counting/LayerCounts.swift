@@ -18,10 +18,9 @@ final class LayerCounts: @unchecked Sendable {
     private(set) var firsts: [Double]
     /// [D, E]: sums of router probabilities; empty without router logits.
     private(set) var probabilities: [Double]
-    /// [D, 3]: pairs of neighbouring tokens, those with equal first choice, those that share an expert.
+    /// [D, `Repetition.count`].
     private(set) var repetitions: [Double]
-    /// [D, 5]: sums of entropy (nats), of the margins 1–2 and K–(K+1) of the probabilities, of logsumexp², and tokens;
-    /// empty without router logits.
+    /// [D, `Confidence.count`]; empty without router logits.
     private(set) var confidence: [Double]
     /// [D, P] or [G, P]: tokens that chose both experts of a pair.
     private(set) var pairs: [Double]
@@ -32,7 +31,30 @@ final class LayerCounts: @unchecked Sendable {
     /// [G]: a sample of chosen sets, K experts each, evenly spread; for chance levels at K > 2.
     private(set) var setSample: [[UInt16]]
 
-    static let confidenceColumns = 5
+    /// Columns of `repetitions`.
+    enum Repetition {
+        /// Pairs of neighbouring tokens.
+        static let pairs = 0
+        /// Pairs with equal first choice.
+        static let first = 1
+        /// Pairs that share an expert.
+        static let any = 2
+        static let count = 3
+    }
+
+    /// Columns of `confidence`: sums over tokens.
+    enum Confidence {
+        /// nats
+        static let entropy = 0
+        /// Probability of choice 1 less that of choice 2.
+        static let firstMargin = 1
+        /// Probability of choice K less that of choice K+1.
+        static let choiceMargin = 2
+        static let squaredLogSumExp = 3
+        static let tokens = 4
+        static let count = 5
+    }
+
     /// Sets of each group kept for chance levels.
     static let sampledSets = 2000
 
@@ -51,8 +73,8 @@ final class LayerCounts: @unchecked Sendable {
         firsts = Array(repeating: 0, count: table)
         let hasLogits = layout.routerLogits != nil
         probabilities = Array(repeating: 0, count: hasLogits ? table : 0)
-        confidence = Array(repeating: 0, count: hasLogits ? documents * Self.confidenceColumns : 0)
-        repetitions = Array(repeating: 0, count: documents * 3)
+        confidence = Array(repeating: 0, count: hasLogits ? documents * Confidence.count : 0)
+        repetitions = Array(repeating: 0, count: documents * Repetition.count)
         let pairCount = layout.experts * (layout.experts - 1) / 2
         pairs = Array(repeating: 0, count: (pairsPerDocument ? documents : groups) * pairCount)
         setSample = Array(repeating: [], count: groups)
@@ -64,10 +86,12 @@ final class LayerCounts: @unchecked Sendable {
     /// Adds a shard's rows.
     /// - Parameters:
     ///   - rowsOf: the counted rows of a document.
-    ///   - groupOf: of every document of the trace.
-    ///   - sampleStride: of each group, one set in so many is kept.
+    ///   - groupOf: each document's group.
+    ///   - sampleStride: one set in so many is kept, for each group.
+    ///   - router: turns logits into probabilities.
     func add(
-        _ shard: MappedShard, rows rowsOf: (TraceDocument) -> Range<Int>, groupOf: [Int], sampleStride: [Int]
+        _ shard: MappedShard, rows rowsOf: (TraceDocument) -> Range<Int>, groupOf: [Int], sampleStride: [Int],
+        router: RouterProbabilities
     ) {
         var indices: [UInt16] = []
         shard.readExpertIndices(layerIndex: layerIndex, into: &indices)
@@ -85,7 +109,7 @@ final class LayerCounts: @unchecked Sendable {
         shard.readRouterLogits(layerIndex: layerIndex, into: &logits)
         for document in shard.documents {
             logits.withUnsafeBufferPointer {
-                addProbabilities($0, rows: rowsOf(document), document: document.index)
+                addProbabilities($0, rows: rowsOf(document), document: document.index, router)
             }
         }
     }
@@ -128,9 +152,10 @@ final class LayerCounts: @unchecked Sendable {
                 }
             }
         }
-        repetitions[document * 3] += Double(rows.count - 1)
-        repetitions[document * 3 + 1] += Double(equalFirst)
-        repetitions[document * 3 + 2] += Double(sharing)
+        let start = document * Repetition.count
+        repetitions[start + Repetition.pairs] += Double(rows.count - 1)
+        repetitions[start + Repetition.first] += Double(equalFirst)
+        repetitions[start + Repetition.any] += Double(sharing)
     }
 
     private func sample(_ chosen: UnsafeBufferPointer<UInt16>, rows: Range<Int>, group: Int, stride: Int) {
@@ -140,30 +165,23 @@ final class LayerCounts: @unchecked Sendable {
         }
     }
 
-    private func addProbabilities(_ logits: UnsafeBufferPointer<Float>, rows: Range<Int>, document: Int) {
+    private func addProbabilities(
+        _ logits: UnsafeBufferPointer<Float>, rows: Range<Int>, document: Int, _ router: RouterProbabilities
+    ) {
         let E = experts
         let K = slots
-        var sums = [Double](repeating: 0, count: Self.confidenceColumns)
+        var sums = [Double](repeating: 0, count: Confidence.count)
         probabilities.withUnsafeMutableBufferPointer { all in
             let target = UnsafeMutableBufferPointer(rebasing: all[document * E..<(document + 1) * E])
             withUnsafeTemporaryAllocation(of: Double.self, capacity: E) { p in
                 withUnsafeTemporaryAllocation(of: Double.self, capacity: K + 1) { top in
+                    p.initialize(repeating: 0)
                     for row in rows {
-                        let z = UnsafeBufferPointer(rebasing: logits[row * E..<(row + 1) * E])
-                        var largest = -Double.infinity
-                        for e in 0..<E { largest = max(largest, Double(z[e])) }
-                        var total = 0.0
-                        for e in 0..<E {
-                            let value = exp(Double(z[e]) - largest)
-                            p.initializeElement(at: e, to: value)
-                            total += value
-                        }
-                        // H = log Σ − Σ p·(z − max)
-                        var weighted = 0.0
+                        let found = router.fill(
+                            p, from: UnsafeBufferPointer(rebasing: logits[row * E..<(row + 1) * E]))
                         top.initialize(repeating: 0)
                         for e in 0..<E {
-                            let share = p[e] / total
-                            if share > 0 { weighted += share * (Double(z[e]) - largest) }
+                            let share = p[e]
                             target[e] += share
                             // The K+1 largest, by insertion.
                             var place = K
@@ -174,19 +192,15 @@ final class LayerCounts: @unchecked Sendable {
                             }
                             top[place] = share
                         }
-                        let logTotal = log(total)
-                        sums[0] += max(0, logTotal - weighted)
-                        sums[1] += E > 1 ? top[0] - top[1] : 0
-                        sums[2] += K < E ? top[K - 1] - top[K] : 0
-                        let logSumExp = logTotal + largest
-                        sums[3] += logSumExp * logSumExp
+                        sums[Confidence.entropy] += found.entropy
+                        sums[Confidence.firstMargin] += E > 1 ? top[0] - top[1] : 0
+                        sums[Confidence.choiceMargin] += K < E ? top[K - 1] - top[K] : 0
+                        sums[Confidence.squaredLogSumExp] += found.logSumExp * found.logSumExp
                     }
                 }
             }
         }
-        sums[4] = Double(rows.count)
-        for column in 0..<Self.confidenceColumns {
-            confidence[document * Self.confidenceColumns + column] += sums[column]
-        }
+        sums[Confidence.tokens] = Double(rows.count)
+        for column in 0..<Confidence.count { confidence[document * Confidence.count + column] += sums[column] }
     }
 }

@@ -3,7 +3,7 @@ import Tensors
 import Traces
 
 extension MetricInput {
-    /// Opens every shard in turn.
+    /// Opens every shard in turn, for what the first pass does not count because one metric alone needs it.
     /// - Throws: a shard that cannot be read, as an error of the metric.
     func forEachShard(_ metric: String, _ body: (MappedShard) -> Void) throws(MetricError) {
         do throws(FileError) {
@@ -16,8 +16,8 @@ extension MetricInput {
     /// The counted rows of a document in its shard.
     func rows(_ document: TraceDocument) -> Range<Int> { settings.rows(document) }
 
-    /// Of every document, whether it is among every so many counted ones of its group: a large trace's documents, evenly
-    /// spread, with the groups in proportion.
+    /// Chooses every n-th counted document of each group: evenly spread, with the groups in proportion.
+    /// - Returns: for each document of the trace, whether it is chosen.
     func everyNth(_ stride: Int) -> [Bool] {
         var seen = [Int](repeating: 0, count: groups.count)
         return groupOf.indices.map { document in

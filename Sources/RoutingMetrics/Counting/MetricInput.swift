@@ -12,12 +12,14 @@ public struct MetricInput: Sendable {
     public let settings: MetricSettings
     /// Names of the groups, sorted.
     public let groups: [String]
-    /// Of every document of the trace, a place in `groups`.
+    /// The group of each document of the trace, as a place in `groups`.
     public let groupOf: [Int]
     public let sample: MetricSample
+    /// One for each layer that is looked at, in the order of the settings.
     let layers: [LayerCounts]
-    /// Tokens counted of every document.
+    /// Each document's counted tokens.
     let tokens: [Int]
+    let router: RouterProbabilities
 
     /// Counts on this many pairs of experts per document and layer at most; beyond, pairs are kept per group only.
     static let pairBudget = 32_000_000
@@ -34,7 +36,8 @@ public struct MetricInput: Sendable {
         let wanted = settings.layers ?? layout.layers
         var places: [Int] = []
         for layer in wanted {
-            guard let place = layout.layers.firstIndex(of: layer) else {
+            guard let place = layout.layers.indices.first(where: { Self.modelLayer(of: $0, in: layout) == layer })
+            else {
                 throw MetricError(
                     "metrics", "layer \(layer) is not in the trace; captured: \(layout.layers)", hint: "see --layers")
             }
@@ -57,16 +60,19 @@ public struct MetricInput: Sendable {
             trace, layers: places.count, pairCells: pairCells <= Self.pairBudget ? pairCells : pairs * groups.count)
         let layers = places.map {
             LayerCounts(
-                layer: layout.layers[$0], layerIndex: $0, layout: layout, documents: trace.documents.count,
+                layer: Self.modelLayer(of: $0, in: layout), layerIndex: $0, layout: layout,
+                documents: trace.documents.count,
                 groups: groups.count, pairsPerDocument: pairCells <= Self.pairBudget,
                 pairsAdjacentRanks: settings.adjacentRanks)
         }
+        let router = RouterProbabilities(layout)
         let sampleStride = groupTokens.map { max(1, $0 / LayerCounts.sampledSets) }
         do throws(FileError) {
             for index in 0..<trace.shardCount {
                 let shard = try trace.shard(index)
                 Parallel.forEach(layers.count, threads: settings.threads) { layer in
-                    layers[layer].add(shard, rows: settings.rows, groupOf: groupOf, sampleStride: sampleStride)
+                    layers[layer].add(
+                        shard, rows: settings.rows, groupOf: groupOf, sampleStride: sampleStride, router: router)
                 }
             }
         } catch {
@@ -78,6 +84,7 @@ public struct MetricInput: Sendable {
                 hint: "`moescope generate --trace` writes traces that have; --positions prompt counts the others")
         }
         self.layers = layers
+        self.router = router
         self.groups = groups
         self.groupOf = groupOf
         self.tokens = tokens
@@ -106,6 +113,11 @@ public struct MetricInput: Sendable {
 
     /// Bytes of tables that are never too many.
     private static let memoryFloor = 1 << 29
+
+    /// The model's own number of a row of a trace's arrays. Traces hold the layers that have a router, so rows and numbers differ
+    /// where a model has dense layers, or where not every layer was captured. Every metric prints the number that `LayerCounts`
+    /// got from here, and never a row.
+    static func modelLayer(of row: Int, in layout: TraceLayout) -> Int { layout.layers[row] }
 
     /// Places of the groups that have enough documents.
     var largeGroups: [Int] { groups.indices.filter { sample.groups[$0].isLargeEnough } }

@@ -5,13 +5,14 @@ import Tensors
 
 /// The token ids that at least two groups use often enough.
 struct SharedTokens {
-    /// Of every token id, its place among the shared ones, or -1.
+    /// For each token id, its place among the shared ones, or -1.
     let place: [Int32]
     let count: Int
-    /// Of every document of the trace, its place among the compared groups; -1 where it is not looked at.
+    /// For each document of the trace, its group's place among the compared ones; -1 where it is not looked at.
     let groupOf: [Int]
     let groupCount: Int
 
+    /// Reads the shards again: which tokens groups share is known only when all are seen, and it decides what is counted.
     init(_ input: MetricInput, _ groups: [Int]) throws(MetricError) {
         let V = input.trace.manifest.model.vocabSize
         let groupPlace = Dictionary(uniqueKeysWithValues: groups.enumerated().map { ($1, $0) })
@@ -60,12 +61,13 @@ struct SharedAssignments {
     let group: [Int]
     /// Where each token's runs start; one more than tokens.
     private let runStarts: [Int]
-    /// Of each run, its document.
+    /// The document of each run.
     private let document: [Int32]
-    /// Vectors that hold all experts, and of each run so many.
+    /// Vectors that hold the counts of all experts: `counts` has this many for each run.
     private let width: Int
     private let counts: [Counts]
 
+    /// Reads the shards again, one layer at a time: the assignments of all layers together may not fit memory.
     init(_ input: MetricInput, _ layer: LayerCounts, _ shared: SharedTokens) throws(MetricError) {
         let E = layer.experts
         let K = layer.slots

@@ -28,9 +28,29 @@ public struct AgreementMetric: MetricValues, Equatable {
         public var flips: Estimate
     }
 
+    /// Choices of all layers together: every token counts once in every layer.
+    public struct Overall: Codable, Sendable, Equatable {
+        public struct Decile: Codable, Sendable, Equatable {
+            /// 1 has the smallest margins; a choice's decile is that of its own layer.
+            public var decile: Int
+            public var tokens: Int
+            public var flips: Estimate
+        }
+
+        public var layers: Int
+        /// Tokens times layers.
+        public var choices: Int
+        public var overlap: Estimate
+        public var sameSet: Estimate
+        public var sameFirst: Estimate
+        /// nats; nil where a trace has no router logits.
+        public var divergence: Estimate?
+        /// Empty where the first trace has no router logits.
+        public var deciles: [Decile]
+    }
+
     public struct Effect: Codable, Sendable, Equatable {
-        /// "all" or a group's name.
-        public var group: String
+        public var group: GroupKey
         public var documents: Int
         public var tokens: Int
         /// Mean negative log-likelihood, nats per token.
@@ -46,17 +66,24 @@ public struct AgreementMetric: MetricValues, Equatable {
     public var models: [String]
     public var layers: [Layer]
     public var deciles: [Decile]
-    /// "all" first, then groups by name.
+    /// nil where no layer was compared.
+    public var overall: Overall?
+    /// The pooled effect first, then groups by name.
     public var effects: [Effect]
+
+    private static let agreementColumns =
+        MetricColumn.estimate("overlap", "mean share of a token's experts in both")
+        + MetricColumn.estimate("same_set", "tokens with the same experts")
+        + MetricColumn.estimate("same_first", "tokens with the same first choice")
+        + MetricColumn.estimate("kl", unit: "nats", "mean KL of the router's probabilities")
+    private static let decile = MetricColumn("decile", .integer, "1 has the smallest margins")
+    private static let flips = MetricColumn.estimate("flips", "tokens whose experts differ")
 
     public var tables: [MetricTable] {
         [
             MetricTable(
                 name: Self.definition.name, title: "Agreement of \(models.joined(separator: " and ")), by layer",
-                columns: [.layer, .tokens] + MetricColumn.estimate("overlap", "mean share of a token's experts in both")
-                    + MetricColumn.estimate("same_set", "tokens with the same experts")
-                    + MetricColumn.estimate("same_first", "tokens with the same first choice")
-                    + MetricColumn.estimate("kl", unit: "nats", "mean KL of the router's probabilities"),
+                columns: [.layer, .tokens] + Self.agreementColumns,
                 rows: layers.map {
                     [.integer($0.layer), .integer($0.tokens)] + $0.overlap.cells + $0.sameSet.cells + $0.sameFirst.cells
                         + $0.divergence.cells
@@ -64,10 +91,10 @@ public struct AgreementMetric: MetricValues, Equatable {
             MetricTable(
                 name: "agreement-margins", title: "Flips by margin of the first trace's choice",
                 columns: [
-                    .layer, MetricColumn("decile", .integer, "1 has the smallest margins"),
+                    .layer, Self.decile,
                     MetricColumn("margin_from", .real, "smallest margin of probability in the decile"),
                     MetricColumn("margin_to", .real, "largest margin of probability in the decile"), .tokens,
-                ] + MetricColumn.estimate("flips", "tokens whose experts differ"),
+                ] + Self.flips,
                 rows: deciles.map {
                     [
                         .integer($0.layer), .integer($0.decile), .real($0.lowerMargin), .real($0.upperMargin),
@@ -75,20 +102,28 @@ public struct AgreementMetric: MetricValues, Equatable {
                     ] + $0.flips.cells
                 }),
             MetricTable(
-                name: "agreement-nll", title: "Negative log-likelihood of the same tokens",
+                name: "agreement-overall", title: "Agreement over all layers",
                 columns: [
-                    .group, .documents, .tokens,
-                    MetricColumn("first", .real, unit: "nats", "mean NLL in the first trace"),
-                    MetricColumn("second", .real, unit: "nats", "mean NLL in the second"),
-                ] + MetricColumn.estimate("difference", unit: "nats", "second less first, paired") + [
-                    MetricColumn("p_value", .real, "two-sided, signs flipped over documents"), .note,
-                ],
-                rows: effects.map {
-                    [
-                        .text($0.group), .integer($0.documents), .integer($0.tokens), .real($0.first), .real($0.second),
-                    ] + $0.difference.cells
-                        + [.optional($0.pValue), $0.difference == nil ? .text("too few documents") : .missing]
+                    MetricColumn("layers", .integer, "layers compared"),
+                    MetricColumn("choices", .integer, "tokens times layers"),
+                ] + Self.agreementColumns,
+                rows: (overall.map { [$0] } ?? []).map {
+                    [.integer($0.layers), .integer($0.choices)] + $0.overlap.cells + $0.sameSet.cells
+                        + $0.sameFirst.cells + $0.divergence.cells
                 }),
+            MetricTable(
+                name: "agreement-overall-margins", title: "Flips by margin over all layers",
+                columns: [Self.decile, MetricColumn("choices", .integer, "tokens times layers")] + Self.flips,
+                rows: (overall?.deciles ?? []).map {
+                    [.integer($0.decile), .integer($0.tokens)] + $0.flips.cells
+                }),
+            likelihoodTable,
         ]
+    }
+
+    private var likelihoodTable: MetricTable {
+        var table = PairedEffect.table(effects)
+        table.name = "agreement-nll"
+        return table
     }
 }

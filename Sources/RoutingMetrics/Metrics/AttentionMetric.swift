@@ -65,122 +65,51 @@ public struct AttentionMetric: MetricResult, Equatable {
         let induction = try InductionScores(input)
         var heads: [Head] = []
         for (layer, table) in zip(input.layers, try headTables(input)) {
-            let H = input.trace.layout.heads
-            let S = Self.columnsPerHead
-            let C = table.columns
+            let columns = HeadColumns(heads: input.trace.layout.heads)
+            let H = columns.heads
+            let C = columns.count
             let hasRouter = input.trace.layout.routerLogits != nil
             let G = table.groupCount
+            // Results per head: the means of the statistics, then the correlation.
+            let means = AttentionStatistic.allCases.count
+            let width = means + 1
             let bootstrap = Bootstrap(
-                table, settings: input.settings, stream: input.stream(definition.name, layer), width: 6 * H
+                table, settings: input.settings, stream: input.stream(definition.name, layer), width: width * H
             ) { sums, results in
                 withUnsafeTemporaryAllocation(of: Double.self, capacity: C) { all in
                     all.initialize(repeating: 0)
                     for g in 0..<G { for i in 0..<C { all[i] += sums[g * C + i] } }
-                    let n = all[C - 3]
-                    let (router, routerSquares) = (all[C - 2], all[C - 1])
+                    let n = all[columns.tokens]
+                    let (router, routerSquares) = (all[columns.router], all[columns.squaredRouter])
                     for head in 0..<H {
-                        let base = head * S
-                        for k in 0..<5 { results[6 * head + k] = n > 0 ? all[base + k] / n : 0 }
-                        let covariance = n * all[base + 6] - all[base] * router
-                        let spread = (n * all[base + 5] - all[base] * all[base]) * (n * routerSquares - router * router)
-                        results[6 * head + 5] = spread > 0 ? covariance / spread.squareRoot() : .nan
+                        for k in 0..<means {
+                            results[width * head + k] = n > 0 ? all[columns.statistic(k, of: head)] / n : 0
+                        }
+                        let entropy = all[columns.entropy(of: head)]
+                        let covariance = n * all[columns.entropyTimesRouter(of: head)] - entropy * router
+                        let spread =
+                            (n * all[columns.squaredEntropy(of: head)] - entropy * entropy)
+                            * (n * routerSquares - router * router)
+                        results[width * head + means] = spread > 0 ? covariance / spread.squareRoot() : .nan
                     }
                 }
             }
             for head in 0..<H {
                 let score = induction.scores[[layer.layer, head]]
-                let correlation = bootstrap.estimate(6 * head + 5)
+                let correlation = bootstrap.estimate(width * head + means)
+                func mean(_ statistic: AttentionStatistic) -> Estimate {
+                    bootstrap.estimate(width * head + columns.place(of: statistic))
+                }
                 heads.append(
                     Head(
-                        layer: layer.layer, head: head, tokens: input.sample.tokens,
-                        entropy: bootstrap.estimate(6 * head), first: bootstrap.estimate(6 * head + 1),
-                        previous: bootstrap.estimate(6 * head + 2), distance: bootstrap.estimate(6 * head + 3),
-                        largest: bootstrap.estimate(6 * head + 4),
+                        layer: layer.layer, head: head, tokens: input.sample.tokens, entropy: mean(.entropy),
+                        first: mean(.first), previous: mean(.previous), distance: mean(.distance), largest: mean(.max),
                         induction: score.flatMap { $0.count > 0 ? $0.sum / Double($0.count) : nil },
                         inductionTokens: score?.count ?? 0,
                         routerCorrelation: hasRouter && correlation.value.isFinite ? correlation : nil))
             }
         }
         return AttentionMetric(sample: input.sample, heads: heads)
-    }
-
-    /// Sums of the five statistics, of entropy² and of entropy × router entropy.
-    private static let columnsPerHead = 7
-
-    /// Of every layer, per document: `columnsPerHead` for each head; tokens, sums of router entropy and its square.
-    private static func headTables(_ input: MetricInput) throws(MetricError) -> [DocumentTable] {
-        let C = input.trace.layout.heads * columnsPerHead + 3
-        let size = input.trace.documents.count * C
-        let layers = input.layers
-        // Not an array's buffer inside a closure: reading shards may throw.
-        let all = UnsafeMutableBufferPointer<Double>.allocate(capacity: layers.count * size)
-        all.initialize(repeating: 0)
-        defer { all.deallocate() }
-        nonisolated(unsafe) let sums = all
-        try input.forEachShard(definition.name) { shard in
-            Parallel.forEach(layers.count, threads: input.settings.threads) { place in
-                add(
-                    shard, layers[place], input,
-                    to: UnsafeMutableBufferPointer(rebasing: sums[place * size..<(place + 1) * size]))
-            }
-        }
-        return layers.indices.map { input.table(columns: C, values: Array(all[$0 * size..<($0 + 1) * size])) }
-    }
-
-    private static func add(
-        _ shard: MappedShard, _ layer: LayerCounts, _ input: MetricInput, to values: UnsafeMutableBufferPointer<Double>
-    ) {
-        let H = input.trace.layout.heads
-        let S = columnsPerHead
-        let C = H * S + 3
-        let E = input.sample.experts
-        let n = shard.rowCount
-        var router = [Double](repeating: 0, count: n)
-        if shard.hasRouterLogits {
-            var logits: [Float] = []
-            shard.readRouterLogits(layerIndex: layer.layerIndex, into: &logits)
-            for row in 0..<n { router[row] = softmaxEntropy(logits[row * E..<(row + 1) * E]) }
-        }
-        var array: [Float] = []
-        for (k, statistic) in AttentionStatistic.allCases.enumerated() {
-            shard.readAttention(statistic, layer: layer.layer, into: &array)
-            array.withUnsafeBufferPointer { array in
-                for document in shard.documents {
-                    let rows = input.rows(document)
-                    for head in 0..<H {
-                        let base = document.index * C + head * S
-                        for row in rows {
-                            let value = Double(array[head * n + row])
-                            values[base + k] += value
-                            guard statistic == .entropy else { continue }
-                            values[base + 5] += value * value
-                            values[base + 6] += value * router[row]
-                        }
-                    }
-                }
-            }
-        }
-        for document in shard.documents {
-            let base = document.index * C
-            for row in input.rows(document) {
-                values[base + C - 3] += 1
-                values[base + C - 2] += router[row]
-                values[base + C - 1] += router[row] * router[row]
-            }
-        }
-    }
-
-    private static func softmaxEntropy(_ logits: ArraySlice<Float>) -> Double {
-        let largest = Double(logits.max() ?? 0)
-        var total = 0.0
-        var weighted = 0.0
-        for z in logits where z > -.infinity {
-            let shifted = Double(z) - largest
-            let value = exp(shifted)
-            total += value
-            weighted += value * shifted
-        }
-        return max(0, log(total) - weighted / total)
     }
 }
 

@@ -39,15 +39,18 @@ public struct AuxiliaryLossMetric: MetricResult, Equatable {
     public static func compute(_ input: MetricInput) throws(MetricError) -> AuxiliaryLossMetric {
         try input.needRouterLogits(definition.name)
         let E = input.sample.experts
+        // Columns per document: E assignments, E sums of probabilities, logsumexp², tokens.
+        let (squares, tokens) = (2 * E, 2 * E + 1)
         let C = 2 * E + 2
-        // Per document: assignments, probabilities, logsumexp², tokens.
         func values(_ layer: LayerCounts) -> [Double] {
             var result: [Double] = []
             result.reserveCapacity(input.tokens.count * C)
             for document in input.tokens.indices {
                 result.append(contentsOf: layer.assignments[document * E..<(document + 1) * E])
                 result.append(contentsOf: layer.probabilities[document * E..<(document + 1) * E])
-                result.append(layer.confidence[document * LayerCounts.confidenceColumns + 3])
+                result.append(
+                    layer.confidence[
+                        document * LayerCounts.Confidence.count + LayerCounts.Confidence.squaredLogSumExp])
                 result.append(Double(input.tokens[document]))
             }
             return result
@@ -59,12 +62,12 @@ public struct AuxiliaryLossMetric: MetricResult, Equatable {
                 table, settings: input.settings, stream: stream, width: 2,
                 interval: { $0 == 0 ? .debiased : .percentile }
             ) { sums, results in
-                var tokens = 0.0
-                var squares = 0.0
+                var count = 0.0
+                var square = 0.0
                 var product = 0.0
                 for g in 0..<G {
-                    squares += sums[g * C + 2 * E]
-                    tokens += sums[g * C + 2 * E + 1]
+                    square += sums[g * C + squares]
+                    count += sums[g * C + tokens]
                 }
                 for e in 0..<E {
                     var assigned = 0.0
@@ -75,8 +78,8 @@ public struct AuxiliaryLossMetric: MetricResult, Equatable {
                     }
                     product += assigned * probability
                 }
-                results[0] = tokens > 0 ? Double(E) * product / (tokens * tokens) : 0
-                results[1] = tokens > 0 ? squares / tokens : 0
+                results[0] = count > 0 ? Double(E) * product / (count * count) : 0
+                results[1] = count > 0 ? square / count : 0
             }
             let tokens = input.sample.tokens * (layer == nil ? input.layers.count : 1)
             return Row(layer: layer, tokens: tokens, balance: bootstrap.estimate(0), zLoss: bootstrap.estimate(1))

@@ -3,21 +3,25 @@ extension ConfidenceMetric {
     public static func compute(_ input: MetricInput) throws(MetricError) -> ConfidenceMetric {
         try input.needRouterLogits(definition.name)
         let G = input.groups.count
-        let C = LayerCounts.confidenceColumns
+        let C = LayerCounts.Confidence.count
+        let parts = [
+            LayerCounts.Confidence.entropy, LayerCounts.Confidence.firstMargin, LayerCounts.Confidence.choiceMargin,
+        ]
         let hasNextChoice = input.sample.expertsPerToken < input.sample.experts
         var rows: [Row] = []
         for layer in input.layers {
             let table = input.table(columns: C, values: layer.confidence)
             let bootstrap = Bootstrap(
-                table, settings: input.settings, stream: input.stream(definition.name, layer), width: 3 * (G + 1)
+                table, settings: input.settings, stream: input.stream(definition.name, layer),
+                width: parts.count * (G + 1)
             ) { sums, results in
-                for part in 0..<3 {
+                for (part, column) in parts.enumerated() {
                     var all = 0.0
                     var allTokens = 0.0
                     for g in 0..<G {
-                        let tokens = sums[g * C + C - 1]
-                        results[3 * (g + 1) + part] = tokens > 0 ? sums[g * C + part] / tokens : 0
-                        all += sums[g * C + part]
+                        let tokens = sums[g * C + LayerCounts.Confidence.tokens]
+                        results[parts.count * (g + 1) + part] = tokens > 0 ? sums[g * C + column] / tokens : 0
+                        all += sums[g * C + column]
                         allTokens += tokens
                     }
                     results[part] = allTokens > 0 ? all / allTokens : 0
@@ -27,12 +31,12 @@ extension ConfidenceMetric {
                 let isLarge = row == 0 || input.sample.groups[row - 1].isLargeEnough
                 rows.append(
                     Row(
-                        layer: layer.layer, group: row == 0 ? allGroups : input.groups[row - 1],
+                        layer: layer.layer, group: row == 0 ? .pooled : .group(input.groups[row - 1]),
                         documents: row == 0 ? input.sample.documents : input.sample.groups[row - 1].documents,
                         tokens: row == 0 ? input.sample.tokens : input.sample.groups[row - 1].tokens,
-                        entropy: isLarge ? bootstrap.estimate(3 * row) : nil,
-                        firstMargin: isLarge ? bootstrap.estimate(3 * row + 1) : nil,
-                        choiceMargin: isLarge && hasNextChoice ? bootstrap.estimate(3 * row + 2) : nil))
+                        entropy: isLarge ? bootstrap.estimate(parts.count * row) : nil,
+                        firstMargin: isLarge ? bootstrap.estimate(parts.count * row + 1) : nil,
+                        choiceMargin: isLarge && hasNextChoice ? bootstrap.estimate(parts.count * row + 2) : nil))
             }
         }
         return ConfidenceMetric(sample: input.sample, rows: rows)

@@ -8,8 +8,7 @@ public struct ConfidenceMetric: MetricResult, Equatable {
 
     public struct Row: Codable, Sendable, Equatable {
         public var layer: Int
-        /// "all" or a group's name.
-        public var group: String
+        public var group: GroupKey
         public var documents: Int
         public var tokens: Int
         /// nats; nil where the group has too few documents.
@@ -20,24 +19,21 @@ public struct ConfidenceMetric: MetricResult, Equatable {
         public var choiceMargin: Estimate?
     }
 
-    public static let allGroups = "all"
-
     public var sample: MetricSample
-    /// By layer; "all" first, then groups by name.
+    /// By layer; the pooled row first, then groups by name.
     public var rows: [Row]
 
     public var tables: [MetricTable] {
         [
             MetricTable(
                 name: "confidence", title: "Router confidence",
-                columns: [.layer, .group, .documents, .tokens]
+                columns: [.layer] + MetricColumn.groupOrPooled + [.documents, .tokens]
                     + MetricColumn.estimate("entropy", unit: "nats", "mean entropy of the router's probabilities")
                     + MetricColumn.estimate("first_margin", "mean probability of choice 1 less choice 2")
                     + MetricColumn.estimate("choice_margin", "mean probability of choice K less choice K+1") + [.note],
                 rows: rows.map {
-                    [.integer($0.layer), .text($0.group), .integer($0.documents), .integer($0.tokens)]
-                        + $0.entropy.cells
-                        + $0.firstMargin.cells + $0.choiceMargin.cells
+                    [.integer($0.layer)] + $0.group.cells + [.integer($0.documents), .integer($0.tokens)]
+                        + $0.entropy.cells + $0.firstMargin.cells + $0.choiceMargin.cells
                         + [$0.entropy == nil ? .text("too few documents") : .missing]
                 })
         ]

@@ -53,11 +53,12 @@ public struct ExpertCacheMetric: MetricResult, Equatable {
     /// Cache sizes shown: every one up to here, powers of two beyond.
     static let everySlotUpTo = 16
 
+    /// Reads the shards again: a cache sees requests in order, which counts do not keep.
     public static func compute(_ input: MetricInput) throws(MetricError) -> ExpertCacheMetric {
         let E = input.sample.experts
         let K = input.sample.expertsPerToken
         let policies = Policy.allCases
-        // Every so many documents; position and K experts are one request each.
+        // Every n-th document; each position makes K requests.
         let stride = max(1, (input.sample.tokens * K + requestBudget - 1) / requestBudget)
         let isTaken = input.everyNth(stride)
         let taken = input.trace.documents.filter { isTaken[$0.index] && !input.rows($0).isEmpty }

@@ -88,7 +88,7 @@ public struct ExpertConfidenceMetric: MetricResult, Equatable {
 }
 
 extension MetricInput {
-    /// [layers][D, E]: sums of mixing weights.
+    /// Sums of mixing weights, [layers][D, E]. It reads the shards again: no other metric looks at the weights.
     fileprivate func weightSums(_ metric: String) throws(MetricError) -> [[Double]] {
         let E = sample.experts
         var sums = [[Double]](repeating: [Double](repeating: 0, count: groupOf.count * E), count: layers.count)

@@ -10,7 +10,7 @@ public struct LoadMetric: MetricResult, Equatable {
         public var expert: Int
         /// Assignments.
         public var count: Int
-        /// Of all assignments; uniform is 1/E.
+        /// Share of all assignments; uniform is 1/E.
         public var share: Estimate
     }
 

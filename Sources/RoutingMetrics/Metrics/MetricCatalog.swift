@@ -10,7 +10,7 @@ public enum MetricCatalog {
         SpeculationMetric.self, PositionMetric.self,
     ]
 
-    /// Of two traces or more, for `moescope compare`.
+    /// Metrics that compare traces, for `moescope compare`.
     public static let comparisons: [any MetricValues.Type] = [AgreementMetric.self, SaturationMetric.self]
 
     /// What there is to compute, in words.

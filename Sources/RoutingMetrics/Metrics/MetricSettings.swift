@@ -28,7 +28,7 @@ public struct MetricSettings: Codable, Sendable, Equatable {
     public var bootstrap: Int
     /// Permutations of a permutation test.
     public var permutations: Int
-    /// Of intervals.
+    /// Confidence level of intervals: 0.95.
     public var level: Double
     /// A group with fewer documents gets a note in place of numbers.
     public var minimumDocuments: Int
@@ -109,7 +109,7 @@ public struct MetricSample: Codable, Sendable, Equatable {
     public var groups: [Group]
     public var settings: MetricSettings
 
-    /// Of the groups with enough documents.
+    /// Names of the groups that have enough documents.
     package var largeGroupNames: [String] { groups.filter(\.isLargeEnough).map(\.name) }
 }
 

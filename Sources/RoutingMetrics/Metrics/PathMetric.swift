@@ -91,6 +91,7 @@ public struct PathMetric: MetricResult, Equatable {
         ]
     }
 
+    /// Reads the shards again: a path needs the same token's experts in every layer at once, and the first pass goes layer by layer.
     /// - Throws: where fewer than two layers were captured.
     public static func compute(_ input: MetricInput) throws(MetricError) -> PathMetric {
         guard input.layers.count > 1 else {
@@ -99,7 +100,7 @@ public struct PathMetric: MetricResult, Equatable {
         let E = input.sample.experts
         let D = input.trace.documents.count
         let gaps = input.layers.count - 1
-        // Per document where that fits, else one row for all.
+        // A row per document where that fits, else one row for all.
         let perDocument = D * gaps * E * E <= MetricInput.pairBudget
         let rowCount = perDocument ? D : 1
         var counts = [[Double]](repeating: [Double](repeating: 0, count: rowCount * E * E), count: gaps)

@@ -70,6 +70,7 @@ public struct PositionMetric: MetricResult, Equatable {
         ]
     }
 
+    /// Reads the shards again: no other metric counts by place in the text.
     public static func compute(_ input: MetricInput) throws(MetricError) -> PositionMetric {
         let starts = (try? input.trace.tokenText()).map(SentenceStarts.init)
         let places = Place.allCases.filter { starts != nil || ($0 != .sentenceStart && $0 != .elsewhere) }
@@ -78,7 +79,7 @@ public struct PositionMetric: MetricResult, Equatable {
         let tables = DocumentSums(layers: input.layers.count, size: input.tokens.count * C)
         let K = input.sample.expertsPerToken
         try input.forEachShard(definition.name) { shard in
-            // Of every row: 1 for a sentence's start, 2 for the first tokens; the same in all layers.
+            // The kind of every row: 1 for a sentence's start, plus 2 for the first tokens; the same in all layers.
             var kinds = [UInt8](repeating: 0, count: shard.rowCount)
             for document in shard.documents {
                 let rows = input.rows(document)
@@ -115,7 +116,7 @@ public struct PositionMetric: MetricResult, Equatable {
     /// - Parameter values: [D, 4, E + 1]: assignments and tokens, by kind of row.
     private static func row(_ input: MetricInput, _ layer: LayerCounts, _ values: [Double], _ place: Place) -> Row {
         let E = input.sample.experts
-        // Of each document: assignments of the place's tokens, of the others, and the place's tokens.
+        // Columns per document: E assignments of the place's tokens, E of the others, and the place's tokens.
         let C = 2 * E + 1
         var folded = [Double](repeating: 0, count: input.tokens.count * C)
         var documents = [Bool](repeating: false, count: input.tokens.count)

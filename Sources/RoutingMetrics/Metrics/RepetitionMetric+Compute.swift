@@ -3,17 +3,20 @@ extension RepetitionMetric {
         let G = input.groups.count
         let E = input.sample.experts
         let K = input.sample.expertsPerToken
+        typealias Column = LayerCounts.Repetition
+        let C = Column.count
         let uniformAny = 1 - (0..<K).reduce(1.0) { $0 * Double(max(0, E - K - $1)) / Double(E - $1) }
         var rows: [Row] = []
         for layer in input.layers {
-            let table = input.table(columns: 3, values: layer.repetitions)
+            let table = input.table(columns: C, values: layer.repetitions)
             // Row 0 is all groups together.
             let bootstrap = Bootstrap(
                 table, settings: input.settings, stream: input.stream("repetition", layer), width: 2 * (G + 1)
             ) { sums, results in
                 var all = (0.0, 0.0, 0.0)
                 for g in 0..<G {
-                    let (pairs, first, any) = (sums[3 * g], sums[3 * g + 1], sums[3 * g + 2])
+                    let pairs = sums[C * g + Column.pairs]
+                    let (first, any) = (sums[C * g + Column.first], sums[C * g + Column.any])
                     results[2 * (g + 1)] = pairs > 0 ? first / pairs : 0
                     results[2 * (g + 1) + 1] = pairs > 0 ? any / pairs : 0
                     all = (all.0 + pairs, all.1 + first, all.2 + any)
@@ -30,8 +33,9 @@ extension RepetitionMetric {
                 let isLarge = row == 0 || input.sample.groups[group].isLargeEnough
                 rows.append(
                     Row(
-                        layer: layer.layer, group: row == 0 ? allGroups : input.groups[group], documents: documents,
-                        pairs: Int(members.reduce(0) { $0 + sums[3 * $1] }),
+                        layer: layer.layer, group: row == 0 ? .pooled : .group(input.groups[group]),
+                        documents: documents,
+                        pairs: Int(members.reduce(0) { $0 + sums[C * $1 + Column.pairs] }),
                         first: isLarge ? bootstrap.estimate(2 * row) : nil,
                         any: isLarge ? bootstrap.estimate(2 * row + 1) : nil, chanceFirst: 1 / Double(E),
                         chanceAny: uniformAny, loadChanceFirst: chance.first(members),

@@ -8,8 +8,7 @@ public struct RepetitionMetric: MetricResult, Equatable {
 
     public struct Row: Codable, Sendable, Equatable {
         public var layer: Int
-        /// "all" or a group's name.
-        public var group: String
+        public var group: GroupKey
         public var documents: Int
         /// Pairs of neighbouring tokens of one document, both counted.
         public var pairs: Int
@@ -23,19 +22,16 @@ public struct RepetitionMetric: MetricResult, Equatable {
         public var loadChanceAny: Double
     }
 
-    public static let allGroups = "all"
-
     public var sample: MetricSample
-    /// By layer; "all" first, then groups by name.
+    /// By layer; the pooled row first, then groups by name.
     public var rows: [Row]
 
     public var tables: [MetricTable] {
         [
             MetricTable(
                 name: "repetition", title: "Repeated assignments of neighbouring tokens",
-                columns: [
-                    .layer, .group, .documents,
-                    MetricColumn("pairs", .integer, "pairs of neighbouring tokens"),
+                columns: [.layer] + MetricColumn.groupOrPooled + [
+                    .documents, MetricColumn("pairs", .integer, "pairs of neighbouring tokens"),
                 ] + MetricColumn.estimate("first", "P(first choice equals the next token's first choice)")
                     + MetricColumn.estimate("any", "P(the two tokens share an expert)") + [
                         MetricColumn("chance_first", .real, "1/E"),
@@ -45,8 +41,8 @@ public struct RepetitionMetric: MetricResult, Equatable {
                         .note,
                     ],
                 rows: rows.map {
-                    [.integer($0.layer), .text($0.group), .integer($0.documents), .integer($0.pairs)] + $0.first.cells
-                        + $0.any.cells + [
+                    [.integer($0.layer)] + $0.group.cells + [.integer($0.documents), .integer($0.pairs)]
+                        + $0.first.cells + $0.any.cells + [
                             .real($0.chanceFirst), .real($0.chanceAny), .real($0.loadChanceFirst),
                             .real($0.loadChanceAny), $0.first == nil ? .text("too few documents") : .missing,
                         ]

@@ -39,7 +39,7 @@ public struct SaturationMetric: MetricValues, Equatable {
     public var traces: [String]
     /// By place, then layer; without the last trace, which agrees with itself.
     public var rows: [Row]
-    /// By place, then "all" and the groups.
+    /// By place, then the pooled loss and the groups'.
     public var losses: [Loss]
 
     public var tables: [MetricTable] {
@@ -60,17 +60,17 @@ public struct SaturationMetric: MetricValues, Equatable {
                 }),
             MetricTable(
                 name: "saturation-nll", title: "Negative log-likelihood beside the last trace's",
-                columns: [
-                    place, trace, .group, .documents, .tokens,
+                columns: [place, trace] + MetricColumn.groupOrPooled + [
+                    .documents, .tokens,
                     MetricColumn("nll", .real, unit: "nats", "mean NLL in this trace"),
                     MetricColumn("last_nll", .real, unit: "nats", "mean NLL in the last"),
                 ] + MetricColumn.estimate("difference", unit: "nats", "this one less the last, paired") + [
                     MetricColumn("p_value", .real, "two-sided, signs flipped over documents"), .note,
                 ],
                 rows: losses.map {
-                    [
-                        .integer($0.place), .text($0.trace), .text($0.effect.group), .integer($0.effect.documents),
-                        .integer($0.effect.tokens), .real($0.effect.second), .real($0.effect.first),
+                    [.integer($0.place), .text($0.trace)] + $0.effect.group.cells + [
+                        .integer($0.effect.documents), .integer($0.effect.tokens), .real($0.effect.second),
+                        .real($0.effect.first),
                     ] + $0.effect.difference.cells + [
                         .optional($0.effect.pValue),
                         $0.effect.difference == nil ? .text("too few documents") : .missing,

@@ -83,7 +83,8 @@ public struct SpeculationMetric: MetricResult, Equatable {
             chance: Double(input.trace.layout.expertsPerGuess) / Double(max(1, input.sample.experts)), rows: rows)
     }
 
-    /// Of every layer, per document: chosen experts that were guessed.
+    /// Counts the chosen experts that were guessed. It reads the shards again: guesses are a capture of its own.
+    /// - Returns: a value per document for each layer.
     private static func hits(
         _ input: MetricInput, _ layers: [LayerCounts], _ ahead: Int
     ) throws(MetricError) -> [[Double]] {
@@ -109,7 +110,7 @@ public struct SpeculationMetric: MetricResult, Equatable {
         return layers.indices.map { Array(tables.values[$0]) }
     }
 
-    /// - Parameter hits: of each layer, per document.
+    /// - Parameter hits: a value per document for each layer.
     private static func row(
         _ input: MetricInput, _ layers: [LayerCounts], _ hits: [[Double]], _ ahead: Int, _ layer: Int?,
         _ stream: UInt64

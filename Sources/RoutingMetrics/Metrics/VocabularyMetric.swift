@@ -110,7 +110,8 @@ public struct VocabularyMetric: MetricResult, Equatable {
     }
 }
 
-/// n(x, e) of one layer.
+/// n(x, e) of one layer. It reads the shards again, layer by layer: a table of vocabulary × experts for every layer at once may not
+/// fit memory.
 private struct TokenTable {
     let layer: LayerCounts
     let side: VocabularyMetric.Side

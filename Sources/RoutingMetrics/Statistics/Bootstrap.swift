@@ -20,20 +20,20 @@ package struct Bootstrap: Sendable {
         case debiased
     }
 
-    /// Of the documents as they are.
+    /// The statistics of the documents as they are.
     package let values: [Double]
     /// Sorted replicates of each statistic; empty where no interval is possible.
     private let replicates: [[Double]]
     private let intervals: [Interval]
-    /// Of BCa; empty where no interval is one.
+    /// Accelerations of BCa intervals; empty where no interval is one.
     private let accelerations: [Double]
     /// Probabilities of the lower bounds; those of upper ones are as far from 1.
     private let tail: Double
 
     /// - Parameters:
-    ///   - stream: of the random numbers. The same stream draws the same documents.
+    ///   - stream: which random numbers. The same stream draws the same documents.
     ///   - width: how many results the statistic writes.
-    ///   - interval: of the result at a place.
+    ///   - interval: the kind of interval of the result at a place.
     package init(
         _ table: DocumentTable, settings: MetricSettings, stream: UInt64 = 0, width: Int,
         interval: (Int) -> Interval = { _ in .percentile }, _ statistic: @escaping TableStatistic
@@ -65,7 +65,7 @@ package struct Bootstrap: Sendable {
             ? Self.accelerations(table, strata, settings, width: width, statistic) : []
     }
 
-    /// Of one statistic, whose replicates were made from documents drawn by `draw`.
+    /// One statistic, whose replicates were made from documents drawn by `draw`.
     init(value: Double, replicates: [Double], interval: Interval, strata: [[Int]], level: Double) {
         precondition(interval != .accelerated, "acceleration needs the documents")
         values = [value]

@@ -1,6 +1,6 @@
 /// A number with its interval.
 public struct Estimate: Codable, Sendable, Equatable {
-    /// From the documents as they are.
+    /// The value that the documents as they are give.
     public var value: Double
     /// Bounds of the interval at the settings' level; nil where there are too few documents for one.
     public var lower: Double?

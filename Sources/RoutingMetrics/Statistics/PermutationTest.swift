@@ -2,7 +2,7 @@ import Tensors
 
 /// What statistics look like when group labels mean nothing: labels permuted over documents, tokens left with theirs.
 package struct PermutationTest: Sendable {
-    /// [permutations] of each statistic.
+    /// The permuted values of each statistic: [statistics][permutations].
     private let null: [[Double]]
 
     package init(

@@ -16,18 +16,6 @@ public struct MetricTable: Codable, Sendable, Equatable {
         self.columns = columns
         self.rows = rows
     }
-
-    /// RFC 4180 with a header line; a missing value is an empty field, a real number the shortest text that reads back the same.
-    public var csv: String {
-        var text = columns.map { Self.quoted($0.name) }.joined(separator: ",") + "\n"
-        for row in rows { text += row.map { Self.quoted($0.text) }.joined(separator: ",") + "\n" }
-        return text
-    }
-
-    private static func quoted(_ field: String) -> String {
-        guard field.contains(where: { ",\"\n\r".contains($0) }) else { return field }
-        return "\"" + field.replacing("\"", with: "\"\"") + "\""
-    }
 }
 
 public struct MetricColumn: Codable, Sendable, Equatable {
@@ -79,7 +67,7 @@ public enum MetricCell: Sendable, Equatable {
     static func optional(_ value: Int?) -> MetricCell { value.map(MetricCell.integer) ?? .missing }
     static func optional(_ value: String?) -> MetricCell { value.map(MetricCell.text) ?? .missing }
 
-    /// As CSV shows it; empty where missing or not a number.
+    /// As a terminal shows it; empty where missing or not a number.
     public var text: String {
         switch self {
         case .integer(let value): String(value)

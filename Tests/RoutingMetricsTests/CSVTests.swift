@@ -1,5 +1,4 @@
 import Foundation
-import ReportGenerator
 import RoutingMetrics
 import Testing
 
@@ -25,6 +24,35 @@ import Testing
     ])
     func formulasAreTextAndReadBack(text: String, expected: String) {
         #expect(cell(text) == expected)
+    }
+
+    @Test(arguments: ["\u{ff1d}1+1", "\u{ff0b}1", "\u{ff0d}1", "\u{ff20}a"])
+    func fullWidthFormsToo(text: String) {
+        #expect(cell(text) == "'" + text)
+    }
+
+    /// A column may be called what a corpus calls a group.
+    @Test func columnNamesAreTextToo() {
+        let table = MetricTable(
+            name: "t", title: "t", columns: [MetricColumn("=cmd|'/C calc'!A0", .real, "a group's values")],
+            rows: [[.real(-0.5)]])
+        #expect(String(decoding: table.csvFile(), as: UTF8.self) == "'=cmd|'/C calc'!A0\r\n-0.5\r\n")
+    }
+
+    /// Files end lines as RFC 4180 says; standard output ends them as other programs read them. Nothing else differs.
+    @Test func filesAndStreamsDifferInTheirLineEndsOnly() {
+        let table = MetricTable(
+            name: "t", title: "t", columns: [MetricColumn("g", .text, "a group"), MetricColumn("n", .integer, "n")],
+            rows: [[.text("=1"), .integer(-1)], [.text("two\r\nlines"), .missing]])
+        #expect(table.csv == "g,n\n'=1,-1\n\"two\r\nlines\",\n")
+        #expect(table.csvText(.file) == "g,n\r\n'=1,-1\r\n\"two\r\nlines\",\r\n")
+    }
+
+    @Test func aCallersOwnInfinitiesAreSpelled() {
+        let table = MetricTable(
+            name: "t", title: "t", columns: [MetricColumn("a", .real, "a")],
+            rows: [[.real(.nan)], [.real(.infinity)], [.real(-.infinity)], [.missing]])
+        #expect(table.csvText(.stream, spellsNonFinite: true) == "a\nnan\ninf\n-inf\n\n")
     }
 
     @Test func numbersReadBackExactly() {

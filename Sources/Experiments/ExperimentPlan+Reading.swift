@@ -1,48 +1,9 @@
 import Foundation
 import Hooks
+import RoutingMetrics
 import Traces
 
-/// What an experiment runs beside the untouched model: a file one can read, recorded with the result.
-public struct ExperimentPlan: Codable, Sendable, Equatable {
-    /// One variant of the model.
-    public struct Arm: Codable, Sendable, Equatable {
-        /// What an arm is there for.
-        public enum Role: String, Codable, Sendable {
-            /// The change that the question is about.
-            case own
-            /// As many random experts in the same layers.
-            case random
-            /// The same experts in another layer.
-            case otherLayer = "other-layer"
-            /// One cell of a matrix, one step of a series: compared with the untouched model only.
-            case single
-        }
-
-        public var name: String
-        public var role: Role
-        /// The group whose experts are changed, or are the measure of the change.
-        public var target: String?
-        public var changes: [Intervention]
-
-        public init(name: String, role: Role, target: String? = nil, changes: [Intervention]) {
-            self.name = name
-            self.role = role
-            self.target = target
-            self.changes = changes
-        }
-    }
-
-    /// "ablation", "steering", "top-k", "random-routing", or a name of one's own.
-    public var kind: String
-    public var seed: UInt64
-    public var arms: [Arm]
-
-    public init(kind: String, seed: UInt64, arms: [Arm]) {
-        self.kind = kind
-        self.seed = seed
-        self.arms = arms
-    }
-
+extension ExperimentPlan {
     /// Reads a plan file.
     /// - Throws: `ExperimentError` naming file and field.
     public static func read(_ url: URL) throws(ExperimentError) -> ExperimentPlan {
