@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from conftest import FIXTURE, make_report
+from conftest import FIXTURE, make_report, make_trace
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -102,6 +102,16 @@ def test_cards_say_how_much_weight_an_expert_carries(visit, page_file):
     row = rows[2 * 8 + 3]
     said = visit().page.locator('.card[aria-label="Expert 3 of layer 2"] .said').inner_text()
     assert said.startswith(f"Its mean weight is {float(row['weight']):.2f}. It is the first choice of ")
+
+
+def test_a_group_called_all_is_not_the_pooled_row(visit, tmp_path):
+    """Five groups, one of them called "all", beside the row of all documents together."""
+    page = visit(file=make_report(make_trace(tmp_path / "trace", "--call-english", "all"), tmp_path)).page
+    assert page.locator("#figure-confidence .mark-line.role-mark path").count() == 5 + 1
+    # A point for each of the five layers, and the published ones: eight corpora in three layers.
+    assert page.locator("#figure-repetition-first .mark-symbol.role-mark path").count() == 5 + 8 * 3
+    said = page.locator("#repetition .lead").inner_text()
+    assert said.endswith("of 5 layers.") or "of 5 layers, and less often" in said
 
 
 def test_without_the_figure_library_the_numbers_remain(browser, tmp_path):

@@ -35,14 +35,15 @@ extension Sections {
         let shape =
             switch metric.curve {
             case .u(let minimum):
-                ": a U over the layers with its minimum in layer \(minimum), as published for larger models"
-            case .notU: ": no U over the layers, unlike what is published for larger models"
-            case .flat: ": no layer differs from another by more than their intervals"
+                " Over the layers it forms a U with its minimum in layer \(minimum), as is published for larger models."
+            case .notU: " Over the layers it does not form the U that is published for larger models."
+            case .flat: " The intervals of all layers overlap."
             case .tooFewLayers, .noIntervals: ""
             }
         return (
-            "For the same text in two \(names.noun)s the normalized divergence goes from \(Prose.number(low.mean.value)) in layer \(low.layer) to "
-                + "\(Prose.number(high.mean.value)) in layer \(high.layer) (\(Prose.count(low.texts)) texts)\(shape).",
+            "The normalized divergence between the same text in two \(names.noun)s is smallest in layer \(low.layer) "
+                + "(\(Prose.number(low.mean.value))) and largest in layer \(high.layer) (\(Prose.number(high.mean.value))), over "
+                + "\(Prose.plural(low.texts, "text")).\(shape)",
             parallelByLayer
         )
     }
