@@ -40,7 +40,8 @@ struct HookRequest {
         for edit in try FromPython.list(edits, "edits", EditArgument.init) {
             let named = try translating {
                 try HookPoint.named(
-                    edit.name, layerCount: config.layerCount, expertLayers: config.expertLayers, model: config.hookNaming)
+                    edit.name, layerCount: config.layerCount, expertLayers: config.expertLayers,
+                    model: config.hookNaming)
             }
             for point in named {
                 callables[point, default: []].append(edit.callable)

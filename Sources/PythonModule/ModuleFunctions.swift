@@ -53,7 +53,8 @@ enum ModuleFunctions {
                 let config = try types.model.payload(of: try arguments[1]).model.config
                 let points = try translating {
                     try HookPoint.named(
-                        name, layerCount: config.layerCount, expertLayers: config.expertLayers, model: config.hookNaming)
+                        name, layerCount: config.layerCount, expertLayers: config.expertLayers, model: config.hookNaming
+                    )
                 }
                 return try ToPython.list(count: points.count) { (index) throws(PythonError) in
                     try ToPython.string(points[index].description).release()

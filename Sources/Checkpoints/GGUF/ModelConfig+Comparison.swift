@@ -33,7 +33,9 @@ extension ModelConfig {
 
     private static func setting(_ path: String) -> String {
         let parts = path.split(separator: ".").map(String.init)
-        if parts.count > 2, parts[0] == "layers", ["attention", "window"].contains(parts[2]) { return "the window of layer \(parts[1])" }
+        if parts.count > 2, parts[0] == "layers", ["attention", "window"].contains(parts[2]) {
+            return "the window of layer \(parts[1])"
+        }
         return parts.last.flatMap { names[$0] } ?? path
     }
 

@@ -33,7 +33,8 @@ extension RotaryConfig {
         rotary.scaling = try RopeScaling.huggingFace(
             section, family, contextLength: contextLength, headSize: headSize, file: file)
         if let scaling = rotary.scaling, scaling.kind != .linear,
-            let outer = try file.optionalSize("original_max_position_embeddings"), outer != scaling.originalContext
+            let outer = try file.optionalSize("original_max_position_embeddings"),
+            outer != scaling.originalContext
                 || section["original_max_position_embeddings"].map({ $0.int != outer }) ?? false
         {
             notices.append(
@@ -48,7 +49,8 @@ extension RotaryConfig {
             let place = innerPart == nil ? "" : section.prefix
             guard let part, part != 1 else { return (rotary, notices + unknown(section, rotary.scaling)) }
             throw FileError(
-                .unsupported, file: file.path, field: "field \(place)partial_rotary_factor", expected: "1", found: "\(part)")
+                .unsupported, file: file.path, field: "field \(place)partial_rotary_factor", expected: "1",
+                found: "\(part)")
         }
         if let innerPart, innerPart != 1 {
             notices.append(
@@ -62,7 +64,8 @@ extension RotaryConfig {
     private static func unknown(_ section: ConfigFile, _ scaling: RopeScaling?) -> [String] {
         section.unread.filter { $0.field != "type" }.map { field, value in
             let name = scaling?.kind.rawValue.lowercased() ?? "default"
-            return "config.json: \(section.prefix)\(field) (\(value.kindDescription)) is not used: the rotary embedding "
+            return
+                "config.json: \(section.prefix)\(field) (\(value.kindDescription)) is not used: the rotary embedding "
                 + "of type \(name) has no such setting"
         }
     }
