@@ -26,7 +26,7 @@ def outcome(path, line):
     """None where all is as it should be, else what is wrong; and whether it was refused."""
     try:
         mine, _ = ours.run(path)
-    except ms.CheckpointError as error:
+    except (ms.CheckpointError, FileNotFoundError) as error:
         assert ": " in str(error)
         return None, True
     return ours.difference(mine, line["documents"]) if "documents" in line else None, False
@@ -47,7 +47,7 @@ def test_folders_and_files_are_what_transformers_makes_of_them(weights, tmp_path
             target = folder / "converted.gguf"
             try:
                 ms.quantize(folder, target, type="F32")
-            except ms.CheckpointError:
+            except (ms.CheckpointError, FileNotFoundError):
                 continue
             problem, is_refused = outcome(target, line)
             assert not is_refused, f"{combination.name}: written, and not read"

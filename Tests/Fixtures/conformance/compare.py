@@ -39,7 +39,7 @@ def converted(folder: Path, expected: list[dict[str, Any]] | None) -> dict[str, 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ms.quantize(folder, target, type="F32")
-    except (ms.CheckpointError, ValueError) as error:
+    except (ms.CheckpointError, ValueError, FileNotFoundError) as error:
         return {"outcome": "refused", "reason": str(error).replace(str(folder), "")}
     return attempt(target, expected)
 
