@@ -374,7 +374,8 @@ def load(
 ) -> Model:
     """Opens a model: a Hugging Face folder, a `.gguf` file, or `"polyglot"`, the built-in one.
 
-    precision: "exact" (f32 throughout, the reference) or "fast" (bf16 or int8 products).
+    precision: "exact" computes in f32 throughout and is the reference. "fast" rounds activations for the large products: to int8
+        where weights are quantized, otherwise to bf16 (AVX-512) or to 16-bit integers with a scale per block (AVX2).
     threads: to compute with; by default all processors.
     memory: bytes, or text such as "12G", that the model may take with what runs on it. Weights of more than half of it
         are read from disk once per pass. By default three quarters of what is free.

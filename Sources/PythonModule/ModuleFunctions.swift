@@ -2,11 +2,12 @@ import CPython
 import Foundation
 import Hooks
 import Tensors
+import Tracing
 
 /// The functions of `_moescope`.
 enum ModuleFunctions {
     /// The package's version, also in the traces it writes.
-    static let version = "0.1.0"
+    static let version = Version.current
 
     static let all: [MethodEntry] = [
         MethodEntry("load", "load(path, precision, threads or None) -> Model") { _, arguments, count in

@@ -5,6 +5,9 @@ extension RouterPolicy {
     public struct RowSummary: Sendable {
         /// H of the distribution, in nats.
         public var entropy: Double
+        /// The same from the sums that come before dividing. It differs from `entropy` in the last bits, and is kept so that
+        /// correlations with it stay what they were.
+        public var entropyOfSums: Double
         /// log Σ exp(z) over the logits, whatever the score: what the router z-loss squares.
         public var logSumExp: Double
     }
@@ -22,12 +25,16 @@ extension RouterPolicy {
         var largest = -Double.infinity
         for z in logits { largest = max(largest, Double(z)) }
         var total = 0.0
+        var weightedSum = 0.0
         for (expert, z) in logits.enumerated() {
-            let value = exp(Double(z) - largest)
+            let shifted = Double(z) - largest
+            let value = exp(shifted)
             probabilities.initializeElement(at: expert, to: value)
             total += value
+            if value > 0 { weightedSum += value * shifted }
         }
-        let logSumExp = log(total) + largest
+        let logTotal = log(total)
+        let logSumExp = logTotal + largest
         switch score {
         case .softmax, .sparseMixer:
             // H = log Σ exp(z − max) − Σ p·(z − max)
@@ -37,7 +44,9 @@ extension RouterPolicy {
                 probabilities[expert] = share
                 if share > 0 { weighted += share * (Double(z) - largest) }
             }
-            return RowSummary(entropy: max(0, log(total) - weighted), logSumExp: logSumExp)
+            return RowSummary(
+                entropy: max(0, logTotal - weighted), entropyOfSums: max(0, logTotal - weightedSum / total),
+                logSumExp: logSumExp)
         case .sigmoid:
             var sum = 0.0
             for (expert, z) in logits.enumerated() {
@@ -50,7 +59,7 @@ extension RouterPolicy {
                 probabilities[expert] = share
                 if share > 0 { entropy -= share * log(share) }
             }
-            return RowSummary(entropy: max(0, entropy), logSumExp: logSumExp)
+            return RowSummary(entropy: max(0, entropy), entropyOfSums: max(0, entropy), logSumExp: logSumExp)
         }
     }
 

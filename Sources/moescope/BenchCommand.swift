@@ -50,7 +50,7 @@ struct BenchCommand: ParsableCommand {
         help: ArgumentHelp("Runs of each after a warm-up; the median counts.", valueName: "n"))
     var repetitions = 5
 
-    @Option(help: "exact: f32 throughout; fast: bf16 or int8 products.")
+    @Option(help: .precision)
     var precision: Precision = .fast
 
     @Option(help: "Decoding's cache of keys and values: f32, f16 or q8_0 (default: f16; f32 with exact).")

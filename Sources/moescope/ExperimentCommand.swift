@@ -68,7 +68,7 @@ struct ExperimentCommand: ParsableCommand {
     @Flag(help: "For ablation: divide the weights of the experts left by their sum.")
     var renormalize = false
 
-    @Option(help: "exact: f32 throughout, the reference; fast: bf16 or int8 products.")
+    @Option(help: .precision)
     var precision: Precision = .fast
 
     @Option(help: ArgumentHelp("Cut documents to this many tokens.", valueName: "n"))

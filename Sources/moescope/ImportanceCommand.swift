@@ -30,7 +30,7 @@ struct ImportanceCommand: ParsableCommand {
     @Option(name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"))
     var output: String
 
-    @Option(help: "exact: f32 throughout; fast: bf16 or int8 products.")
+    @Option(help: .precision)
     var precision: Precision = .fast
 
     @Option(help: ArgumentHelp("Cut documents to this many tokens.", valueName: "n"))

@@ -162,13 +162,5 @@ extension Inspection {
     }
 
     /// Thousands separated by commas.
-    static func grouped(_ value: Int) -> String {
-        var digits = Array(String(value))
-        var index = digits.count - 3
-        while index > 0, digits[index - 1] != "-" {
-            digits.insert(",", at: index)
-            index -= 3
-        }
-        return String(digits)
-    }
+    static func grouped(_ value: Int) -> String { ProgressLine.grouped(value) }
 }

@@ -42,7 +42,7 @@ struct MemoryCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Tokens that are read at once.", valueName: "n"))
     var rows = 512
 
-    @Option(help: "exact: f32 throughout; fast: bf16 or int8 products.")
+    @Option(help: .precision)
     var precision: Precision = .fast
 
     @Option(help: ArgumentHelp("Threads to compute with (default: all processors).", valueName: "n"))

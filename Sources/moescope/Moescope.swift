@@ -1,9 +1,10 @@
 import ArgumentParser
 import Foundation
+import Tracing
 
 @main
 struct Moescope: ParsableCommand {
-    static let version = "0.1.0"
+    static let version = Version.current
 
     static let configuration = CommandConfiguration(
         commandName: "moescope",

@@ -42,7 +42,7 @@ struct TraceCommand: ParsableCommand {
             valueName: "list"))
     var capture = "router_logits"
 
-    @Option(help: "exact: f32 throughout, the reference; fast: bf16 or int8 products.")
+    @Option(help: .precision)
     var precision: Precision = .fast
 
     @Option(help: ArgumentHelp("Record only these layers, e.g. 0,3,5 (default: all).", valueName: "list"))

@@ -130,18 +130,16 @@ private struct ShardRouting {
         return mixing.flatMap { layer in layer[rows.lowerBound * K..<rows.upperBound * K].map(Self.byte) }
     }
 
-    /// [L, n, E], softmax of the logits.
+    /// [L, n, E]: the model's own distribution over experts.
     func probabilities(_ rows: Range<Int>) -> [UInt8] {
         let E = layout.experts
         var bytes: [UInt8] = []
         bytes.reserveCapacity(layout.layerCount * rows.count * E)
         for layer in logits {
             for row in rows {
-                let z = layer[row * E..<(row + 1) * E]
-                let largest = z.max() ?? 0
-                let powers = z.map { exp($0 - largest) }
-                let sum = powers.reduce(0, +)
-                for power in powers { bytes.append(Self.byte(power / sum)) }
+                for share in layout.router.distribution(layer[row * E..<(row + 1) * E]) {
+                    bytes.append(Self.byte(Float(share)))
+                }
             }
         }
         return bytes

@@ -50,7 +50,7 @@ struct GenerateCommand: ParsableCommand {
 
     @OptionGroup var sampling: SamplingOptions
 
-    @Option(help: "exact: f32 throughout; fast: bf16 or int8 products.")
+    @Option(help: .precision)
     var precision: Precision = .fast
 
     @Option(help: "Keys and values of earlier tokens: f32, f16 or q8_0 (default: f16; f32 with exact).")
