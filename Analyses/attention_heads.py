@@ -21,8 +21,8 @@ def main() -> None:
             model, [{"tokens": repeated}], output=f"{folder}/twice", capture=["attention_summary", "attention_pattern:*.*"]
         )
         induction = ms.metrics.attention(twice, seed=args.seed)
-    second = len(repeated) - args.length
-    gain = twice.logprob[second + 1 :].mean() - twice.logprob[second + 1 - args.length : second].mean()
+        second = len(repeated) - args.length
+        gain = twice.logprob[second + 1 :].mean() - twice.logprob[second + 1 - args.length : second].mean()
 
     columns: dict[str, list] = {"kind": [], "layer": [], "head": [], "score": [], "rank": []}
     figure, axes = plt.subplots(2, 3, figsize=(14, 8))
