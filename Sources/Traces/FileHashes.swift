@@ -4,7 +4,7 @@ import Foundation
 import Synchronization
 
 /// SHA-256 of whole files, remembered for as long as the process runs and the file is the same.
-enum FileHashes {
+package enum FileHashes {
     /// What tells one state of a file from another.
     struct Identity: Hashable, Sendable {
         var device: UInt64
@@ -40,7 +40,7 @@ enum FileHashes {
     }
 
     /// Reads the file unless this process has done so since it last changed.
-    static func rememberedSHA256(of url: URL) throws(FileError) -> String {
+    package static func rememberedSHA256(of url: URL) throws(FileError) -> String {
         let before = Identity(url)
         if let before, let hash = known.withLock({ $0[before] }) { return hash }
         let hash = try sha256(of: url)

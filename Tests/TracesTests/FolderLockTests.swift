@@ -1,7 +1,6 @@
 import Foundation
 import Testing
-
-@testable import Traces
+import Traces
 
 /// One writer at a time, and folders that a writer was stopped in before anything was written.
 @Suite struct FolderLockTests {

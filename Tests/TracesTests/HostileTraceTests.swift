@@ -1,7 +1,6 @@
 import Foundation
 import Testing
-
-@testable import Traces
+import Traces
 
 /// Traces whose files say what cannot be: opening or reading them names file and field.
 @Suite struct HostileTraceTests {
