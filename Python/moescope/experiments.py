@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, TypedDict, Unpack, cast
 
 from moescope import _arguments, _moescope
 from moescope.interventions import Intervention, to_json
@@ -15,6 +15,15 @@ from moescope.metrics import Settings, _values
 from moescope.model import Model
 from moescope.tables import Table
 from moescope.traces import Corpus, _source
+
+class ExperimentSettings(TypedDict, total=False):
+    """What shapes the intervals and tests of an experiment; as in `moescope.metrics.Settings`."""
+
+    bootstrap: int
+    permutations: int
+    minimum_documents: int
+    seed: int
+
 
 Design = Literal["ablation", "steering", "top-k", "random-routing"]
 
@@ -71,7 +80,7 @@ def experiment(
     max_tokens: int | None = None,
     max_documents: int | None = None,
     resume: bool = False,
-    **settings: Unpack[Settings],
+    **settings: Unpack[ExperimentSettings],
 ) -> Experiment:
     """Runs the untouched model and every variant over the same documents, and compares them document by document.
 
@@ -103,7 +112,7 @@ def experiment(
         "max_tokens": max_tokens,
         "max_documents": max_documents,
         "resume": resume,
-        "settings": _values("experiment", settings),
+        "settings": _values("experiment", cast(Settings, settings)),
     }
     if arms is not None:
         options["arms"] = [{"name": name, "changes": json.loads(to_json(changes))} for name, changes in arms.items()]

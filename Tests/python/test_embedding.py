@@ -56,7 +56,7 @@ def test_an_active_environment_is_honoured(moescope):
         pytest.skip("not in a virtual environment")
     code = "import sys, numpy, moescope; print(sys.prefix, moescope.hooks()['name'][0])"
     done = start(moescope, "python", "-c", code, environment={"VIRTUAL_ENV": sys.prefix})
-    assert done.stdout.split() == [sys.prefix, "embed"], done.stderr
+    assert done.stdout.split() == [sys.prefix, "embed_tokens"], done.stderr
 
 
 def test_an_environment_of_another_python_is_refused(moescope, tmp_path):

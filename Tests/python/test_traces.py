@@ -95,7 +95,7 @@ def test_metrics_say_what_is_wrong(traced):
         ms.metrics.information(traced, group="x")
     with pytest.raises(ValueError, match="layer 99"):
         ms.metrics.information(traced, layers=[99])
-    with pytest.raises(ValueError, match="captured|trace has layers"):
+    with pytest.raises(ValueError, match="the trace has router_logits of layers"):
         traced.router_logits(layer=77)
     with pytest.raises(KeyError, match="not captured"):
         traced.pattern(0, 0, 0)
