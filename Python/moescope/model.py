@@ -450,11 +450,7 @@ def _last_row(point: str, result: Any) -> Value:
 
 def _waves(lengths: Sequence[int]) -> Iterator[range]:
     """Ranges of documents of at most `_WAVE_ROWS` tokens together, at least one document each."""
-    first, rows = 0, 0
-    for index, length in enumerate(lengths):
-        if index > first and rows + length > _WAVE_ROWS:
-            yield range(first, index)
-            first, rows = index, 0
-        rows += length
-    if lengths:
-        yield range(first, len(lengths))
+    first = 0
+    for end in _moescope.waves(list(lengths), _WAVE_ROWS):
+        yield range(first, end)
+        first = end

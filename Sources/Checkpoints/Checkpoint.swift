@@ -156,7 +156,7 @@ public final class Checkpoint: Sendable {
         }
         defer { close(descriptor) }
         // Read, not mapped: hashing a model larger than memory must not fill memory.
-        let buffer = TensorBuffer(byteCount: 4 << 20)
+        let buffer = AlignedBuffer(byteCount: 4 << 20)
         while true {
             let count = read(descriptor, buffer.bytes.baseAddress, buffer.bytes.count)
             if count == 0 { return }

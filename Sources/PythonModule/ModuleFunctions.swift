@@ -46,6 +46,16 @@ enum ModuleFunctions {
         MethodEntry("quantize", "quantize(path, type, output) -> bytes written") { _, arguments, count in
             answering { () throws(PythonError) in try QuantizeFunction.run(arguments, count) }
         },
+        MethodEntry("waves", "waves(lengths, limit) -> where each wave of documents ends.") { _, arguments, count in
+            answering { () throws(PythonError) in
+                let arguments = try Arguments(arguments, count, expected: 2...2)
+                let lengths = try FromPython.ints(try arguments[0], "lengths")
+                let waves = Waves.pack(lengths, try FromPython.int(try arguments[1], "limit"))
+                return try ToPython.list(count: waves.count) { (index) throws(PythonError) in
+                    try ToPython.int(waves[index].upperBound).release()
+                }.release()
+            }
+        },
         MethodEntry("hook_points", "hook_points(name, model) -> the names that a name stands for.") {
             _, arguments, count in
             answering { () throws(PythonError) in
@@ -114,7 +124,7 @@ enum ModuleFunctions {
     }
 
     /// A table of a caller's own numbers, so that they travel by Arrow like ours. A column's type is that of its first
-    /// value; whole numbers among real ones become real.
+    /// value; integers among real ones become real.
     private static func table(name: String, columns: PythonObject) throws(PythonError) -> PythonObject {
         var made: [TableStorage.Column] = []
         for (name, values) in try FromPython.list(columns, "columns", column) {

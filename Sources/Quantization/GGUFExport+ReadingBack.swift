@@ -36,7 +36,7 @@ extension GGUFExport {
     static func longRopeTables(_ config: ModelConfig) -> [Tensor] {
         guard let scaling = config.attention.rotary.scaling, scaling.kind == .longRope else { return [] }
         return zip(RopeScaling.factorTensors, [scaling.shortFactors, scaling.longFactors]).map { name, values in
-            let buffer = values.withUnsafeBytes { TensorBuffer(copying: $0) }
+            let buffer = values.withUnsafeBytes { AlignedBuffer(copying: $0) }
             return Tensor(
                 name: name, dtype: .f32, shape: [values.count], bytes: UnsafeRawBufferPointer(buffer.bytes),
                 owner: buffer)

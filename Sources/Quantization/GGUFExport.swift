@@ -151,7 +151,7 @@ private struct ConvertedRows {
         // Some 4 million weights a batch, in pieces that keep every processor busy.
         let batch = max(1, min(rowCount, (4 << 20) / max(1, columns)))
         let piece = max(1, min(64, (batch + 15) / 16))
-        let out = TensorBuffer(byteCount: batch * rowBytes)
+        let out = AlignedBuffer(byteCount: batch * rowBytes)
         guard let output = out.bytes.baseAddress else { return }
         let target = SendablePointer(output)
         var start = 0

@@ -14,7 +14,7 @@ extension SIMD8 where Scalar == Float {
     @inline(__always)
     func plus(_ term: Float) -> Self { self + Self(repeating: term) }
 
-    /// The nearest whole numbers (ties to even; magnitudes below 2²²) within limits. Baseline x86-64 has no rounding
+    /// The nearest integers (ties to even; magnitudes below 2²²) within limits. Baseline x86-64 has no rounding
     /// instruction; adding and taking away 1.5 · 2²³ rounds.
     @inline(__always)
     func level(_ low: Float, _ high: Float) -> Self {

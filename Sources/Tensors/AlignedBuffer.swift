@@ -13,7 +13,16 @@ public final class AlignedBuffer: @unchecked Sendable {
         memory = .allocate(byteCount: byteCount + 64, alignment: 64)
     }
 
+    /// A copy of some bytes.
+    public convenience init(copying source: UnsafeRawBufferPointer) {
+        self.init(byteCount: source.count)
+        bytes.copyMemory(from: source)
+    }
+
     deinit { memory.deallocate() }
+
+    /// The bytes that were asked for.
+    public var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: memory, count: byteCount) }
 
     /// Room for `count` elements of a plain type.
     public convenience init<Element: BitwiseCopyable>(_ type: Element.Type, count: Int) {

@@ -75,14 +75,5 @@ final class ProgressLine {
     }
 }
 
-/// 1.5 KB, 20 MB, 3.1 GB: powers of 1,000.
-func byteText(_ bytes: Int) -> String {
-    var value = Double(bytes)
-    for unit in ["B", "KB", "MB", "GB"] {
-        if value < 1000 {
-            return unit == "B" ? "\(bytes) B" : String(format: value < 10 ? "%.1f %@" : "%.0f %@", value, unit)
-        }
-        value /= 1000
-    }
-    return String(format: "%.1f TB", value)
-}
+/// Binary units: "1.5 KiB", "20.0 MiB".
+func byteText(_ bytes: Int) -> String { Inspection.bytes(bytes) }

@@ -1,7 +1,7 @@
 import FileFormats
 
 /// The metadata of one architecture (`llama.block_count`, …), with getters that say which file and key is wrong.
-struct GGUFFields {
+struct GGUFFields: CheckedSettings {
     let path: String
     let architecture: String
     let metadata: [String: GGUFValue]
@@ -78,26 +78,9 @@ struct GGUFFields {
             size = Int(first)
         }
         guard let size, size >= 1, size <= 1 << 31 else {
-            throw wrong(field, expected: "a whole number from 1 to 2³¹")
+            throw wrong(field, expected: "an integer from 1 to 2³¹")
         }
         return size
-    }
-
-    func size(_ field: String) throws(FileError) -> Int {
-        guard let size = try optionalSize(field) else { throw missing(field) }
-        return size
-    }
-
-    func optionalNumber(_ field: String) throws(FileError) -> Float? {
-        guard let value = self[field] else { return nil }
-        guard let number = value.double, number.isFinite else { throw wrong(field, expected: "a number") }
-        return Float(number)
-    }
-
-    func flag(_ field: String, default fallback: Bool) throws(FileError) -> Bool {
-        guard let value = self[field] else { return fallback }
-        guard let flag = value.bool else { throw wrong(field, expected: "true or false") }
-        return flag
     }
 
     /// A token id of the vocabulary, `tokenizer.ggml.…`.

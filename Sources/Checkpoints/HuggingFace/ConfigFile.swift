@@ -2,7 +2,7 @@ import Foundation
 import FileFormats
 
 /// `config.json`, with getters that say which file and field is wrong.
-struct ConfigFile {
+struct ConfigFile: CheckedSettings {
     let path: String
     let object: JSONObject
     /// Where `object` sits in the file: "" or "rope_parameters.".
@@ -52,36 +52,23 @@ struct ConfigFile {
             hint: "the model cannot be built without it")
     }
 
-    func wrong(_ field: String, expected: String, hint: String? = nil) -> FileError {
+    func wrong(_ field: String, expected: String) -> FileError { wrong(field, expected: expected, hint: nil) }
+
+    func wrong(_ field: String, expected: String, hint: String?) -> FileError {
         FileError(
             .mismatch, file: path, field: "field \(prefix)\(field)", expected: expected,
             found: object[field]?.kindDescription ?? "nothing", hint: hint)
     }
 
-    func optionalSize(_ field: String, from lowest: Int = 1) throws(FileError) -> Int? {
+    func optionalSize(_ field: String) throws(FileError) -> Int? { try optionalSize(field, from: 1) }
+
+    func optionalSize(_ field: String, from lowest: Int) throws(FileError) -> Int? {
         guard let value = self[field] else { return nil }
         // 2³¹ keeps every product of two sizes far from overflow.
         guard let size = value.int, size >= lowest, size <= 1 << 31 else {
-            throw wrong(field, expected: "a whole number from \(lowest) to 2³¹")
+            throw wrong(field, expected: "an integer from \(lowest) to 2³¹")
         }
         return size
-    }
-
-    func size(_ field: String) throws(FileError) -> Int {
-        guard let size = try optionalSize(field) else { throw missing(field) }
-        return size
-    }
-
-    func optionalNumber(_ field: String) throws(FileError) -> Float? {
-        guard let value = self[field] else { return nil }
-        guard let number = value.double, number.isFinite else { throw wrong(field, expected: "a number") }
-        return Float(number)
-    }
-
-    func flag(_ field: String, default fallback: Bool) throws(FileError) -> Bool {
-        guard let value = self[field] else { return fallback }
-        guard let flag = value.bool else { throw wrong(field, expected: "true or false") }
-        return flag
     }
 
     func optionalString(_ field: String) throws(FileError) -> String? {

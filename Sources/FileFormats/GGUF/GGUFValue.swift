@@ -14,7 +14,7 @@ public enum GGUFValue: Sendable, Equatable {
     /// An array of arrays.
     case arrays([GGUFValue])
 
-    /// A whole number, of whatever width, if `Int` holds it.
+    /// An integer, of whatever width, if `Int` holds it.
     public var int: Int? {
         switch self {
         case .unsigned(let value): Int(exactly: value)
@@ -55,7 +55,7 @@ public enum GGUFValue: Sendable, Equatable {
         case .float(let value): "\(value)"
         case .bool(let value): "\(value)"
         case .string(let bytes): bytes.count <= 60 ? "\"\(String(decoding: bytes, as: UTF8.self))\"" : "a long string"
-        case .integers(let values): "an array of \(values.count) whole numbers"
+        case .integers(let values): "an array of \(values.count) integers"
         case .floats(let values): "an array of \(values.count) numbers"
         case .bools(let values): "an array of \(values.count) truth values"
         case .strings(let values): "an array of \(values.count) strings"

@@ -201,7 +201,7 @@ private struct SafetensorsEntry {
         if UInt(bitPattern: data.baseAddress) % UInt(dtype.blockBytes) == 0 || data.isEmpty {
             return Tensor(name: name, dtype: dtype, shape: shape, bytes: data, owner: owner)
         }
-        let copy = TensorBuffer(copying: data)
+        let copy = AlignedBuffer(copying: data)
         return Tensor(name: name, dtype: dtype, shape: shape, bytes: UnsafeRawBufferPointer(copy.bytes), owner: copy)
     }
 }

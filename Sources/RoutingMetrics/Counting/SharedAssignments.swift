@@ -49,7 +49,7 @@ struct SharedTokens {
 /// For each token its documents, and for each of these all experts' counts: a permutation asks for a document's label once
 /// per token, and adds whole vectors.
 struct SharedAssignments {
-    /// Counts of eight experts. Floats hold whole numbers to 2²⁴, more than the budget of assignments.
+    /// Counts of eight experts. Floats hold integers to 2²⁴, more than the budget of assignments.
     private typealias Counts = SIMD8<Float>
 
     let layer: Int

@@ -21,7 +21,7 @@ package func benjaminiHochberg(_ pValues: [Double]) -> [Double] {
     return result
 }
 
-/// x log x; for whole numbers from a table: entropies of counts ask for the same small ones millions of times.
+/// x log x; integers come from a table: entropies of counts ask for the same small ones millions of times.
 enum CountLogarithm {
     private static let table: [Double] = (0..<8192).map { $0 > 0 ? Double($0) * log(Double($0)) : 0 }
 
