@@ -106,6 +106,7 @@ let package = Package(
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount", cSettings: strictC),
         .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "FileFormatsTests", dependencies: ["FileFormats"], swiftSettings: strict),
+        .testTarget(name: "RouterPoliciesTests", dependencies: ["RouterPolicies"], swiftSettings: strict),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "CKernelsTests", dependencies: ["CKernels", "Tensors", "TestSupport"], swiftSettings: strict),

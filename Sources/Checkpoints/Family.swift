@@ -61,7 +61,7 @@ struct Family: Sendable {
     struct DenseLayers: Sendable {
         /// Layers below this number are dense (`first_k_dense_replace`).
         var firstField: String?
-        /// Of every so many layers the last has experts (`decoder_sparse_step`).
+        /// A step n: layers n − 1, 2n − 1, … have experts (`decoder_sparse_step`).
         var stepField: String?
         /// A list of dense layers (`mlp_only_layers`).
         var listField: String?

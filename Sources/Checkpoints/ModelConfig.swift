@@ -11,7 +11,7 @@ public struct ModelConfig: Sendable, Equatable, Codable {
     public var layers: [LayerKind]
     public var norm: NormConfig
     public var attention: AttentionConfig
-    /// Of every layer that has experts.
+    /// The router of every layer that has experts.
     public var router: RouterPolicy
     public var experts: ExpertsConfig
     /// Width of the feed-forward network in dense layers; nil where every layer has experts.
@@ -152,7 +152,7 @@ public struct ExpertsConfig: Sendable, Equatable, Codable {
 /// Granite's scalars; 1 leaves a value unchanged.
 public struct Multipliers: Sendable, Equatable, Codable {
     public var embedding: Float
-    /// Of each branch before it is added to the residual stream.
+    /// The factor of each branch before it is added to the residual stream.
     public var residual: Float
     /// What logits are divided by.
     public var logitDivisor: Float

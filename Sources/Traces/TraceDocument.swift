@@ -5,7 +5,7 @@ public struct TraceDocument: Codable, Sendable, Equatable {
     public var id: String
     /// The language, for the polyglot corpus.
     public var group: String
-    /// Of the UTF-8 text; of the little-endian Int32 ids where the corpus gave tokens.
+    /// The hash of the UTF-8 text, or of the little-endian Int32 ids where the corpus gave tokens.
     public var textSHA256: String
     public var tokens: Int
     /// Whether `--max-tokens` cut it.

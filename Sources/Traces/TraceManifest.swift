@@ -67,7 +67,7 @@ public struct TraceManifest: Codable, Sendable, Equatable {
         public var parametersTotal: Int
         /// Parameters that one token meets.
         public var parametersActive: Int
-        /// Of the weights' files.
+        /// The hash of the weights' files.
         public var sha256: String
         /// What the router does with its logits; nil in version 1, whose models all took a softmax.
         public var router: RouterPolicy?
@@ -120,7 +120,7 @@ public struct TraceManifest: Codable, Sendable, Equatable {
         /// A `TokenizerKind`: "sentencepiece-bpe", "byte-level-bpe", "bpe" or, for a corpus of token ids, "none". A trace of
         /// another program may say something else (`TokenizerKind.init(named:)`).
         public var kind: String
-        /// Of the tokenizer's file; empty for a corpus of token ids.
+        /// The hash of the tokenizer's file; empty for a corpus of token ids.
         public var sha256: String
 
         public init(kind: TokenizerKind, sha256: String) {
@@ -181,7 +181,7 @@ public struct TraceManifest: Codable, Sendable, Equatable {
         /// Instruction set of the kernels.
         public var isa: String
         public var threads: Int
-        /// Of MoEScope.
+        /// The version of MoEScope.
         public var version: String
 
         public init(precision: String, isa: String, threads: Int, version: String) {

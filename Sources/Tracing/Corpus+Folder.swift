@@ -92,7 +92,7 @@ private struct FolderListing {
         }
     }
 
-    /// Of what a link leads to; nil where that is nothing.
+    /// The identity of what a link leads to; nil where that is nothing.
     private static func status(_ path: String) -> stat? {
         var status = stat()
         return stat(path, &status) == 0 ? status : nil

@@ -31,7 +31,7 @@ public struct TraceOptions: Sendable {
     public var memory: Int?
     public var interventions: [Intervention] = []
 
-    /// Of `--capture speculative`: those of arXiv 2312.17238.
+    /// The distances of `--capture speculative`: those of arXiv 2312.17238.
     public static let speculativeDistances = [1, 2, 10]
 
     public init() {}

@@ -46,7 +46,7 @@ extension BenchCommand {
         _ list: String, _ engine: Model, _ batch: TokenBatch, folder: URL
     ) throws -> () throws -> Void {
         if list == "none" { return { _ = try engine.forward(batch, logprobs: logprobs) } }
-        let recording = try BenchRecording(engine, CaptureList(list, config: engine.config).options, batch: batch)
+        let recording = try BenchRecording(engine, TraceOptions(capture: list, config: engine.config), batch: batch)
         let writer = record ? try recording.writer(in: folder) : nil
         return { try recording.run(engine, logprobs: logprobs, writer: writer) }
     }

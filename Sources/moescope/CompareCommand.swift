@@ -18,7 +18,7 @@ struct CompareCommand: ParsableCommand {
               moescope compare traces/step-100 traces/step-1000 traces/step-10000 traces/final
             """)
 
-    @Argument(help: "Folders of the traces: of two, the first is the reference; of more, the last.")
+    @Argument(help: "Folders of the traces. With two, the first is the reference; with three or more, the last is.")
     var traces: [String]
 
     @Option(help: "Which tokens: prompt (all that were read), generated (by the model; see generate --trace), all.")

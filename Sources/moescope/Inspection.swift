@@ -54,7 +54,7 @@ struct Inspection: Encodable {
     let config: ModelConfig
     let parametersTotal: Int
     let parametersActive: Int
-    /// Of a card: as published, in BF16.
+    /// For a card, the size as published, in BF16.
     let weightBytes: Int
     let quantization: QuantizationFacts?
     let types: [Share]
@@ -66,7 +66,7 @@ struct Inspection: Encodable {
     let remarks: [String]
     /// What the files say and is not obeyed, though it would matter; among the remarks as well.
     let notices: [String]
-    /// Of a card: where it is described.
+    /// For a card, where it is described.
     let source: String?
     let cardTokenizer: String?
 

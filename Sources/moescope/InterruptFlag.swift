@@ -14,7 +14,7 @@ enum InterruptFlag {
 
     static var isSet: Bool { received.load(ordering: .relaxed) != 0 }
 
-    /// Of a command that was stopped: 128 and the signal's number, as shells have it.
+    /// The exit code of a command that was stopped: 128 and the signal's number, as shells have it.
     static var exitCode: Int32 { 128 + received.load(ordering: .relaxed) }
 
     /// Forgets that it was.

@@ -72,7 +72,7 @@ struct TraceCommand: ParsableCommand {
     func run() throws {
         let loaded = try LoadedModel(model, precision: precision, threads: threads, memory: memory?.bytes)
             .sayingNotices()
-        var options = try CaptureList(capture, config: loaded.model.config).options
+        var options = try TraceOptions(capture: capture, config: loaded.model.config)
         options.layers = try layers.map { try parseIntegers($0, option: "--layers") }
         options.maximumTokens = maxTokens
         options.waveTokens = waveTokens

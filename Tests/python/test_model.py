@@ -269,3 +269,12 @@ def test_text_round_trips(model):
     assert model.pieces(model.encode("\nder")) == ["<s>", "▁", "<0x0A>", "der"]
     assert model.texts(model.encode("\nder")) == ["<s>", "␣", "⏎", "der"] == model.run("\nder").texts
     assert "Run of" in repr(model.run(TEXT)) and "polyglot" in repr(model)
+
+
+def test_a_model_larger_than_its_memory_is_read_layer_by_layer():
+    """The weights (33 MB) do not fit half of the memory; what comes out is the same to the last bit."""
+    whole, streamed = ms.load("polyglot", precision="exact"), ms.load("polyglot", precision="exact", memory="40M")
+    text = "Der Rauch steigt auf."
+    assert np.array_equal(streamed.run(text).logprob, whole.run(text).logprob, equal_nan=True)
+    with pytest.raises(ValueError, match='memory: expected a number of bytes such as "12G", found "much"'):
+        ms.load("polyglot", memory="much")

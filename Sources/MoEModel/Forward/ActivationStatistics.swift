@@ -6,19 +6,19 @@ import Hooks
 public final class ActivationStatistics {
     /// Where a product takes its input from.
     public enum Input: Hashable, Sendable {
-        /// Of query, key and value.
+        /// The input of query, key and value.
         case attention(layer: Int)
         case attentionOutput(layer: Int)
-        /// Of an expert's gate and up, over the rows routed to it.
+        /// The input of an expert's gate and up, over the rows routed to it.
         case expert(layer: Int, Int)
-        /// Of an expert's down.
+        /// The input of an expert's down.
         case expertDown(layer: Int, Int)
-        /// Of a dense layer's gate and up, and of its down.
+        /// The inputs of a dense layer's gate and up, and of its down.
         case dense(layer: Int)
         case denseDown(layer: Int)
         case sharedExpert(layer: Int)
         case sharedExpertDown(layer: Int)
-        /// Of the output projection.
+        /// The input of the output projection.
         case output
     }
 

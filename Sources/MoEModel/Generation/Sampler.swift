@@ -20,7 +20,7 @@ public struct Sampler: Sendable {
     /// A token that may come next.
     public struct Candidate: Sendable, Equatable {
         public var token: Int32
-        /// Of all candidates together 1.
+        /// Probabilities of all candidates sum to 1.
         public var probability: Float
     }
 

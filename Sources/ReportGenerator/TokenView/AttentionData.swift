@@ -11,7 +11,7 @@ struct AttentionData: Sendable {
     /// Indices into the trace's documents.
     let documents: [Int]
     let headCount: Int
-    /// Of the document that has most.
+    /// The count in the document that has most.
     let capturedHeads: Int
     /// At most this many weights of a row are here.
     let entriesPerRow: Int

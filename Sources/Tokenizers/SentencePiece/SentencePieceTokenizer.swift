@@ -28,7 +28,7 @@ public struct SentencePieceTokenizer: Tokenizer {
     /// What an unknown piece decodes to.
     let unknownSurface: [UInt8]
     let specialIDs: Set<Int32>
-    /// Of tokens beyond SentencePiece's own pieces.
+    /// Facts about tokens beyond SentencePiece's own pieces.
     let contentOfAdded: [Int32: [UInt8]]
     public let vocabularySize: Int
 

@@ -26,7 +26,7 @@ struct SentencePieceVocabulary: Sendable {
     struct Leniency: Sendable {
         /// Stands for unknown characters where no piece is of that kind; nil: there has to be one.
         var unknown: Int32?
-        /// Of pieces that are there twice the first counts.
+        /// Where a piece is there twice, the first counts.
         var allowsDuplicates = false
         /// Ids of user-defined pieces that are found before the text gets here.
         var foundBefore: Set<Int32> = []

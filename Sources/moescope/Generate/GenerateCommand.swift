@@ -72,7 +72,7 @@ struct GenerateCommand: ParsableCommand {
     func validate() throws {
         guard !(prompt != nil && corpus != nil) else { throw ValidationError("--prompt or --corpus, not both") }
         guard chat || prompt != nil || corpus != nil else {
-            throw ValidationError("what is there to continue? (--prompt, --corpus or --chat)")
+            throw ValidationError("expected a text to continue: give --prompt or --corpus, or talk with --chat")
         }
         if chat, corpus != nil { throw ValidationError("--chat answers a person: give --prompt, or nothing") }
         if chat, prompt == nil, trace != nil {

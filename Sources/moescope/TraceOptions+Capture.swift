@@ -3,23 +3,22 @@ import Checkpoints
 import Traces
 import Tracing
 
-/// The value of `--capture`.
-struct CaptureList {
-    var options = TraceOptions()
-
-    init(_ text: String, config: ModelConfig) throws {
-        options.routerLogits = nil
+extension TraceOptions {
+    /// What a value of `--capture` asks for.
+    init(capture text: String, config: ModelConfig) throws {
+        self.init()
+        routerLogits = nil
         for name in text.split(separator: ",").map({ $0.trimmingCharacters(in: .whitespaces) }) {
             switch name {
             case "none": break
-            case "router_logits": options.routerLogits = .f32
-            case "router_logits_f16": options.routerLogits = .f16
-            case "predicted": options.predicted = true
-            case "speculative": options.speculative = TraceOptions.speculativeDistances
-            case "attention_summary": options.attentionSummary = true
+            case "router_logits": routerLogits = .f32
+            case "router_logits_f16": routerLogits = .f16
+            case "predicted": predicted = true
+            case "speculative": speculative = TraceOptions.speculativeDistances
+            case "attention_summary": attentionSummary = true
             case let name where name.hasPrefix("attention_pattern:"):
                 try addPatterns(String(name.dropFirst("attention_pattern:".count)), config: config)
-            case let name where TraceColumn.named.contains { $0.name == name }: options.columns.append(name)
+            case let name where TraceColumn.named.contains { $0.name == name }: columns.append(name)
             default:
                 throw ValidationError(
                     "--capture: no such thing as \"\(name)\"; expected router_logits, router_logits_f16, "
@@ -37,8 +36,8 @@ struct CaptureList {
         let layers = try numbers(parts[0], below: config.layerCount, what: "layer")
         let heads = try numbers(parts[1], below: config.attention.headCount, what: "head")
         for layer in layers {
-            for head in heads where !options.patterns.contains(where: { $0 == (layer, head) }) {
-                options.patterns.append((layer, head))
+            for head in heads where !patterns.contains(where: { $0 == (layer, head) }) {
+                patterns.append((layer, head))
             }
         }
     }
