@@ -89,7 +89,3 @@ public struct CorpusError: Error, Equatable, CustomStringConvertible {
         file + (line.map { ", line \($0)" } ?? "") + (field.map { ", field \"\($0)\"" } ?? "") + ": " + reason
     }
 }
-
-extension Digest {
-    var hex: String { map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined() }
-}
