@@ -8,6 +8,8 @@ struct Findings {
     /// A q-value below this is called real.
     static let level = 0.05
 
+    static func isReal(_ p: Double?) -> Bool { p.map { $0 < level } ?? false }
+
     static let note =
         "A dependence is called faint where the information is below 2 % of the entropy of the groups, moderate below 10 %, clear "
         + "below 25 %, and strong above. Intervals are 95 % intervals from a bootstrap over documents. p-values come from permuting "
@@ -20,14 +22,14 @@ struct Findings {
         guard let metric = metrics.information,
             let best = metric.layers.max(by: { $0.information.value < $1.information.value })
         else { return nil }
-        let real = metric.layers.count { $0.qValue < Self.level }
+        let real = metric.layers.count { Self.isReal($0.adjustedP) }
         let sample =
             "The sample is \(Prose.plural(metric.sample.documents, "document")) with \(Prose.plural(metric.sample.tokens, "token"))."
         guard real > 0 else {
             return Finding(
                 claim: "In no layer was a dependence of routing on the \(names.noun) found.",
                 evidence:
-                    "The largest information is in layer \(best.layer): \(bits(best)), \(Prose.probability(best.pValue)). \(sample)"
+                    "The largest information is in layer \(best.layer): \(bits(best)), \(Prose.probability(best.adjustedP ?? .nan)). \(sample)"
             )
         }
         let share = best.share.value
@@ -38,7 +40,7 @@ struct Findings {
                 + "the entropy of the \(names.noun)s.",
             evidence:
                 "The information is \(bits(best)). With permuted labels, 95 % of the values are below "
-                + "\(Prose.number(best.nullUpper)) bits (\(Prose.probability(best.pValue))). The information exceeds that of permuted "
+                + "\(Prose.number(best.nullUpper)) bits (\(Prose.probability(best.adjustedP ?? .nan))). The information exceeds that of permuted "
                 + "labels in \(real) of \(Prose.plural(metric.layers.count, "layer")) (q < \(Self.level)). \(sample)")
     }
 
@@ -59,7 +61,7 @@ struct Findings {
     private var expert: Finding? {
         guard let metric = metrics.domainShare else { return nil }
         let judged = metric.rows.filter { $0.share != nil }
-        let real = judged.filter { ($0.qValue ?? 1) < Self.level }
+        let real = judged.filter { Self.isReal($0.adjustedP) }
         func floor(_ row: GroupExpertShare) -> Double { row.share?.lower ?? row.share?.value ?? 0 }
         guard let best = real.max(by: { floor($0) < floor($1) }), let share = best.share else {
             guard !judged.isEmpty else { return nil }
@@ -80,7 +82,7 @@ struct Findings {
                 + "Of the assignments of all other \(names.noun)s it receives \(Prose.percent(otherShare)).",
             evidence:
                 "The share of \(names.prose(best.group)) is \(Prose.percent(share.value))\(Prose.percentInterval(share)), "
-                + "\(Prose.probability(best.qValue ?? .nan, symbol: "q")); a uniform share is \(Prose.percent(metric.uniform)). "
+                + "\(Prose.probability(best.adjustedP ?? .nan)); a uniform share is \(Prose.percent(metric.uniform)). "
                 + "\(names.prose(best.group)) has \(Prose.plural(best.documents, "document")) with "
                 + "\(Prose.plural(best.tokens, "token")). \(Prose.count(real.count)) of \(Prose.count(judged.count)) such shares differ "
                 + "from the share of the other \(names.noun)s (q < \(Self.level))."

@@ -63,7 +63,7 @@ extension Sections {
                     format: nil),
                 text: ".2f", step: 32,
                 tooltip: [("group_a", "group", nil), ("group_b", "and", nil)]
-                    + Spec.estimate("divergence", "nats", ".3f") + [("q_value", "q", ".4f")],
+                    + Spec.estimate("divergence", "nats", ".3f") + [("p_adjusted", "p", ".4f")],
                 layer: mostInformativeLayer, margin: 80),
             shown: "divergence")
     }

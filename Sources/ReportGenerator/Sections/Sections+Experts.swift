@@ -94,7 +94,7 @@ private struct ExpertCards {
     /// The groups of which it receives more than a uniform share, the three largest first.
     private func served(_ rows: [GroupExpertShare]) -> String {
         let above = rows.compactMap { row -> (String, Double)? in
-            guard let share = row.share, (row.qValue ?? 1) < Findings.level else { return nil }
+            guard let share = row.share, Findings.isReal(row.adjustedP) else { return nil }
             return (names.prose(row.group), share.value / shares.uniform)
         }.filter { $0.1 > 1 }.sorted { ($1.1, $0.0) < ($0.1, $1.0) }
         guard !above.isEmpty else { return "no \(names.noun) above a uniform share" }

@@ -4,7 +4,7 @@ extension Sections {
     /// Which experts each group uses.
     var groups: Section? {
         guard let metric = metrics.domainShare, !metric.sample.largeGroupNames.isEmpty else { return nil }
-        let real = metric.rows.filter { ($0.qValue ?? 1) < Findings.level }
+        let real = metric.rows.filter { Findings.isReal($0.adjustedP) }
         let best = Dictionary(grouping: real, by: \.group).compactMap { group, rows -> (String, GroupExpertShare)? in
             rows.max { ($0.share?.value ?? 0) < ($1.share?.value ?? 0) }.map { (group, $0) }
         }.sorted { $0.0 < $1.0 }
@@ -73,6 +73,6 @@ extension Sections {
     private var groupTips: [Spec.Tip] {
         [("group", "group", nil), ("layer", "layer", nil), ("expert", "expert", nil)]
             + Spec.estimate("share", "share of assignments", ".1%")
-            + [("assignments", "assignments", ",d"), ("q_value", "q against all others", ".2~g")]
+            + [("assignments", "assignments", ",d"), ("p_adjusted", "p against the others", ".2~g")]
     }
 }

@@ -4,7 +4,7 @@ extension Sections {
     /// How much routing tells about the group.
     var information: Section? {
         guard let metric = metrics.information else { return nil }
-        let real = metric.layers.filter { $0.qValue < Findings.level }
+        let real = metric.layers.filter { Findings.isReal($0.adjustedP) }
         let low = metric.layers.min { $0.information.value < $1.information.value }
         let high = metric.layers.max { $0.information.value < $1.information.value }
         var lead =
@@ -27,7 +27,7 @@ extension Sections {
         guard let metric = metrics.result(WithinTokenMetric.self),
             let best = metric.layers.max(by: { $0.within.value < $1.within.value })
         else { return nil }
-        let real = metric.layers.count { $0.qValue < Findings.level }
+        let real = metric.layers.count { Findings.isReal($0.adjustedP) }
         return
             "The experts could merely follow spelling. But among the \(Prose.count(best.tokenIds)) token ids that occur in several "
             + "\(names.noun)s, the expert of one and the same token still carries \(Prose.number(best.within.value)) "
@@ -50,7 +50,7 @@ extension Sections {
                 "information", x: Spec.layerAxis(depth), "information", bits,
                 tooltip: [("layer", "layer", nil)] + Spec.estimate("information", "bits", ".3f") + [
                     ("share", "share of the group's entropy", ".1%"),
-                    ("null_upper", "permuted labels, up to", ".4f"), ("q_value", "q", ".4f"),
+                    ("null_upper", "permuted labels, up to", ".4f"), ("p_adjusted", "p", ".4f"),
                 ],
                 behind: [
                     Marks.band(

@@ -10,35 +10,41 @@ package struct DocumentTable: Sendable {
     let group: [Int]
     /// [D, C]
     let values: [Double]
+    /// Which documents belong together.
+    let design: SamplingDesign
 
-    package init(columns: Int, groupCount: Int, group: [Int], values: [Double]) {
+    /// - Parameter design: nil: every document stands by itself.
+    package init(
+        columns: Int, groupCount: Int, group: [Int], values: [Double], design: SamplingDesign? = nil
+    ) {
         precondition(values.count == columns * group.count)
         self.columns = columns
         self.groupCount = groupCount
         self.group = group
         self.values = values
+        self.design = design ?? SamplingDesign(documents: group.count)
     }
 
     var documentCount: Int { group.count }
 
     /// Documents of each group.
-    var strata: [[Int]] {
+    var documentsByGroup: [[Int]] {
         var result = [[Int]](repeating: [], count: groupCount)
         for (document, group) in group.enumerated() { result[group].append(document) }
         return result
     }
 
+    /// What a bootstrap resamples.
+    var strata: ResampledUnits { ResampledUnits(self) }
+
     /// The documents of some groups only; groups are renumbered in the order given.
     func restricted(to groups: [Int]) -> DocumentTable {
         var newGroup = [Int](repeating: -1, count: groupCount)
         for (new, old) in groups.enumerated() { newGroup[old] = new }
-        var group: [Int] = []
-        var values: [Double] = []
-        for (document, old) in self.group.enumerated() where newGroup[old] >= 0 {
-            group.append(newGroup[old])
-            values.append(contentsOf: self.values[document * columns..<(document + 1) * columns])
-        }
-        return DocumentTable(columns: columns, groupCount: groups.count, group: group, values: values)
+        let kept = group.indices.filter { newGroup[group[$0]] >= 0 }
+        return DocumentTable(
+            columns: columns, groupCount: groups.count, group: kept.map { newGroup[group[$0]] },
+            values: kept.flatMap { values[$0 * columns..<($0 + 1) * columns] }, design: design.restricted(to: kept))
     }
 
     /// [G, C], every document once.
@@ -59,15 +65,16 @@ package struct DocumentTable: Sendable {
         }
     }
 
-    /// Adds every document, as often as it was drawn, to the row of its group: [G, C].
+    /// Adds every document, as often as its unit was drawn, to the row of its group: [G, C].
     func add(drawn: [Int32], into sums: UnsafeMutableBufferPointer<Double>) {
         guard let sums = sums.baseAddress else { return }
         values.withUnsafeBufferPointer { values in
             guard let values = values.baseAddress else { return }
-            for document in 0..<drawn.count where drawn[document] > 0 {
+            for document in 0..<documentCount {
+                let times = drawn[design.unit[document]]
+                guard times > 0 else { continue }
                 Self.add(
-                    values + document * columns, times: Double(drawn[document]), to: sums + group[document] * columns,
-                    columns)
+                    values + document * columns, times: Double(times), to: sums + group[document] * columns, columns)
             }
         }
     }

@@ -19,7 +19,10 @@ public struct MetricInput: Sendable {
     let layers: [LayerCounts]
     /// Each document's counted tokens.
     let tokens: [Int]
+    /// Which documents of the trace belong together.
+    let design: SamplingDesign
     let router: RouterProbabilities
+    let contrastsCache = GroupContrastsCache()
 
     /// Counts on this many pairs of experts per document and layer at most; beyond, pairs are kept per group only.
     static let pairBudget = 32_000_000
@@ -88,6 +91,9 @@ public struct MetricInput: Sendable {
         self.groups = groups
         self.groupOf = groupOf
         self.tokens = tokens
+        design = SamplingDesign(
+            group: groupOf, parallel: trace.documents.map(\.parallelID), cluster: trace.documents.map(\.cluster),
+            isJudged: groupDocuments.map { $0 >= max(2, settings.minimumDocuments) })
         sample = MetricSample(
             model: trace.manifest.model.name, documents: tokens.reduce(0) { $0 + ($1 > 0 ? 1 : 0) },
             tokens: tokens.reduce(0, +), experts: layout.experts, expertsPerToken: layout.expertsPerToken,
@@ -130,11 +136,12 @@ public struct MetricInput: Sendable {
         guard perDocument else { return DocumentTable(columns: columns, groupCount: 1, group: [0], values: values) }
         let kept = groupOf.indices.filter { tokens[$0] > 0 }
         guard kept.count < groupOf.count else {
-            return DocumentTable(columns: columns, groupCount: groups.count, group: groupOf, values: values)
+            return DocumentTable(
+                columns: columns, groupCount: groups.count, group: groupOf, values: values, design: design)
         }
         return DocumentTable(
             columns: columns, groupCount: groups.count, group: kept.map { groupOf[$0] },
-            values: kept.flatMap { values[$0 * columns..<($0 + 1) * columns] })
+            values: kept.flatMap { values[$0 * columns..<($0 + 1) * columns] }, design: design.restricted(to: kept))
     }
 
     /// Random streams of a metric and layer: metrics share none.

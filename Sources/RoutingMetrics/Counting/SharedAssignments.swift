@@ -59,6 +59,7 @@ struct SharedAssignments {
     let count: Int
     /// Documents that take part, renumbered, and their groups.
     let group: [Int]
+    let design: SamplingDesign
     /// Where each token's runs start; one more than tokens.
     private let runStarts: [Int]
     /// The document of each run.
@@ -113,6 +114,7 @@ struct SharedAssignments {
         groupCount = shared.groupCount
         count = keys.count
         group = documents.map { shared.groupOf[$0] }
+        design = input.design.restricted(to: documents)
         self.runStarts = runStarts
         self.document = document
         self.width = width
@@ -122,21 +124,19 @@ struct SharedAssignments {
     func summary(_ settings: MetricSettings, stream: UInt64) -> WithinTokenMetric.Layer {
         let everyOne = [Int32](repeating: 1, count: group.count)
         let observed = information(labels: group, drawn: everyOne, isWhole: true)
-        let strata = DocumentTable(columns: 0, groupCount: groupCount, group: group, values: []).strata
+        let strata = DocumentTable(
+            columns: 0, groupCount: groupCount, group: group, values: [], design: design
+        ).strata
+        let exchange = LabelExchange(labels: group, design: design)
         let null = Parallel.rows(settings.permutations, width: 1, threads: settings.threads) { permutation, result in
-            var generator = SeededGenerator(seed: ~settings.seed &+ stream, stream: UInt64(permutation))
-            var labels = group
-            for last in stride(from: labels.count - 1, to: 0, by: -1) { labels.swapAt(last, generator.below(last + 1)) }
+            let labels = exchange(seed: settings.seed, stream: stream, permutation: permutation)
             result[0] = information(labels: labels, drawn: everyOne).within.corrected
         }
         let replicates = Parallel.rows(settings.bootstrap, width: 1, threads: settings.threads) { replicate, result in
-            let drawn = Bootstrap.draw(
-                strata, of: group.count, seed: settings.seed, stream: stream, replicate: replicate)
-            result[0] = information(labels: group, drawn: drawn).within.plugIn
+            let drawn = Bootstrap.draw(strata, seed: settings.seed, stream: stream, replicate: replicate)
+            result[0] = information(labels: group, drawn: design.unit.map { drawn[$0] }).within.plugIn
         }
         let conditional = observed.within.corrected
-        let least = conditional - 1e-12 * abs(conditional)
-        let extreme = null.reduce(0) { $0 + ($1 >= least ? 1 : 0) }
         let bits = 1 / log(2.0)
         var within = Estimate(conditional * bits)
         if replicates.count > 1 {
@@ -149,8 +149,33 @@ struct SharedAssignments {
             layer: layer, documents: group.count, tokenIds: runStarts.count - 1, assignments: count,
             information: observed.all * bits, conditional: conditional * bits, within: within,
             nullMean: null.isEmpty ? 0 : null.reduce(0, +) / Double(null.count) * bits,
-            pValue: Double(1 + extreme) / Double(1 + null.count), qValue: 1, permutations: settings.permutations,
-            bootstrap: settings.bootstrap)
+            pValue: nil, adjustedP: nil, permutations: settings.permutations, bootstrap: settings.bootstrap)
+    }
+
+    /// What documents do beyond their tokens: Σ_x n(d,x,e) − n(d,x) n(x,e)/n(x) for every expert, the score of a test stratified by token
+    /// (Mantel & Haenszel 1959; Landis, Heyman & Koch 1978); then the document's assignments. [D, E + 1]
+    func residuals() -> DocumentTable {
+        let C = experts + 1
+        var values = [Double](repeating: 0, count: group.count * C)
+        for token in 0..<runStarts.count - 1 {
+            let runs = runStarts[token]..<runStarts[token + 1]
+            var all = [Double](repeating: 0, count: experts)
+            for run in runs { for e in 0..<experts { all[e] += count(run, e) } }
+            let total = all.reduce(0, +)
+            guard total > 0 else { continue }
+            for run in runs {
+                let start = Int(document[run]) * C
+                var own = 0.0
+                for e in 0..<experts { own += count(run, e) }
+                for e in 0..<experts { values[start + e] += count(run, e) - own * all[e] / total }
+                values[start + experts] += own
+            }
+        }
+        return DocumentTable(columns: C, groupCount: groupCount, group: group, values: values, design: design)
+    }
+
+    private func count(_ run: Int, _ expert: Int) -> Double {
+        Double(counts[run * width + expert / Counts.scalarCount][expert % Counts.scalarCount])
     }
 
     /// I(G;E|X), as the counts are and Miller–Madow corrected, and I(G;E), corrected; nats.

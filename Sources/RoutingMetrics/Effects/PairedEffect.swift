@@ -80,7 +80,7 @@ public enum PairedEffect {
             results[0] = tokens > 0 ? difference / tokens : 0
         }
         let sums = table.sums
-        let strata = table.strata
+        let strata = table.documentsByGroup
         return (0...G).map { row in
             let members = row == 0 ? Array(0..<G) : [row - 1]
             let documents = members.flatMap { strata[$0] }

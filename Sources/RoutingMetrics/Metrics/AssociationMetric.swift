@@ -7,7 +7,8 @@ public struct AssociationMetric: MetricResult, Equatable {
         formula: "χ² = Σ (n − expected)²/expected over assignments; Cramér's V = √(χ²/(N·(min(G,E) − 1))); "
             + "log odds = ln((a+½)(d+½)/((b+½)(c+½))) of group g and expert e against all others",
         source:
-            "Cramér 1946; Haldane 1956 for the halves; p-values by permutation over documents, since tokens of a document are not independent"
+            "Cramér 1946; Haldane 1956 for the halves; p-values: the larger of a permutation's of the studentized difference of shares (max-T, "
+            + "Westfall & Young 1993; Chung & Romano 2013) and Welch's (Bonferroni), over documents or what belongs together"
     )
 
     public struct Layer: Codable, Sendable, Equatable {
@@ -15,8 +16,10 @@ public struct AssociationMetric: MetricResult, Equatable {
         public var assignments: Int
         public var chiSquare: Double
         public var cramersV: Estimate
-        public var pValue: Double
-        public var qValue: Double
+        /// For all cells of the layer together; nil where no group can be compared.
+        public var pValue: Double?
+        /// For all cells of all layers together.
+        public var adjustedP: Double?
     }
 
     public struct Cell: Codable, Sendable, Equatable {
@@ -26,10 +29,10 @@ public struct AssociationMetric: MetricResult, Equatable {
         public var count: Int
         /// Natural logarithm of the odds ratio.
         public var logOdds: Estimate
-        /// Two-sided.
-        public var pValue: Double
-        /// Over all cells of all layers.
-        public var qValue: Double
+        /// Two-sided; nil where the group cannot be compared.
+        public var pValue: Double?
+        /// For all cells of all layers together.
+        public var adjustedP: Double?
     }
 
     public var sample: MetricSample
@@ -45,20 +48,20 @@ public struct AssociationMetric: MetricResult, Equatable {
                     .layer, .group, .expert,
                     MetricColumn("assignments", .integer, "assignments of the group's tokens to the expert"),
                 ] + MetricColumn.estimate("log_odds", "log odds ratio against all other groups and experts")
-                    + [.pValue, .qValue],
+                    + [.pValue, .adjustedP],
                 rows: cells.map {
                     [.integer($0.layer), .text($0.group), .integer($0.expert), .integer($0.count)] + $0.logOdds.cells
-                        + [.real($0.pValue), .real($0.qValue)]
+                        + [.optional($0.pValue), .optional($0.adjustedP)]
                 }),
             MetricTable(
                 name: "association-layers", title: "Association by layer",
                 columns: [
                     .layer, MetricColumn("assignments", .integer, "assignments counted"),
                     MetricColumn("chi_square", .real, "χ² of the table of groups and experts"),
-                ] + MetricColumn.estimate("cramers_v", "Cramér's V, 0 to 1") + [.pValue, .qValue],
+                ] + MetricColumn.estimate("cramers_v", "Cramér's V, 0 to 1") + [.pValue, .adjustedP],
                 rows: layers.map {
                     [.integer($0.layer), .integer($0.assignments), .real($0.chiSquare)] + $0.cramersV.cells
-                        + [.real($0.pValue), .real($0.qValue)]
+                        + [.optional($0.pValue), .optional($0.adjustedP)]
                 }),
         ]
     }
@@ -93,38 +96,32 @@ public struct AssociationMetric: MetricResult, Equatable {
             results[0] = chiSquare
             results[1] = total > 0 && degrees > 0 ? (chiSquare / (total * Double(degrees))).squareRoot() : 0
         }
-        // A cell's extremity is the size of its log odds.
-        let sizes: TableStatistic = { sums, results in
-            statistic(sums, results)
-            for i in 2..<width { results[i] = abs(results[i]) }
-        }
         var layers: [Layer] = []
         var cells: [Cell] = []
-        for layer in input.layers {
+        let contrasts = input.contrasts
+        for (layerPlace, layer) in input.layers.enumerated() {
+            let found = contrasts.layer(layerPlace)
             let table = input.table(columns: E, values: layer.assignments).restricted(to: groups)
             let stream = input.stream(definition.name, layer)
             let bootstrap = Bootstrap(
                 table, settings: input.settings, stream: stream, width: width, interval: { _ in .debiased }, statistic)
-            let test = PermutationTest(table, settings: input.settings, stream: stream, width: width, sizes)
             let sums = table.sums
             layers.append(
                 Layer(
                     layer: layer.layer, assignments: Int(sums.reduce(0, +)), chiSquare: bootstrap.values[0],
-                    cramersV: bootstrap.estimate(1), pValue: test.pValue(0, bootstrap.values[0]), qValue: 1))
+                    cramersV: bootstrap.estimate(1), pValue: found?.pValue, adjustedP: found?.adjustedP))
             for g in 0..<G {
+                let compared = contrasts.cells(layer: layerPlace, group: groups[g])
                 for e in 0..<E {
                     let place = 2 + g * E + e
                     cells.append(
                         Cell(
                             layer: layer.layer, group: input.groups[groups[g]], expert: e, count: Int(sums[g * E + e]),
                             logOdds: bootstrap.estimate(place),
-                            pValue: test.pValue(place, abs(bootstrap.values[place])),
-                            qValue: 1))
+                            pValue: compared?[e].pValue, adjustedP: compared?[e].adjustedP))
                 }
             }
         }
-        for (index, q) in benjaminiHochberg(layers.map(\.pValue)).enumerated() { layers[index].qValue = q }
-        for (index, q) in benjaminiHochberg(cells.map(\.pValue)).enumerated() { cells[index].qValue = q }
         return AssociationMetric(sample: input.sample, layers: layers, cells: cells)
     }
 }

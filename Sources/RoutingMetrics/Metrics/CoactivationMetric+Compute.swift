@@ -52,13 +52,13 @@ extension CoactivationMetric {
     private static func table(_ input: MetricInput, _ layer: LayerCounts, _ E: Int, _ P: Int) -> DocumentTable {
         var values: [Double] = []
         values.reserveCapacity(input.tokens.count * (E + P))
-        var count = 0
-        for document in input.tokens.indices where input.tokens[document] > 0 {
+        let documents = input.tokens.indices.filter { input.tokens[$0] > 0 }
+        for document in documents {
             values.append(contentsOf: layer.assignments[document * E..<(document + 1) * E])
             values.append(contentsOf: layer.pairs[document * P..<(document + 1) * P])
-            count += 1
         }
         return DocumentTable(
-            columns: E + P, groupCount: 1, group: [Int](repeating: 0, count: count), values: values)
+            columns: E + P, groupCount: 1, group: [Int](repeating: 0, count: documents.count), values: values,
+            design: input.design.restricted(to: documents))
     }
 }

@@ -45,7 +45,14 @@ extension DivergenceMetric {
         }
         var pairs: [Pair] = []
         var layers: [Layer] = []
-        for layer in input.layers {
+        let comparable = input.comparableGroups
+        let tests = combinations.enumerated().map { place, pair -> ContrastTest? in
+            let both = [groups[pair.0], groups[pair.1]]
+            guard both.allSatisfy(comparable.contains) else { return nil }
+            return input.contrastTest(both, targets: [0], stream: 1000 + UInt64(place))
+        }
+        let tested = Double(tests.count { $0 != nil })
+        for (layerPlace, layer) in input.layers.enumerated() {
             let table = input.table(columns: E, values: layer.assignments).restricted(to: groups)
             let stream = input.stream(definition.name, layer)
             let bootstrap = Bootstrap(
@@ -53,19 +60,20 @@ extension DivergenceMetric {
             let all = PermutationTest(table, settings: input.settings, stream: stream, width: width, statistic)
             layers.append(
                 Layer(
-                    layer: layer.layer, mean: bootstrap.estimate(width - 1), nullMean: all.mean(width - 1)))
+                    layer: layer.layer, mean: bootstrap.estimate(width - 1, within: 0...log(2.0)), nullMean: all.mean(width - 1)))
             for (place, pair) in combinations.enumerated() {
                 let test = PermutationTest(
                     table.restricted(to: [pair.0, pair.1]), settings: input.settings,
                     stream: input.stream(definition.name, layer, place + 1), width: 1, single)
+                let found = tests[place].flatMap { $0.cells[layerPlace][0] }
                 pairs.append(
                     Pair(
                         layer: layer.layer, groupA: input.groups[groups[pair.0]], groupB: input.groups[groups[pair.1]],
-                        divergence: bootstrap.estimate(place), nullMean: test.mean(0),
-                        pValue: test.pValue(0, bootstrap.values[place]), qValue: 1))
+                        divergence: bootstrap.estimate(place, within: 0...log(2.0)), nullMean: test.mean(0),
+                        pValue: found?.map(\.tableP).min(),
+                        adjustedP: found?.map(\.adjustedP).min().map { min(1, $0 * tested) }))
             }
         }
-        for (index, q) in benjaminiHochberg(pairs.map(\.pValue)).enumerated() { pairs[index].qValue = q }
         return DivergenceMetric(sample: input.sample, pairs: pairs, layers: layers)
     }
 }

@@ -4,7 +4,7 @@ public struct DivergenceMetric: MetricResult, Equatable {
         name: "divergence", title: "Jensen–Shannon divergence between groups",
         formula:
             "JSD(p_a, p_b) = H((p_a+p_b)/2) − (H(p_a)+H(p_b))/2 in nats, p_g(e) = n(g,e)/Σ_e n(g,e); at most log 2",
-        source: "Lin 1991; permutation null over the documents of the two groups")
+        source: "Lin 1991; less the jackknife's bias over documents; p-values: as in \"association\", for the two groups")
 
     public struct Pair: Codable, Sendable, Equatable {
         public var layer: Int
@@ -14,9 +14,10 @@ public struct DivergenceMetric: MetricResult, Equatable {
         public var divergence: Estimate
         /// nats: mean over permuted labels.
         public var nullMean: Double
-        public var pValue: Double
-        /// Benjamini–Hochberg over all layers and pairs.
-        public var qValue: Double
+        /// That some expert's share differs between the two groups, for all experts of the layer; nil where they cannot be compared.
+        public var pValue: Double?
+        /// The same for all layers and pairs together.
+        public var adjustedP: Double?
     }
 
     public struct Layer: Codable, Sendable, Equatable {
@@ -40,10 +41,10 @@ public struct DivergenceMetric: MetricResult, Equatable {
                     .layer, MetricColumn("group_a", .text, "first group"),
                     MetricColumn("group_b", .text, "second group"),
                 ] + MetricColumn.estimate("divergence", unit: "nats", "JSD of the groups' shares; at most ln 2")
-                    + [MetricColumn("null_mean", .real, unit: "nats", "mean over permuted labels"), .pValue, .qValue],
+                    + [MetricColumn("null_mean", .real, unit: "nats", "mean over permuted labels"), .pValue, .adjustedP],
                 rows: pairs.map {
                     [.integer($0.layer), .text($0.groupA), .text($0.groupB)] + $0.divergence.cells
-                        + [.real($0.nullMean), .real($0.pValue), .real($0.qValue)]
+                        + [.real($0.nullMean), .optional($0.pValue), .optional($0.adjustedP)]
                 }),
             MetricTable(
                 name: "divergence-layers", title: "Mean divergence by layer",

@@ -89,7 +89,7 @@ public struct ExpertCacheMetric: MetricResult, Equatable {
         for (place, layer) in input.layers.enumerated() {
             let table = DocumentTable(
                 columns: columns, groupCount: 1, group: [Int](repeating: 0, count: taken.count),
-                values: Array(tables.values[place]))
+                values: Array(tables.values[place]), design: input.design.restricted(to: taken.map(\.index)))
             let bootstrap = Bootstrap(
                 table, settings: input.settings, stream: input.stream(definition.name, layer),
                 width: policies.count * sizes.count

@@ -22,14 +22,16 @@ extension GroupExpertShare {
         case tokens
     }
 
-    /// Rows by layer, group, expert, with intervals, and p-values against all other groups.
+    /// Rows by layer, group, expert, with intervals, and compared with the other groups.
     static func compute(
         _ input: MetricInput, metric: String, columns C: Int, denominator: Denominator
     ) -> [GroupExpertShare] {
         let E = input.sample.experts
         let large = input.largeGroups
+        let contrasts = input.contrasts
+        let confounded = input.confounded
         var rows: [GroupExpertShare] = []
-        for layer in input.layers {
+        for (layerPlace, layer) in input.layers.enumerated() {
             let values =
                 denominator == .tokens ? Self.withTokens(layer.assignments, input.tokens, E) : layer.assignments
             let table = input.table(columns: C, values: values)
@@ -43,43 +45,22 @@ extension GroupExpertShare {
                     for e in 0..<E { results[g * E + e] = total > 0 ? sums[g * C + e] / total : 0 }
                 }
             }
-            let differences: TableStatistic = { sums, results in
-                let totals = (0..<G).map { Self.total(sums, $0, E, C) }
-                let all = totals.reduce(0, +)
-                for e in 0..<E {
-                    var column = 0.0
-                    for g in 0..<G { column += sums[g * C + e] }
-                    for g in 0..<G {
-                        let rest = all - totals[g]
-                        let inside = totals[g] > 0 ? sums[g * C + e] / totals[g] : 0
-                        let outside = rest > 0 ? (column - sums[g * C + e]) / rest : 0
-                        results[g * E + e] = abs(inside - outside)
-                    }
-                }
-            }
-            let observed = Bootstrap.evaluate(kept.sums, width: G * E, differences)
-            let test =
-                G > 1
-                ? PermutationTest(
-                    kept, settings: input.settings, stream: input.stream(metric, layer), width: G * E, differences)
-                : nil
             let sums = table.sums
             for group in input.groups.indices {
                 let place = large.firstIndex(of: group)
+                let cells = contrasts.cells(layer: layerPlace, group: group)
                 for e in 0..<E {
-                    let index = place.map { $0 * E + e }
+                    let cell = cells?[e]
                     rows.append(
                         GroupExpertShare(
                             layer: layer.layer, group: input.groups[group], expert: e,
                             documents: input.sample.groups[group].documents, tokens: input.sample.groups[group].tokens,
-                            count: Int(sums[group * C + e]), share: index.map { bootstrap.estimate($0) },
-                            pValue: index.flatMap { index in test?.pValue(index, observed[index]) }))
+                            count: Int(sums[group * C + e]), share: place.map { bootstrap.estimate($0 * E + e) },
+                            contrast: cell?.logOdds, elsewhere: cell?.rest, pValue: cell?.pValue,
+                            adjustedP: cell?.adjustedP,
+                            note: place == nil ? "too few documents" : confounded[group]))
                 }
             }
-        }
-        let tested = rows.indices.filter { rows[$0].pValue != nil }
-        for (index, q) in zip(tested, benjaminiHochberg(tested.compactMap { rows[$0].pValue })) {
-            rows[index].qValue = q
         }
         return rows
     }

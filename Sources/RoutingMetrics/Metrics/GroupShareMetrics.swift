@@ -9,10 +9,17 @@ public struct GroupExpertShare: Codable, Sendable, Equatable {
     public var count: Int
     /// nil where the group has too few documents.
     public var share: Estimate?
-    /// Permutation p-value that the share differs from the one of all other groups, two-sided.
+    /// Log odds ratio of the expert, in the group against the groups it is compared with; natural logarithm. nil where the group is
+    /// not compared.
+    public var contrast: Double?
+    /// The expert's share of the assignments of the groups compared with.
+    public var elsewhere: Double?
+    /// That the share differs from the one elsewhere, two-sided; as in "association".
     public var pValue: Double?
-    /// Benjamini–Hochberg over all layers, groups and experts of the metric.
-    public var qValue: Double?
+    /// The same for all layers, groups and experts together.
+    public var adjustedP: Double?
+    /// Why there is no interval or no p-value.
+    public var note: String?
 
     static func table(_ name: String, _ title: String, _ definition: String, rows: [GroupExpertShare]) -> MetricTable {
         MetricTable(
@@ -20,13 +27,18 @@ public struct GroupExpertShare: Codable, Sendable, Equatable {
             columns: [
                 .layer, .group, .expert, .documents, .tokens,
                 MetricColumn("assignments", .integer, "assignments of the group's tokens to the expert"),
-            ] + MetricColumn.estimate("share", definition) + [.pValue, .qValue, .note],
+            ] + MetricColumn.estimate("share", definition) + [
+                    MetricColumn("elsewhere", .real, "the expert's share of assignments in the groups compared with"),
+                    MetricColumn("contrast", .real, "log odds ratio of share of assignments, here against elsewhere"),
+                    .pValue, .adjustedP, .note,
+                ],
             rows: rows.map {
                 [
                     .integer($0.layer), .text($0.group), .integer($0.expert), .integer($0.documents),
                     .integer($0.tokens), .integer($0.count),
                 ] + $0.share.cells + [
-                    .optional($0.pValue), .optional($0.qValue), $0.share == nil ? .text("too few documents") : .missing,
+                    .optional($0.elsewhere), .optional($0.contrast), .optional($0.pValue), .optional($0.adjustedP),
+                    .optional($0.note),
                 ]
             })
     }

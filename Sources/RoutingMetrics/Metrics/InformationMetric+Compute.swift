@@ -62,22 +62,23 @@ extension InformationMetric {
             results[3] = information.rowEntropy * bits
         }
         var layers: [Layer] = []
-        for layer in input.layers {
+        let contrasts = input.contrasts
+        for (place, layer) in input.layers.enumerated() {
+            let found = contrasts.layer(place)
             let table = input.table(columns: E, values: layer.assignments).restricted(to: groups)
             let stream = input.stream(definition.name, layer)
             let bootstrap = Bootstrap(
                 table, settings: input.settings, stream: stream, width: 4, interval: { _ in .debiased }, statistic)
             let test = PermutationTest(table, settings: input.settings, stream: stream, width: 4, statistic)
-            let (corrected, entropy) = (bootstrap.values[0], bootstrap.values[3])
+            let entropy = bootstrap.values[3]
             layers.append(
                 Layer(
                     layer: layer.layer, assignments: Int(table.values.reduce(0, +)), plugIn: bootstrap.values[1],
-                    information: bootstrap.estimate(1, value: corrected), groupEntropy: entropy,
-                    share: bootstrap.estimate(2, value: entropy > 0 ? corrected / entropy : 0), nullMean: test.mean(0),
+                    information: bootstrap.estimate(1, within: 0...max(0, entropy)), groupEntropy: entropy,
+                    share: bootstrap.estimate(2, within: 0...1), nullMean: test.mean(0),
                     nullUpper: test.quantile(0, 0.95),
-                    pValue: test.pValue(0, bootstrap.values[0]), qValue: 1))
+                    pValue: found?.pValue, adjustedP: found?.adjustedP))
         }
-        for (index, q) in benjaminiHochberg(layers.map(\.pValue)).enumerated() { layers[index].qValue = q }
         return InformationMetric(sample: input.sample, layers: layers)
     }
 }

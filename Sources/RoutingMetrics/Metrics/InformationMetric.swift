@@ -4,7 +4,7 @@ public struct InformationMetric: MetricResult, Equatable {
         name: "information", title: "Information between group and expert",
         formula:
             "I(G;E) = Σ p(g,e) log₂ p(g,e)/(p(g)p(e)) over assignments, less Miller–Madow's (filled cells − rows − columns + 1)/(2N ln 2); share: I/H(G)",
-        source: "Miller 1955; per layer, permutation null over documents")
+        source: "Miller 1955; p-values: see \"association\"")
 
     public struct Layer: Codable, Sendable, Equatable {
         public var layer: Int
@@ -21,9 +21,11 @@ public struct InformationMetric: MetricResult, Equatable {
         public var nullMean: Double
         /// Bits: 95th percentile over permuted group labels.
         public var nullUpper: Double
-        public var pValue: Double
-        /// Benjamini–Hochberg over layers.
-        public var qValue: Double
+        /// That some expert's share differs between groups, for all experts and groups of the layer; nil where no group can be
+        /// compared.
+        public var pValue: Double?
+        /// The same for all layers together.
+        public var adjustedP: Double?
     }
 
     public var sample: MetricSample
@@ -41,12 +43,12 @@ public struct InformationMetric: MetricResult, Equatable {
                     + MetricColumn.estimate("share", "information over group_entropy") + [
                         MetricColumn("null_mean", .real, unit: "bits", "mean over permuted group labels"),
                         MetricColumn("null_upper", .real, unit: "bits", "95th percentile over permuted group labels"),
-                        .pValue, .qValue,
+                        .pValue, .adjustedP,
                     ],
                 rows: layers.map {
                     [.integer($0.layer), .integer($0.assignments), .real($0.plugIn)] + $0.information.cells
                         + [.real($0.groupEntropy)] + $0.share.cells
-                        + [.real($0.nullMean), .real($0.nullUpper), .real($0.pValue), .real($0.qValue)]
+                        + [.real($0.nullMean), .real($0.nullUpper), .optional($0.pValue), .optional($0.adjustedP)]
                 })
         ]
     }

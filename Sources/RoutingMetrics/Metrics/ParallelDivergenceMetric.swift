@@ -89,7 +89,8 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
                 }
             }
             let table = DocumentTable(
-                columns: C, groupCount: 1, group: [Int](repeating: 0, count: parallel.count), values: values)
+                columns: C, groupCount: 1, group: [Int](repeating: 0, count: parallel.count), values: values,
+                design: input.design.restricted(to: parallel.map { $0.values.min() ?? 0 }))
             let bootstrap = Bootstrap(
                 table, settings: input.settings, stream: input.stream(definition.name, layer),
                 width: combinations.count + 1, interval: { _ in .accelerated }
@@ -133,7 +134,9 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
             values += [sum, count]
         }
         let table = DocumentTable(
-            columns: 2, groupCount: 1, group: [Int](repeating: 0, count: values.count / 2), values: values)
+            columns: 2, groupCount: 1, group: [Int](repeating: 0, count: values.count / 2), values: values,
+            design: input.design.restricted(
+                to: stride(from: 0, to: parallel.count - 1, by: 2).map { parallel[$0].values.min() ?? 0 }))
         return Bootstrap(
             table, settings: input.settings, stream: input.stream(definition.name, layer, 1), width: 1,
             interval: { _ in .accelerated }

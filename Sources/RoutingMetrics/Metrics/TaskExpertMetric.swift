@@ -15,9 +15,11 @@ public struct TaskExpertMetric: MetricResult, Equatable {
         public var difference: Estimate
         /// "+" in A⁺, "-" in A⁻, "" in neither.
         public var side: String
-        /// Two-sided, labels permuted over the documents of group and reference.
-        public var pValue: Double
-        public var qValue: Double
+        /// That the shares of assignments of group and reference differ, two-sided; as in "association". nil where the group cannot be
+        /// compared.
+        public var pValue: Double?
+        /// The same for all rows together.
+        public var adjustedP: Double?
     }
 
     public var sample: MetricSample
@@ -31,11 +33,11 @@ public struct TaskExpertMetric: MetricResult, Equatable {
                 columns: [
                     .layer, .group, MetricColumn("reference", .text, "what the group is compared with"), .expert,
                 ] + MetricColumn.estimate("difference", "n(g,e)/N_g less the reference's")
-                    + [MetricColumn("side", .text, "+ above τ, - below −τ"), .pValue, .qValue],
+                    + [MetricColumn("side", .text, "+ above τ, - below −τ"), .pValue, .adjustedP],
                 rows: rows.map {
                     [.integer($0.layer), .text($0.group), .text($0.reference), .integer($0.expert)]
                         + $0.difference.cells
-                        + [$0.side.isEmpty ? .missing : .text($0.side), .real($0.pValue), .real($0.qValue)]
+                        + [$0.side.isEmpty ? .missing : .text($0.side), .optional($0.pValue), .optional($0.adjustedP)]
                 })
         ]
     }
@@ -53,7 +55,24 @@ public struct TaskExpertMetric: MetricResult, Equatable {
                 "no group \"\(reference)\" with enough documents; there are \(names.joined(separator: ", "))")
         }
         var rows: [Row] = []
-        for layer in input.layers {
+        let comparable = input.comparableGroups
+        let named = reference.flatMap { name in groups.first { input.groups[$0] == name } }
+        var pairs: [Int: ContrastTest] = [:]
+        if let named, comparable.contains(named) {
+            for group in comparable where group != named {
+                pairs[group] = input.contrastTest([group, named], targets: [0], stream: UInt64(group + 1))
+            }
+        }
+        func cells(_ layer: Int, _ group: Int) -> [ContrastTest.Cell]? {
+            guard named != nil else { return input.contrasts.cells(layer: layer, group: group) }
+            // The tests of each group hold for it alone; Bonferroni for all of them.
+            return pairs[group]?.cells[layer][0]?.map {
+                var cell = $0
+                cell.adjustedP = min(1, $0.adjustedP * Double(pairs.count))
+                return cell
+            }
+        }
+        for (layerPlace, layer) in input.layers.enumerated() {
             var values: [Double] = []
             for document in input.tokens.indices {
                 values.append(contentsOf: layer.assignments[document * E..<(document + 1) * E])
@@ -72,10 +91,7 @@ public struct TaskExpertMetric: MetricResult, Equatable {
                 }
                 let stream = input.stream(definition.name, layer, place)
                 let bootstrap = Bootstrap(compared, settings: input.settings, stream: stream, width: E, statistic)
-                let test = PermutationTest(compared, settings: input.settings, stream: stream, width: E) {
-                    statistic($0, $1)
-                    for e in 0..<E { $1[e] = abs($1[e]) }
-                }
+                let found = cells(layerPlace, group)
                 for e in 0..<E {
                     let value = bootstrap.values[e]
                     rows.append(
@@ -83,11 +99,10 @@ public struct TaskExpertMetric: MetricResult, Equatable {
                             layer: layer.layer, group: names[place], reference: reference ?? "others", expert: e,
                             difference: bootstrap.estimate(e),
                             side: value > input.settings.threshold ? "+" : value < -input.settings.threshold ? "-" : "",
-                            pValue: test.pValue(e, abs(value)), qValue: 1))
+                            pValue: found?[e].pValue, adjustedP: found?[e].adjustedP))
                 }
             }
         }
-        for (index, q) in benjaminiHochberg(rows.map(\.pValue)).enumerated() { rows[index].qValue = q }
         return TaskExpertMetric(sample: input.sample, rows: rows)
     }
 }
@@ -95,6 +110,6 @@ public struct TaskExpertMetric: MetricResult, Equatable {
 extension DocumentTable {
     /// The same documents in two groups.
     func merged(_ place: (Int) -> Int) -> DocumentTable {
-        DocumentTable(columns: columns, groupCount: 2, group: group.map(place), values: values)
+        DocumentTable(columns: columns, groupCount: 2, group: group.map(place), values: values, design: design)
     }
 }

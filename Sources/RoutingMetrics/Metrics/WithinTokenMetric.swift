@@ -8,7 +8,9 @@ public struct WithinTokenMetric: MetricResult, Equatable {
         formula:
             "I(G;E|X) = Σ_x n(x)/N · I(G;E | X = x) over tokens x that two groups or more use at least the minimum count, "
             + "Miller–Madow corrected for every x; within: less the bootstrap's bias over documents; beside it I(G;E) of the same assignments",
-        source: "conditional mutual information (Cover & Thomas, section 2.5); permutation null over documents")
+        source:
+            "conditional mutual information (Cover & Thomas, section 2.5); p-values: as in \"association\", on what documents do beyond their "
+            + "tokens (Mantel & Haenszel 1959)")
 
     public struct Layer: Codable, Sendable, Equatable {
         public var layer: Int
@@ -26,8 +28,11 @@ public struct WithinTokenMetric: MetricResult, Equatable {
         public var within: Estimate
         /// Bits: mean of I(G;E|X) over permuted labels.
         public var nullMean: Double
-        public var pValue: Double
-        public var qValue: Double
+        /// That some expert's share differs between groups for the same tokens, for all experts and groups of the layer; nil where no
+        /// group can be compared.
+        public var pValue: Double?
+        /// The same for all layers together.
+        public var adjustedP: Double?
         /// Fewer than the settings ask for where the trace is large.
         public var permutations: Int
         public var bootstrap: Int
@@ -50,7 +55,7 @@ public struct WithinTokenMetric: MetricResult, Equatable {
                     + MetricColumn.estimate(
                         "within", unit: "bits", "I(group; expert | token) less the bootstrap's bias over documents") + [
                         MetricColumn("null_mean", .real, unit: "bits", "mean over permuted group labels"), .pValue,
-                        .qValue,
+                        .adjustedP,
                         MetricColumn("permutations", .integer, "permutations made"),
                         MetricColumn("bootstrap", .integer, "bootstrap replicates made"),
                     ],
@@ -59,7 +64,7 @@ public struct WithinTokenMetric: MetricResult, Equatable {
                         .integer($0.layer), .integer($0.documents), .integer($0.tokenIds), .integer($0.assignments),
                         .real($0.information), .real($0.conditional),
                     ] + $0.within.cells + [
-                        .real($0.nullMean), .real($0.pValue), .real($0.qValue), .integer($0.permutations),
+                        .real($0.nullMean), .optional($0.pValue), .optional($0.adjustedP), .integer($0.permutations),
                         .integer($0.bootstrap),
                     ]
                 })
@@ -81,15 +86,26 @@ public struct WithinTokenMetric: MetricResult, Equatable {
                 hint: "trace more documents")
         }
         var layers: [Layer] = []
+        let comparable = groups.indices.filter { input.comparableGroups.contains(groups[$0]) }
+        var residuals: [DocumentTable] = []
         for layer in input.layers {
             let assignments = try SharedAssignments(input, layer, shared)
+            residuals.append(assignments.residuals().restricted(to: comparable))
             var settings = input.settings
             let rounds = max(99, budget / max(1, assignments.count))
             settings.permutations = min(settings.permutations, rounds)
             settings.bootstrap = min(settings.bootstrap, rounds)
             layers.append(assignments.summary(settings, stream: input.stream(definition.name, layer)))
         }
-        for (index, q) in benjaminiHochberg(layers.map(\.pValue)).enumerated() { layers[index].qValue = q }
+        guard comparable.count > 1 else { return WithinTokenMetric(sample: input.sample, layers: layers) }
+        let test = ContrastTest(
+            residuals, targets: Array(comparable.indices), settings: input.settings, stream: 0x746f6b,
+            hasCounts: false)
+        for index in layers.indices {
+            let cells = test.cells[index].compactMap(\.self).flatMap(\.self)
+            layers[index].pValue = cells.map(\.tableP).min()
+            layers[index].adjustedP = cells.map(\.adjustedP).min()
+        }
         return WithinTokenMetric(sample: input.sample, layers: layers)
     }
 }

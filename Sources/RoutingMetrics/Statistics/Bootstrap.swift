@@ -1,11 +1,13 @@
 import Foundation
 import Tensors
 
-/// Intervals from resampling documents with replacement within their group (Efron 1979; BCa: Efron 1987). Tokens of one
-/// document are not independent, documents are what was sampled.
+/// Intervals from resampling units with replacement within their stratum (Efron 1979; BCa: Efron 1987). A unit is a document, or
+/// the documents that belong together (`SamplingDesign`): tokens of one document, and documents of one text or source, are not
+/// independent. Only units are resampled, and whatever is in them comes along: resampling their parts as well would count the
+/// parts' variance twice (Davison & Hinkley 1997, section 3.8).
 ///
-/// Quantiles are expanded for few documents, as Hesterberg, "What teachers should know about the bootstrap"
-/// (arXiv 1411.5279), section 4.3: replicates of n documents spread less than samples of n documents do. An interval is
+/// Quantiles are expanded for few units, as Hesterberg, "What teachers should know about the bootstrap"
+/// (arXiv 1411.5279), section 4.3: replicates of n units spread less than samples of n units do. An interval is
 /// widened to hold its value.
 package struct Bootstrap: Sendable {
     package enum Interval: Sendable {
@@ -16,7 +18,8 @@ package struct Bootstrap: Sendable {
         /// noise: information, divergences, squared imbalances. The documents' noise adds to the value once, and to a
         /// replicate twice; where the truth is near zero, percentile and BCa intervals miss it far too often (63 and 84 %
         /// coverage where this has 96 %). For plug-in values only: a replicate repeats documents, so that a correction for
-        /// the number of tokens takes off too little.
+        /// the number of tokens takes off too little. The value itself is less the jackknife's bias (Quenouille 1949), which is that of the
+        /// noise once.
         case debiased
     }
 
@@ -25,6 +28,8 @@ package struct Bootstrap: Sendable {
     /// Sorted replicates of each statistic; empty where no interval is possible.
     private let replicates: [[Double]]
     private let intervals: [Interval]
+    /// The jackknife's bias of each debiased result.
+    private let biases: [Double]
     /// Accelerations of BCa intervals; empty where no interval is one.
     private let accelerations: [Double]
     /// Probabilities of the lower bounds; those of upper ones are as far from 1.
@@ -42,15 +47,18 @@ package struct Bootstrap: Sendable {
         intervals = (0..<width).map(interval)
         let strata = table.strata
         tail = Self.tail(level: settings.level, strata)
-        guard settings.bootstrap > 0, strata.allSatisfy({ $0.count > 1 || $0.isEmpty }), table.documentCount > 1 else {
+        let needsJackknife = intervals.contains { $0 != .percentile }
+        let without =
+            needsJackknife ? Self.jackknife(table, strata, threads: settings.threads, width: width, statistic) : []
+        biases = Self.biases(values, without, strata, intervals)
+        guard settings.bootstrap > 0, strata.strata.contains(where: { $0.count > 1 }) else {
             replicates = []
             accelerations = []
             return
         }
         let size = table.groupCount * table.columns
         let rows = Parallel.rows(settings.bootstrap, width: width, threads: settings.threads) { replicate, results in
-            let drawn = Self.draw(
-                strata, of: table.documentCount, seed: settings.seed, stream: stream, replicate: replicate)
+            let drawn = Self.draw(strata, seed: settings.seed, stream: stream, replicate: replicate)
             withUnsafeTemporaryAllocation(of: Double.self, capacity: size) { sums in
                 sums.initialize(repeating: 0)
                 table.add(drawn: drawn, into: sums)
@@ -62,23 +70,24 @@ package struct Bootstrap: Sendable {
         }
         accelerations =
             intervals.contains(.accelerated)
-            ? Self.accelerations(table, strata, settings, width: width, statistic) : []
+            ? Self.accelerations(without, strata, width: width) : []
     }
 
     /// One statistic, whose replicates were made from documents drawn by `draw`.
-    init(value: Double, replicates: [Double], interval: Interval, strata: [[Int]], level: Double) {
+    init(value: Double, replicates: [Double], interval: Interval, strata: ResampledUnits, level: Double) {
         precondition(interval != .accelerated, "acceleration needs the documents")
         values = [value]
         self.replicates = [replicates.filter(\.isFinite).sorted()]
         intervals = [interval]
+        biases = [0]
         accelerations = []
         tail = Self.tail(level: level, strata)
     }
 
-    /// The probability below which replicates are outside, for the smallest group of documents.
-    private static func tail(level: Double, _ strata: [[Int]]) -> Double {
+    /// The probability below which replicates are outside, for the smallest stratum.
+    private static func tail(level: Double, _ strata: ResampledUnits) -> Double {
         let z = normalQuantile((1 + level) / 2)
-        guard let n = strata.map(\.count).filter({ $0 > 1 }).min().map(Double.init) else { return normalCDF(-z) }
+        guard let n = strata.strata.map(\.count).filter({ $0 > 1 }).min().map(Double.init) else { return normalCDF(-z) }
         // Student's quantile from the normal one: Abramowitz & Stegun 26.7.5; within 0.003 from three degrees of freedom on.
         let v = n - 1
         let (z2, z3) = (z * z, z * z * z)
@@ -103,13 +112,18 @@ package struct Bootstrap: Sendable {
 
     /// The `index`-th result with its interval.
     /// - Parameters:
-    ///   - value: reported in place of the result's own.
+    ///   - value: reported in place of the result's own; nil: the result, less its bias where it is a debiased one.
+    ///   - range: what the quantity can be: value and bounds are cut there.
     ///   - transform: rising or falling; applied to the result and its bounds.
     package func estimate(
-        _ index: Int, value reported: Double? = nil, through transform: (Double) -> Double = { $0 }
+        _ index: Int, value reported: Double? = nil, within range: ClosedRange<Double> = -Double.infinity...Double.infinity,
+        through transform: (Double) -> Double = { $0 }
     ) -> Estimate {
+        func cut(_ number: Double) -> Double {
+            number.isNaN ? number : min(max(number, range.lowerBound), range.upperBound)
+        }
         let value = values[index]
-        let shown = reported ?? transform(value)
+        let shown = reported ?? cut(transform(value - biases[index]))
         guard !replicates.isEmpty, value.isFinite, replicates[index].count > 1 else { return Estimate(shown) }
         let sorted = replicates[index]
         var (low, high) = (tail, 1 - tail)
@@ -133,7 +147,7 @@ package struct Bootstrap: Sendable {
             low = moved(low)
             high = moved(high)
         }
-        let bounds = [Self.bound(sorted, low) - shift, Self.bound(sorted, high) - shift].map(transform)
+        let bounds = [Self.bound(sorted, low) - shift, Self.bound(sorted, high) - shift].map { cut(transform($0)) }
         return Estimate(shown, lower: min(bounds[0], bounds[1], shown), upper: max(bounds[0], bounds[1], shown))
     }
 
@@ -143,41 +157,67 @@ package struct Bootstrap: Sendable {
         return results
     }
 
-    /// How often each document is drawn in a replicate: every group keeps its number of documents.
-    static func draw(_ strata: [[Int]], of count: Int, seed: UInt64, stream: UInt64, replicate: Int) -> [Int32] {
+    /// How often each unit is drawn in a replicate: every stratum keeps its number of units.
+    static func draw(_ units: ResampledUnits, seed: UInt64, stream: UInt64, replicate: Int) -> [Int32] {
         var generator = SeededGenerator(seed: seed &+ stream, stream: UInt64(replicate))
-        var drawn = [Int32](repeating: 0, count: count)
-        for documents in strata {
-            for _ in 0..<documents.count { drawn[documents[generator.below(documents.count)]] += 1 }
+        var drawn = [Int32](repeating: 0, count: units.unitCount)
+        for stratum in units.strata {
+            for _ in 0..<stratum.count { drawn[stratum[generator.below(stratum.count)]] += 1 }
         }
         return drawn
     }
 
-    /// Skewness of the jackknife over documents, over 6.
-    private static func accelerations(
-        _ table: DocumentTable, _ strata: [[Int]], _ settings: MetricSettings, width: Int, _ statistic: TableStatistic
+    /// The statistic without each unit: [units, width].
+    private static func jackknife(
+        _ table: DocumentTable, _ units: ResampledUnits, threads: Int?, width: Int, _ statistic: @escaping TableStatistic
     ) -> [Double] {
         let sums = table.sums
-        let rows = Parallel.rows(table.documentCount, width: width, threads: settings.threads) { document, results in
+        var documents = [[Int]](repeating: [], count: units.unitCount)
+        for (document, unit) in table.design.unit.enumerated() { documents[unit].append(document) }
+        let members = documents
+        return Parallel.rows(units.unitCount, width: width, threads: threads) { unit, results in
             withUnsafeTemporaryAllocation(of: Double.self, capacity: sums.count) { without in
                 _ = without.initialize(from: sums)
-                for column in 0..<table.columns {
-                    without[table.group[document] * table.columns + column] -=
-                        table.values[document * table.columns + column]
+                for document in members[unit] {
+                    for column in 0..<table.columns {
+                        without[table.group[document] * table.columns + column] -=
+                            table.values[document * table.columns + column]
+                    }
                 }
                 statistic(UnsafeBufferPointer(without), results)
             }
         }
-        return (0..<width).map { column in
-            // Within groups of different size, a document moves the statistic by its influence over the group's size.
+    }
+
+    /// (n − 1) times how much the statistics without a unit are above the statistic, on average, for every stratum.
+    private static func biases(
+        _ values: [Double], _ rows: [Double], _ units: ResampledUnits, _ intervals: [Interval]
+    ) -> [Double] {
+        intervals.enumerated().map { column, interval in
+            guard interval == .debiased else { return 0 }
+            var bias = 0.0
+            for stratum in units.strata where stratum.count > 1 {
+                let found = stratum.map { rows[$0 * values.count + column] }.filter(\.isFinite)
+                guard !found.isEmpty else { continue }
+                let mean = found.reduce(0, +) / Double(found.count)
+                bias += Double(stratum.count - 1) * (mean - values[column])
+            }
+            return bias
+        }
+    }
+
+    /// Skewness of the jackknife over units, over 6.
+    private static func accelerations(_ rows: [Double], _ units: ResampledUnits, width: Int) -> [Double] {
+        (0..<width).map { column in
+            // Within strata of different size, a unit moves the statistic by its influence over the stratum's size.
             var squares = 0.0
             var cubes = 0.0
-            for documents in strata where documents.count > 1 {
-                // Without its only document, a share of nothing is no number.
-                let values = documents.map { rows[$0 * width + column] }.filter(\.isFinite)
+            for stratum in units.strata where stratum.count > 1 {
+                // Without its only unit, a share of nothing is no number.
+                let values = stratum.map { rows[$0 * width + column] }.filter(\.isFinite)
                 let mean = values.reduce(0, +) / Double(values.count)
                 for value in values {
-                    let influence = (Double(documents.count) - 1) * (mean - value) / Double(documents.count)
+                    let influence = (Double(stratum.count) - 1) * (mean - value) / Double(stratum.count)
                     squares += influence * influence
                     cubes += influence * influence * influence
                 }

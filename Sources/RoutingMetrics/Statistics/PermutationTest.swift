@@ -1,6 +1,49 @@
 import Tensors
 
-/// What statistics look like when group labels mean nothing: labels permuted over documents, tokens left with theirs.
+/// Relabelling documents as if the group meant nothing: what `SamplingDesign` says is exchangeable is exchanged.
+struct LabelExchange: Sendable {
+    /// Documents whose labels are exchanged one by one, of each block.
+    private let blocks: [[Int]]
+    /// Documents of the units outside blocks, whose labels are exchanged unit by unit.
+    private let units: [[Int]]
+    private let labels: [Int]
+
+    init(labels: [Int], design: SamplingDesign) {
+        self.labels = labels
+        var blocks: [Int: [Int]] = [:]
+        var units: [Int: [Int]] = [:]
+        for document in labels.indices {
+            if design.block[document] >= 0 {
+                blocks[design.block[document], default: []].append(document)
+            } else {
+                units[design.unit[document], default: []].append(document)
+            }
+        }
+        self.blocks = blocks.sorted { $0.key < $1.key }.map(\.value).filter { $0.count > 1 }
+        self.units = units.sorted { $0.key < $1.key }.map(\.value)
+    }
+
+    /// One relabelling.
+    func callAsFunction(seed: UInt64, stream: UInt64, permutation: Int) -> [Int] {
+        // Apart from the bootstrap's streams.
+        var generator = SeededGenerator(seed: ~seed &+ stream, stream: UInt64(permutation))
+        var result = labels
+        for block in blocks {
+            for last in stride(from: block.count - 1, to: 0, by: -1) {
+                result.swapAt(block[last], block[generator.below(last + 1)])
+            }
+        }
+        var exchanged = units.map { labels[$0[0]] }
+        for last in stride(from: exchanged.count - 1, to: 0, by: -1) {
+            exchanged.swapAt(last, generator.below(last + 1))
+        }
+        for (unit, label) in zip(units, exchanged) { for document in unit { result[document] = label } }
+        return result
+    }
+}
+
+/// What statistics look like when group labels mean nothing: labels exchanged as the sampling design allows, tokens left with their
+/// documents. For the null bands of figures; what is claimed is judged by `ContrastTest`.
 package struct PermutationTest: Sendable {
     /// The permuted values of each statistic: [statistics][permutations].
     private let null: [[Double]]
@@ -11,13 +54,9 @@ package struct PermutationTest: Sendable {
     ) {
         let size = table.groupCount * table.columns
         let count = max(0, settings.permutations)
+        let exchange = LabelExchange(labels: table.group, design: table.design)
         let rows = Parallel.rows(count, width: width, threads: settings.threads) { permutation, results in
-            // Apart from the bootstrap's streams.
-            var generator = SeededGenerator(seed: ~settings.seed &+ stream, stream: UInt64(permutation))
-            var labels = table.group
-            for last in stride(from: labels.count - 1, to: 0, by: -1) {
-                labels.swapAt(last, generator.below(last + 1))
-            }
+            let labels = exchange(seed: settings.seed, stream: stream, permutation: permutation)
             withUnsafeTemporaryAllocation(of: Double.self, capacity: size) { sums in
                 sums.initialize(repeating: 0)
                 table.add(labels: labels, into: sums)

@@ -53,6 +53,8 @@ public struct MetricColumn: Codable, Sendable, Equatable {
     static let documents = MetricColumn("documents", .integer, unit: "documents", "documents counted")
     static let tokens = MetricColumn("tokens", .integer, unit: "tokens", "tokens counted")
     static let pValue = MetricColumn("p_value", .real, "permutation p-value: group labels permuted over documents")
+    static let adjustedP = MetricColumn(
+        "p_adjusted", .real, "p-value for all tests of this table together (max-T and Bonferroni)")
     static let qValue = MetricColumn("q_value", .real, "Benjamini–Hochberg q-value over the rows of this table")
     static let note = MetricColumn("note", .text, "why a value or an interval is missing")
 }
