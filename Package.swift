@@ -61,6 +61,8 @@ let package = Package(
             name: "RoutingMetrics", dependencies: ["FileFormats", "Hooks", "RouterPolicies", "Tensors", "Traces"],
             swiftSettings: strict),
         .target(
+            name: "Calibration", dependencies: ["RoutingMetrics", "Tensors", "Traces"], swiftSettings: strict),
+        .target(
             name: "ReportGenerator",
             dependencies: [
                 "CReportTemplates", "FileFormats", "RoutingMetrics", "Traces",
@@ -96,7 +98,8 @@ let package = Package(
         .executableTarget(
             name: "moescope",
             dependencies: [
-                "PythonModule", "CPython", "CPythonEmbed", "Experiments", "MoEModel", "ReportGenerator", "Tracing",
+                "Calibration", "PythonModule", "CPython", "CPythonEmbed", "Experiments", "MoEModel", "ReportGenerator",
+                "Tracing",
                 "RoutingMetrics", "Traces", "Tokenizers", "Checkpoints", "FileFormats", "Hooks", "Quantization",
                 "Tensors",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

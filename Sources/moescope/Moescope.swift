@@ -29,6 +29,7 @@ struct Moescope: ParsableCommand {
             CompareCommand.self,
             ExperimentCommand.self,
             VerifyCommand.self,
+            CalibrateCommand.self,
             RunCommand.self,
             PythonCommand.self,
         ])

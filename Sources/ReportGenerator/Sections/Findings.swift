@@ -5,11 +5,6 @@ struct Findings {
     let metrics: ReportMetrics
     let names: GroupNames
 
-    /// A q-value below this is called real.
-    static let level = 0.05
-
-    static func isReal(_ p: Double?) -> Bool { p.map { $0 < level } ?? false }
-
     static let note =
         "A dependence is called faint where the information is below 2 % of the entropy of the groups, moderate below 10 %, clear "
         + "below 25 %, and strong above. Intervals are 95 % intervals from a bootstrap over documents. p-values come from permuting "
@@ -22,7 +17,7 @@ struct Findings {
         guard let metric = metrics.information,
             let best = metric.layers.max(by: { $0.information.value < $1.information.value })
         else { return nil }
-        let real = metric.layers.count { Self.isReal($0.adjustedP) }
+        let real = metric.layers.count { Verdict.isFound($0.adjustedP) }
         let sample =
             "The sample is \(Prose.plural(metric.sample.documents, "document")) with \(Prose.plural(metric.sample.tokens, "token"))."
         guard real > 0 else {
@@ -41,7 +36,7 @@ struct Findings {
             evidence:
                 "The information is \(bits(best)). With permuted labels, 95 % of the values are below "
                 + "\(Prose.number(best.nullUpper)) bits (\(Prose.probability(best.adjustedP ?? .nan))). The information exceeds that of permuted "
-                + "labels in \(real) of \(Prose.plural(metric.layers.count, "layer")) (q < \(Self.level)). \(sample)")
+                + "labels in \(real) of \(Prose.plural(metric.layers.count, "layer")) (adjusted p < \(Verdict.level)). \(sample)")
     }
 
     private func bits(_ layer: InformationMetric.Layer) -> String {
@@ -61,7 +56,7 @@ struct Findings {
     private var expert: Finding? {
         guard let metric = metrics.domainShare else { return nil }
         let judged = metric.rows.filter { $0.share != nil }
-        let real = judged.filter { Self.isReal($0.adjustedP) }
+        let real = judged.filter { Verdict.isFound($0.adjustedP) }
         func floor(_ row: GroupExpertShare) -> Double { row.share?.lower ?? row.share?.value ?? 0 }
         guard let best = real.max(by: { floor($0) < floor($1) }), let share = best.share else {
             guard !judged.isEmpty else { return nil }
@@ -69,7 +64,7 @@ struct Findings {
                 claim:
                     "No expert was found whose share of a \(names.noun) differs from its share of the other \(names.noun)s.",
                 evidence:
-                    "\(Prose.count(judged.count)) shares of an expert in a \(names.noun) were compared. None has q < \(Self.level)."
+                    "\(Prose.count(judged.count)) shares of an expert in a \(names.noun) were compared. None has an adjusted p < \(Verdict.level)."
             )
         }
         let others = metric.rows.filter { $0.layer == best.layer && $0.group != best.group }
@@ -85,7 +80,7 @@ struct Findings {
                 + "\(Prose.probability(best.adjustedP ?? .nan)); a uniform share is \(Prose.percent(metric.uniform)). "
                 + "\(names.prose(best.group)) has \(Prose.plural(best.documents, "document")) with "
                 + "\(Prose.plural(best.tokens, "token")). \(Prose.count(real.count)) of \(Prose.count(judged.count)) such shares differ "
-                + "from the share of the other \(names.noun)s (q < \(Self.level))."
+                + "from the share of the other \(names.noun)s (adjusted p < \(Verdict.level))."
         )
     }
 

@@ -26,7 +26,7 @@ extension Sections {
             body: .init(template: "cards", values: ["cards": .array(cards.map(\.json))]),
             method: method(VocabularyMetric.definition, sample: metric.sample)
                 + " The number after a \(names.noun) is the expert's share of it as a multiple of a uniform share. A \(names.noun) is named "
-                + "where that is above 1 and differs from the other \(names.noun)s (q < \(Findings.level)).",
+                + "where that is above 1 and differs from the other \(names.noun)s (adjusted p < \(Verdict.level)).",
             downloads: ["vocabulary", "vocabulary-layers", "domain-share"]
                 + (metrics.expertConfidence == nil ? [] : [ExpertConfidenceMetric.definition.name]))
     }
@@ -94,7 +94,7 @@ private struct ExpertCards {
     /// The groups of which it receives more than a uniform share, the three largest first.
     private func served(_ rows: [GroupExpertShare]) -> String {
         let above = rows.compactMap { row -> (String, Double)? in
-            guard let share = row.share, Findings.isReal(row.adjustedP) else { return nil }
+            guard let share = row.share, Verdict.isFound(row.adjustedP) else { return nil }
             return (names.prose(row.group), share.value / shares.uniform)
         }.filter { $0.1 > 1 }.sorted { ($1.1, $0.0) < ($0.1, $1.0) }
         guard !above.isEmpty else { return "no \(names.noun) above a uniform share" }
@@ -110,7 +110,7 @@ private struct ExpertCards {
     private func described(_ effects: [ExperimentResult.Effect]) -> String? {
         func nats(_ value: Double) -> String { (value > 0 ? "+" : "") + Prose.number(value) }
         guard let all = effects.first(where: { $0.effect.group.isPooled })?.effect.difference else { return nil }
-        let most = effects.filter { !$0.effect.group.isPooled && ($0.qValue ?? 1) < Findings.level }
+        let most = effects.filter { !$0.effect.group.isPooled && ($0.qValue ?? 1) < Verdict.level }
             .max { ($0.effect.difference?.value ?? 0) < ($1.effect.difference?.value ?? 0) }
         var hit = ""
         if let group = most?.effect.group.name, let difference = most?.effect.difference {

@@ -4,7 +4,7 @@ extension Sections {
     /// Which experts each group uses.
     var groups: Section? {
         guard let metric = metrics.domainShare, !metric.sample.largeGroupNames.isEmpty else { return nil }
-        let real = metric.rows.filter { Findings.isReal($0.adjustedP) }
+        let real = metric.rows.filter { Verdict.isFound($0.adjustedP) }
         let best = Dictionary(grouping: real, by: \.group).compactMap { group, rows -> (String, GroupExpertShare)? in
             rows.max { ($0.share?.value ?? 0) < ($1.share?.value ?? 0) }.map { (group, $0) }
         }.sorted { $0.0 < $1.0 }

@@ -4,11 +4,11 @@ extension Sections {
     /// How much routing tells about the group.
     var information: Section? {
         guard let metric = metrics.information else { return nil }
-        let real = metric.layers.filter { Findings.isReal($0.adjustedP) }
+        let real = metric.layers.filter { Verdict.isFound($0.adjustedP) }
         let low = metric.layers.min { $0.information.value < $1.information.value }
         let high = metric.layers.max { $0.information.value < $1.information.value }
         var lead =
-            "Expert and \(names.noun) are associated in \(real.count) of \(Prose.plural(metric.layers.count, "layer")) (q < \(Findings.level))."
+            "Expert and \(names.noun) are associated in \(real.count) of \(Prose.plural(metric.layers.count, "layer")) (adjusted p < \(Verdict.level))."
         if let low, let high, low.layer != high.layer {
             lead +=
                 " The information ranges from \(Prose.number(max(0, low.information.value))) bits in layer \(low.layer) to "
@@ -27,13 +27,13 @@ extension Sections {
         guard let metric = metrics.result(WithinTokenMetric.self),
             let best = metric.layers.max(by: { $0.within.value < $1.within.value })
         else { return nil }
-        let real = metric.layers.count { Findings.isReal($0.adjustedP) }
+        let real = metric.layers.count { Verdict.isFound($0.adjustedP) }
         return
             "The experts could merely follow spelling. But among the \(Prose.count(best.tokenIds)) token ids that occur in several "
             + "\(names.noun)s, the expert of one and the same token still carries \(Prose.number(best.within.value)) "
             + "bits\(Prose.interval(best.within)) about its \(names.noun) in layer \(best.layer). Where the token is not held fixed, it is "
             + "\(Prose.number(best.information)) bits. The association within tokens is found in \(real) of "
-            + "\(Prose.plural(metric.layers.count, "layer")) (q < \(Findings.level))."
+            + "\(Prose.plural(metric.layers.count, "layer")) (adjusted p < \(Verdict.level))."
     }
 
     /// Bits that the expert tells about the group, with its interval and what permuted labels give.

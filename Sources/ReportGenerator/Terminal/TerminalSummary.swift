@@ -48,13 +48,13 @@ public struct TerminalSummary: Sendable {
             return []
         }
         let rows = metric.layers.map { layer -> String in
-            let mark = Findings.isReal(layer.adjustedP) ? "*" : " "
+            let mark = Verdict.isFound(layer.adjustedP) ? "*" : " "
             return Self.left("  layer \(layer.layer)", 11)
                 + Self.right(Prose.number(max(0, layer.information.value)), 7) + " \(mark) "
                 + bar(layer.information.value / max(most, 1e-9), columns: 40) + "  "
                 + style(Self.range(layer.information, Prose.number), "2")
         }
-        return [style("Information between \(report.names.noun) and expert in bits (* p < \(Findings.level))", "1")]
+        return [style("Information between \(report.names.noun) and expert in bits (* p < \(Verdict.level))", "1")]
             + rows + [""]
     }
 
@@ -69,7 +69,7 @@ public struct TerminalSummary: Sendable {
         guard !groups.isEmpty, experts > 0 else { return [] }
         var lines = [
             style(
-                "Share of each \(report.names.noun)'s assignments by expert in layer \(layer), in % (uniform: \(Prose.percent(metric.uniform)); * p < \(Findings.level))",
+                "Share of each \(report.names.noun)'s assignments by expert in layer \(layer), in % (uniform: \(Prose.percent(metric.uniform)); * p < \(Verdict.level))",
                 "1"),
             Self.left("", label) + (0..<experts).map { Self.right("\($0)", 5) + " " }.joined(),
         ]
@@ -78,7 +78,7 @@ public struct TerminalSummary: Sendable {
                 let share = row.share?.value ?? 0
                 let text =
                     Self.right(String(format: "%.0f", 100 * share), 5)
-                    + (Findings.isReal(row.adjustedP) ? "*" : " ")
+                    + (Verdict.isFound(row.adjustedP) ? "*" : " ")
                 return share > 2 * metric.uniform
                     ? style(text, "1;34") : share < metric.uniform / 2 ? style(text, "2") : text
             }

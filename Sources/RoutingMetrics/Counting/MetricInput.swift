@@ -125,6 +125,9 @@ public struct MetricInput: Sendable {
     /// got from here, and never a row.
     static func modelLayer(of row: Int, in layout: TraceLayout) -> Int { layout.layers[row] }
 
+    /// How many layers are looked at.
+    package var layerCount: Int { layers.count }
+
     /// Places of the groups that have enough documents.
     var largeGroups: [Int] { groups.indices.filter { sample.groups[$0].isLargeEnough } }
 

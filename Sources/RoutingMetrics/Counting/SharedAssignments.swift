@@ -153,16 +153,19 @@ struct SharedAssignments {
     }
 
     /// What documents do beyond their tokens: Σ_x n(d,x,e) − n(d,x) n(x,e)/n(x) for every expert, the score of a test stratified by token
-    /// (Mantel & Haenszel 1959; Landis, Heyman & Koch 1978); then the document's assignments. [D, E + 1]
-    func residuals() -> DocumentTable {
+    /// (Mantel & Haenszel 1959; Landis, Heyman & Koch 1978); then the document's assignments. [D, E + 1]. And the
+    /// variance of one assignment's residual where its token alone decides. [E]
+    func residuals() -> (table: DocumentTable, noise: [Double]) {
         let C = experts + 1
         var values = [Double](repeating: 0, count: group.count * C)
+        var noise = [Double](repeating: 0, count: experts)
         for token in 0..<runStarts.count - 1 {
             let runs = runStarts[token]..<runStarts[token + 1]
             var all = [Double](repeating: 0, count: experts)
             for run in runs { for e in 0..<experts { all[e] += count(run, e) } }
             let total = all.reduce(0, +)
             guard total > 0 else { continue }
+            for e in 0..<experts { noise[e] += all[e] * (1 - all[e] / total) / Double(max(1, count)) }
             for run in runs {
                 let start = Int(document[run]) * C
                 var own = 0.0
@@ -171,7 +174,8 @@ struct SharedAssignments {
                 values[start + experts] += own
             }
         }
-        return DocumentTable(columns: C, groupCount: groupCount, group: group, values: values, design: design)
+        let table = DocumentTable(columns: C, groupCount: groupCount, group: group, values: values, design: design)
+        return (table, noise)
     }
 
     private func count(_ run: Int, _ expert: Int) -> Double {

@@ -21,6 +21,25 @@ struct GroupContrasts: Sendable {
         guard let own = cells.map(\.tableP).min(), let all = cells.map(\.adjustedP).min() else { return nil }
         return (own, all)
     }
+
+    /// The cell that is most a group's own, of those that are found: see `SpecialistMetric`.
+    func specialist(
+        of group: Int, settings: MetricSettings
+    ) -> (layer: Int, expert: Int, cell: ContrastTest.Cell)? {
+        var best: (layer: Int, expert: Int, cell: ContrastTest.Cell)?
+        var highest = -Double.infinity
+        for layer in test.cells.indices {
+            for (expert, cell) in (cells(layer: layer, group: group) ?? []).enumerated()
+            where cell.adjustedP < 1 - settings.level && cell.z > 0 {
+                let lower = cell.simultaneous(level: settings.level, count: test.count).logOdds.lower ?? -.infinity
+                if lower > highest {
+                    best = (layer, expert, cell)
+                    highest = lower
+                }
+            }
+        }
+        return best
+    }
 }
 
 /// Computed when the first metric asks, and then kept.
@@ -77,19 +96,28 @@ extension MetricInput {
     /// Compares some groups' shares of assignments, in every layer.
     /// - Parameter targets: the groups to compare with the others, as places in `groups`.
     func contrastTest(_ groups: [Int], targets: [Int], stream: UInt64 = 0) -> ContrastTest {
+        ContrastTest(contrastTables(groups), targets: targets, settings: settings, stream: stream)
+    }
+
+    /// Assignments to every expert, and in all, of the documents of some groups; one table per layer.
+    /// - Parameter isKept: of these documents, by their index in the trace, the ones wanted.
+    func contrastTables(_ groups: [Int], where isKept: (Int) -> Bool = { _ in true }) -> [DocumentTable] {
         let E = sample.experts
-        let tables = layers.map { layer -> DocumentTable in
+        var place = [Int](repeating: -1, count: self.groups.count)
+        for (new, old) in groups.enumerated() { place[old] = new }
+        let documents = groupOf.indices.filter { tokens[$0] > 0 && place[groupOf[$0]] >= 0 && isKept($0) }
+        let group = documents.map { place[groupOf[$0]] }
+        let design = design.restricted(to: documents)
+        return layers.map { layer in
             var values: [Double] = []
-            values.reserveCapacity(tokens.count * (E + 1))
-            for document in tokens.indices {
+            values.reserveCapacity(documents.count * (E + 1))
+            for document in documents {
                 let row = layer.assignments[document * E..<(document + 1) * E]
                 values.append(contentsOf: row)
                 values.append(row.reduce(0, +))
             }
-            return table(columns: E + 1, values: values).restricted(to: groups)
+            return DocumentTable(
+                columns: E + 1, groupCount: groups.count, group: group, values: values, design: design)
         }
-        return ContrastTest(
-            groups.count > 1 ? tables : layers.map { _ in tables[0].restricted(to: []) }, targets: targets,
-            settings: settings, stream: stream)
     }
 }

@@ -26,6 +26,8 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
         public var mean: Estimate
         /// Different texts, same group: what texts alone do.
         public var baseline: Estimate
+        /// `mean` less `baseline`, with bounds that hold for all layers at once.
+        public var excess: Estimate
     }
 
     public var sample: MetricSample
@@ -48,8 +50,11 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
                 name: "parallel-divergence-layers", title: "Normalized divergence of parallel texts, by layer",
                 columns: [.layer, MetricColumn("texts", .integer, "texts in two groups or more")]
                     + MetricColumn.estimate("mean", "mean over all pairs of groups")
-                    + MetricColumn.estimate("baseline", "different texts of the same group"),
-                rows: layers.map { [.integer($0.layer), .integer($0.texts)] + $0.mean.cells + $0.baseline.cells }),
+                    + MetricColumn.estimate("baseline", "different texts of the same group")
+                    + MetricColumn.estimate("excess", "mean less baseline; bounds for all layers at once"),
+                rows: layers.map {
+                    [.integer($0.layer), .integer($0.texts)] + $0.mean.cells + $0.baseline.cells + $0.excess.cells
+                }),
         ]
     }
 
@@ -112,17 +117,27 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
                         layer: layer.layer, groupA: input.groups[a], groupB: input.groups[b],
                         texts: Int(sums[2 * place + 1]), divergence: bootstrap.estimate(place)))
             }
+            let mean = bootstrap.estimate(combinations.count)
+            let (baseline, bounds) = baseline(input, layer, parallel, values, combinations.count)
+            let value = mean.value - baseline.value
             layers.append(
                 Layer(
-                    layer: layer.layer, texts: parallel.count, mean: bootstrap.estimate(combinations.count),
-                    baseline: baseline(input, layer, parallel)))
+                    layer: layer.layer, texts: parallel.count, mean: mean, baseline: baseline,
+                    excess: Estimate(
+                        value, lower: bounds.lower.map { min($0, value) }, upper: bounds.upper.map { max($0, value) })))
         }
         return ParallelDivergenceMetric(sample: input.sample, pairs: pairs, layers: layers)
     }
 
     /// The first text beside the second, the third beside the fourth, in every group that has both: no text in two pairs, so
     /// that pairs can be drawn as if they were documents.
-    private static func baseline(_ input: MetricInput, _ layer: LayerCounts, _ parallel: [[Int: Int]]) -> Estimate {
+    /// - Parameter divergences: the texts' rows of the table of pairs of groups.
+    /// - Returns: the baseline, and what the texts' own divergence is above it, with bounds for all layers at once.
+    private static func baseline(
+        _ input: MetricInput, _ layer: LayerCounts, _ parallel: [[Int: Int]], _ divergences: [Double], _ pairs: Int
+    ) -> (baseline: Estimate, excess: Estimate) {
+        // Sum and count of the baseline; then sums and counts of the divergences of both texts.
+        let C = 2 + 2 * pairs
         var values: [Double] = []
         for row in stride(from: 0, to: parallel.count - 1, by: 2) {
             var (sum, count) = (0.0, 0.0)
@@ -132,17 +147,34 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
                 count += 1
             }
             values += [sum, count]
+            for column in 0..<2 * pairs {
+                values.append(divergences[row * 2 * pairs + column] + divergences[(row + 1) * 2 * pairs + column])
+            }
         }
         let table = DocumentTable(
-            columns: 2, groupCount: 1, group: [Int](repeating: 0, count: values.count / 2), values: values,
+            columns: C, groupCount: 1, group: [Int](repeating: 0, count: values.count / C), values: values,
             design: input.design.restricted(
                 to: stride(from: 0, to: parallel.count - 1, by: 2).map { parallel[$0].values.min() ?? 0 }))
-        return Bootstrap(
+        let baseline = Bootstrap(
             table, settings: input.settings, stream: input.stream(definition.name, layer, 1), width: 1,
             interval: { _ in .accelerated }
         ) { sums, results in
             results[0] = sums[1] > 0 ? sums[0] / sums[1] : 0
         }.estimate(0)
+        var settings = input.settings
+        settings.level = 1 - (1 - settings.level) / Double(input.layers.count)
+        let excess = Bootstrap(
+            table, settings: settings, stream: input.stream(definition.name, layer, 2), width: 1,
+            interval: { _ in .accelerated }
+        ) { sums, results in
+            var (total, used) = (0.0, 0.0)
+            for pair in 0..<pairs where sums[2 + 2 * pair + 1] > 0 {
+                total += sums[2 + 2 * pair] / sums[2 + 2 * pair + 1]
+                used += 1
+            }
+            results[0] = (used > 0 ? total / used : 0) - (sums[1] > 0 ? sums[0] / sums[1] : 0)
+        }.estimate(0)
+        return (baseline, excess)
     }
 }
 

@@ -88,9 +88,12 @@ public struct WithinTokenMetric: MetricResult, Equatable {
         var layers: [Layer] = []
         let comparable = groups.indices.filter { input.comparableGroups.contains(groups[$0]) }
         var residuals: [DocumentTable] = []
+        var noise: [[Double]] = []
         for layer in input.layers {
             let assignments = try SharedAssignments(input, layer, shared)
-            residuals.append(assignments.residuals().restricted(to: comparable))
+            let found = assignments.residuals()
+            residuals.append(found.table.restricted(to: comparable))
+            noise.append(found.noise)
             var settings = input.settings
             let rounds = max(99, budget / max(1, assignments.count))
             settings.permutations = min(settings.permutations, rounds)
@@ -100,7 +103,7 @@ public struct WithinTokenMetric: MetricResult, Equatable {
         guard comparable.count > 1 else { return WithinTokenMetric(sample: input.sample, layers: layers) }
         let test = ContrastTest(
             residuals, targets: Array(comparable.indices), settings: input.settings, stream: 0x746f6b,
-            hasCounts: false)
+            noise: noise)
         for index in layers.indices {
             let cells = test.cells[index].compactMap(\.self).flatMap(\.self)
             layers[index].pValue = cells.map(\.tableP).min()

@@ -9,6 +9,10 @@ import Tensors
 /// t is brought to the normal scale with Satterthwaite's degrees of freedom, where units of unequal size count for fewer. Groups of
 /// different size and dispersion are so compared on one scale.
 ///
+/// A column that none of a few documents has would have no variance. So no column's variance is below what its share in all groups
+/// gives for independent draws, times the group's design effect over all columns (Kish 1965; as in a score test, where the variance is
+/// that of the null).
+///
 /// A p-value is the larger of two:
 /// - the share of relabellings (`LabelExchange`) with a contrast at least as large: exact where documents are exchangeable, and
 ///   approximately so where groups have the same mean only, since the statistic is studentized (Janssen 1997; Chung & Romano 2013);
@@ -25,17 +29,14 @@ struct ContrastTest: Sendable {
         /// Σ m in the group, and in the groups it is compared with.
         var size = 0.0
         var restSize = 0.0
-        /// Log odds ratio of share and rest, natural logarithm, with half a count added everywhere (Haldane 1956).
-        var logOdds: Double {
-            func odds(_ share: Double, _ size: Double) -> Double { (share * size + 0.5) / ((1 - share) * size + 0.5) }
-            return log(odds(share, size) / odds(rest, restSize))
-        }
         /// Standard errors of `share`, `rest` and of their difference, over units.
         var shareError = 0.0
         var restError = 0.0
         var error = 0.0
-        /// Degrees of freedom of `error`.
-        var freedom = 0.0
+        /// Degrees of freedom of `error`, `shareError` and `restError`.
+        var freedom = 1.0
+        var shareFreedom = 1.0
+        var restFreedom = 1.0
         /// The contrast on the normal scale; its sign is the difference's.
         var z = 0.0
         /// Two-sided, for this column of this group alone.
@@ -54,9 +55,11 @@ struct ContrastTest: Sendable {
     /// - Parameters:
     ///   - tables: of the same documents, with the same columns: E numerators, then the size.
     ///   - targets: groups to compare with the others, by their place.
-    ///   - hasCounts: whether numerators are counts out of the size; then no variance is below that of independent draws.
+    ///   - noise: for each table and column, the variance of one independent draw; nil: numerators are counts out of the size, and it is
+    ///     p(1 − p), p the share in all documents.
     init(
-        _ tables: [DocumentTable], targets: [Int], settings: MetricSettings, stream: UInt64 = 0, hasCounts: Bool = true
+        _ tables: [DocumentTable], targets: [Int], settings: MetricSettings, stream: UInt64 = 0,
+        noise: [[Double]]? = nil
     ) {
         guard let first = tables.first, first.columns > 1 else {
             cells = tables.map { _ in [] }
@@ -69,14 +72,14 @@ struct ContrastTest: Sendable {
         var largest = [[Double]](repeating: [Double](repeating: 0, count: B), count: tables.count)
         for (number, part) in ContrastPart.parts(first, targets).enumerated() {
             for (place, table) in tables.enumerated() {
-                let data = part.data(table)
-                let observed = data.cells(labels: part.labels, hasCounts: hasCounts)
+                let data = part.data(table, noise: noise?[place])
+                let observed = data.cells(labels: part.labels)
                 let width = part.targets.count * E
                 let sizes = observed.map { abs($0.z) * (1 - 1e-12) }
                 let null = Parallel.rows(B, width: width, threads: settings.threads) { permutation, z in
                     let labels = part.exchange(
                         seed: settings.seed, stream: stream &+ UInt64(number), permutation: permutation)
-                    data.statistics(labels: labels, hasCounts: hasCounts, into: z)
+                    data.statistics(labels: labels, into: z)
                 }
                 var extreme = [Int](repeating: 0, count: width)
                 for permutation in 0..<B {
@@ -209,7 +212,7 @@ private struct ContrastPart {
         return parts
     }
 
-    func data(_ table: DocumentTable) -> ContrastData {
+    func data(_ table: DocumentTable, noise: [Double]?) -> ContrastData {
         let C = table.columns
         var values = [Double](repeating: 0, count: rows.count * C)
         for (row, documents) in rows.enumerated() {
@@ -217,7 +220,7 @@ private struct ContrastPart {
                 for column in 0..<C { values[row * C + column] += table.values[document * C + column] }
             }
         }
-        return ContrastData(E: C - 1, G: labelCount, targets: targets, unit: unit, values: values)
+        return ContrastData(E: C - 1, G: labelCount, targets: targets, unit: unit, values: values, noise: noise)
     }
 }
 
@@ -235,8 +238,11 @@ private struct ContrastData: Sendable {
     private let squares: (second: Double, fourth: Double)
     /// Sums of all rows, [E + 1].
     private let total: [Double]
+    /// Variance of one independent draw, [E], and its sum.
+    private let noise: [Double]
+    private let allNoise: Double
 
-    init(E: Int, G: Int, targets: [Int], unit: [Int], values: [Double]) {
+    init(E: Int, G: Int, targets: [Int], unit: [Int], values: [Double], noise given: [Double]?) {
         self.E = E
         self.G = G
         self.targets = targets
@@ -251,21 +257,24 @@ private struct ContrastData: Sendable {
             sums.0 += size * size
             sums.1 += size * size * size * size
         }
-        total = (0..<C).map { column in unit.indices.reduce(0) { $0 + values[$1 * C + column] } }
+        let total = (0..<C).map { column in unit.indices.reduce(0) { $0 + values[$1 * C + column] } }
+        self.total = total
+        noise = given ?? (0..<E).map { total[E] > 0 ? total[$0] / total[E] * (1 - total[$0] / total[E]) : 0 }
+        allNoise = noise.reduce(0, +)
     }
 
     /// z of every target and column.
-    func statistics(labels: [Int], hasCounts: Bool, into z: UnsafeMutableBufferPointer<Double>) {
-        contrasts(labels: labels, hasCounts: hasCounts) { t, e, cell in z[t * E + e] = cell.z }
+    func statistics(labels: [Int], into z: UnsafeMutableBufferPointer<Double>) {
+        contrasts(labels: labels) { t, e, cell in z[t * E + e] = cell.z }
     }
 
-    func cells(labels: [Int], hasCounts: Bool) -> [ContrastTest.Cell] {
+    func cells(labels: [Int]) -> [ContrastTest.Cell] {
         var result = [ContrastTest.Cell](repeating: .init(), count: targets.count * E)
-        contrasts(labels: labels, hasCounts: hasCounts) { t, e, cell in result[t * E + e] = cell }
+        contrasts(labels: labels) { t, e, cell in result[t * E + e] = cell }
         return result
     }
 
-    private func contrasts(labels: [Int], hasCounts: Bool, _ body: (Int, Int, ContrastTest.Cell) -> Void) {
+    private func contrasts(labels: [Int], _ body: (Int, Int, ContrastTest.Cell) -> Void) {
         let C = E + 1
         // Sums per label of all rows, and of those that are units by themselves.
         var sums = [Double](repeating: 0, count: G * C)
@@ -300,9 +309,34 @@ private struct ContrastData: Sendable {
                 }
             }
             for label in 0..<G where units[label] > 1 {
-                for e in 0..<E { aloneVariance[label * E + e] *= (units[label] - 1) / units[label] }
+                let scale = (units[label] - 1) / units[label]
+                var sum = 0.0
+                for e in 0..<E {
+                    aloneVariance[label * E + e] *= scale
+                    sum += aloneVariance[label * E + e]
+                }
+                let least = designEffect(sum, alone[label * C + E]) * alone[label * C + E]
+                for e in 0..<E {
+                    aloneVariance[label * E + e] = max(aloneVariance[label * E + e], least * noise[e])
+                }
             }
-            if !several.isEmpty { addCrossed(values, labels, sums, into: &crossed) }
+            if !several.isEmpty {
+                addCrossed(values, labels, sums, into: &crossed)
+                for g in targets {
+                    let own = sums[g * C + E] - alone[g * C + E]
+                    let rest = total[E] - sums[g * C + E] - alone.indices.reduce(0) {
+                        $1 % C == E && $1 != g * C + E ? $0 + alone[$1] : $0
+                    }
+                    guard own > 0, rest > 0 else { continue }
+                    for (kind, size) in [own, rest, 1 / (1 / own + 1 / rest)].enumerated() {
+                        let places = (kind * G + g) * E..<(kind * G + g + 1) * E
+                        let least = designEffect(crossed[places].reduce(0, +) * size * size, size) / size
+                        for e in 0..<E {
+                            crossed[places.lowerBound + e] = max(crossed[places.lowerBound + e], least * noise[e])
+                        }
+                    }
+                }
+            }
         }
         let size = total[E]
         let crossedFreedom = squares.fourth > 0 ? max(1, squares.second * squares.second / squares.fourth - 1) : 1
@@ -334,17 +368,15 @@ private struct ContrastData: Sendable {
                 }
                 let between = crossed[2 * G * E + place]
                 spread += between * between / crossedFreedom
-                var variance = inside + restVariance + between
+                let variance = inside + restVariance + between
                 cell.freedom = spread > 0 ? variance * variance / spread : 1
-                var shareVariance = inside + crossed[place]
-                restVariance += crossed[G * E + place]
-                if hasCounts {
-                    let pooled = total[e] / size
-                    let noise = pooled * (1 - pooled)
-                    variance = max(variance, noise * (1 / own + 1 / rest))
-                    shareVariance = max(shareVariance, cell.share * (1 - cell.share) / own)
-                    restVariance = max(restVariance, cell.rest * (1 - cell.rest) / rest)
-                }
+                let (ownCrossed, restCrossed) = (crossed[place], crossed[G * E + place])
+                let shareVariance = inside + ownCrossed
+                let restSpread = spread - inside * inside / freedom[g] - between * between / crossedFreedom
+                cell.shareFreedom = Self.freedom([(inside, freedom[g]), (ownCrossed, crossedFreedom)])
+                cell.restFreedom = Self.freedom(
+                    [(restVariance, restSpread > 0 ? restVariance * restVariance / restSpread : 1), (restCrossed, crossedFreedom)])
+                restVariance += restCrossed
                 cell.error = variance.squareRoot()
                 cell.shareError = shareVariance.squareRoot()
                 cell.restError = restVariance.squareRoot()
@@ -352,6 +384,19 @@ private struct ContrastData: Sendable {
                 body(t, e, cell)
             }
         }
+    }
+
+    /// How many times the variance over units is that of independent draws, for all columns together; at least 1.
+    /// - Parameter sum: of squared residuals of all columns.
+    private func designEffect(_ sum: Double, _ size: Double) -> Double {
+        allNoise > 0 && size > 0 ? max(1, sum / (allNoise * size)) : 0
+    }
+
+    /// Satterthwaite's degrees of freedom of a sum of variances.
+    private static func freedom(_ parts: [(variance: Double, freedom: Double)]) -> Double {
+        let sum = parts.reduce(0) { $0 + $1.variance }
+        let spread = parts.reduce(0) { $0 + $1.variance * $1.variance / $1.freedom }
+        return spread > 0 ? max(1, sum * sum / spread) : 1
     }
 
     /// Units with documents of several groups: what a unit does to a label's share and to the share elsewhere is taken together, so
@@ -396,6 +441,53 @@ private struct ContrastData: Sendable {
             }
         }
     }
+}
+
+extension ContrastTest.Cell {
+    /// A share with half a count added to it and half a count to the others' (Haldane 1956).
+    private static func halved(_ share: Double, _ size: Double) -> Double { (share * size + 0.5) / (size + 1) }
+
+    private static func logit(_ share: Double) -> Double { log(share / (1 - share)) }
+
+    /// Log odds ratio of the share in the group and elsewhere, natural logarithm.
+    var logOdds: Double { Self.logit(Self.halved(share, size)) - Self.logit(Self.halved(rest, restSize)) }
+
+    /// The share in the group, in the groups it is compared with, and the log odds ratio, with intervals that hold for `count` cells at
+    /// once (Bonferroni, Student's t on the logit scale).
+    func simultaneous(level: Double, count: Int) -> (share: Estimate, elsewhere: Estimate, logOdds: Estimate) {
+        let z = normalQuantile(1 - (1 - level) / (2 * Double(max(1, count))))
+        let (p, q) = (Self.halved(share, size), Self.halved(rest, restSize))
+        func interval(_ value: Double, _ p: Double, _ error: Double, _ freedom: Double) -> Estimate {
+            let reach = studentScale(z, freedom: freedom) * error / (p * (1 - p))
+            func share(_ logit: Double) -> Double { 1 / (1 + exp(-logit)) }
+            return Estimate(
+                value, lower: min(value, share(Self.logit(p) - reach)), upper: max(value, share(Self.logit(p) + reach)))
+        }
+        let covariance = (shareError * shareError + restError * restError - error * error) / 2
+        let (own, other) = (1 / (p * (1 - p)), 1 / (q * (1 - q)))
+        let variance = max(
+            0,
+            shareError * shareError * own * own + restError * restError * other * other
+                - 2 * covariance * own * other)
+        let reach = studentScale(z, freedom: freedom) * variance.squareRoot()
+        return (
+            interval(share, p, shareError, shareFreedom), interval(rest, q, restError, restFreedom),
+            Estimate(logOdds, lower: logOdds - reach, upper: logOdds + reach)
+        )
+    }
+
+    /// The difference of shares that would be found in four of five such samples, where `count` cells are judged together.
+    func detectable(level: Double, count: Int) -> Double {
+        let critical = studentScale(normalQuantile(1 - (1 - level) / (2 * Double(max(1, count)))), freedom: freedom)
+        return (critical + studentScale(normalQuantile(0.8), freedom: freedom)) * error
+    }
+}
+
+/// Inverse of `normalScale`.
+func studentScale(_ z: Double, freedom: Double) -> Double {
+    let scaled = z * (8 * freedom + 3) / (8 * freedom + 1)
+    let t = (freedom * expm1(scaled * scaled / freedom)).squareRoot()
+    return z < 0 ? -t : t
 }
 
 /// Student's t on the normal scale: Wallace's approximation (Annals of Mathematical Statistics 30, 1959), whose tails are a little

@@ -43,8 +43,3 @@ public enum LayerCurve: Sendable, Equatable {
         self = isU ? .u(minimum: layers[lowest].layer) : .notU
     }
 }
-
-extension ParallelDivergenceMetric {
-    /// The course over the layers of the mean over all pairs of groups.
-    public var curve: LayerCurve { LayerCurve(layers.map { ($0.layer, $0.mean) }) }
-}

@@ -1,0 +1,82 @@
+import Foundation
+import RoutingMetrics
+import Tensors
+
+/// How often a sentence is printed.
+package struct ClaimRate: Codable, Sendable, Equatable {
+    package var scenario: String
+    package var sentence: String
+    /// Traces where the documents could tell.
+    package var traces: Int
+    package var claims: Int
+
+    package init(scenario: String, sentence: String, traces: Int, claims: Int) {
+        self.scenario = scenario
+        self.sentence = sentence
+        self.traces = traces
+        self.claims = claims
+    }
+
+    package var rate: Double { traces > 0 ? Double(claims) / Double(traces) : 0 }
+
+    /// Upper bound of the rate, exact, one-sided at 97.5 % (Clopper & Pearson 1934); 1 where nothing was tried.
+    package var upper: Double {
+        guard traces > claims else { return 1 }
+        var (low, high) = (rate, 1.0)
+        for _ in 0..<60 {
+            let middle = (low + high) / 2
+            if Self.atMost(claims, of: traces, middle) > 0.025 { low = middle } else { high = middle }
+        }
+        return high
+    }
+
+    /// P(X ≤ k), X binomial.
+    private static func atMost(_ k: Int, of n: Int, _ p: Double) -> Double {
+        var term = Double(n) * log1p(-p)
+        var sum = exp(term)
+        for i in 0..<k {
+            term += log(Double(n - i) / Double(i + 1)) + log(p) - log1p(-p)
+            sum += exp(term)
+        }
+        return sum
+    }
+}
+
+/// Draws traces and counts the sentences that are printed of them.
+package struct Calibration: Sendable {
+    package var settings: MetricSettings
+    package var sentences: [Sentence]
+
+    package init(permutations: Int = 199, bootstrap: Int = 199, sentences: [Sentence] = Sentence.allCases) {
+        settings = MetricSettings(bootstrap: bootstrap, permutations: permutations, minimumCount: 5, threads: 1)
+        self.sentences = sentences
+    }
+
+    /// Traces with these numbers, side by side on all processors.
+    package func rates(_ scenario: Scenario, traces: Range<Int>, threads: Int? = nil) throws -> [ClaimRate] {
+        let width = sentences.count
+        // 1 printed, 0 not, -1 the documents cannot tell, -2 an error.
+        let found = Parallel.rows(traces.count, width: width, threads: threads) { place, results in
+            for i in 0..<width { results[i] = -2 }
+            try? scenario.withTrace(traces.lowerBound + place) { trace in
+                let input = try MetricInput(trace, settings: settings)
+                for (i, sentence) in sentences.enumerated() {
+                    results[i] = try sentence.isPrinted(input).map { $0 ? 1 : 0 } ?? -1
+                }
+            }
+        }
+        if found.contains(-2) {
+            // Once more, for the error itself.
+            try scenario.withTrace((found.firstIndex(of: -2) ?? 0) / width + traces.lowerBound) { trace in
+                let input = try MetricInput(trace, settings: settings)
+                for sentence in sentences { _ = try sentence.isPrinted(input) }
+            }
+        }
+        return sentences.enumerated().map { i, sentence in
+            let own = traces.indices.map { found[($0 - traces.lowerBound) * width + i] }
+            return ClaimRate(
+                scenario: scenario.name, sentence: sentence.rawValue, traces: own.count { $0 >= 0 },
+                claims: own.count { $0 == 1 })
+        }
+    }
+}
