@@ -23,7 +23,8 @@ extension GGUFExport {
         guard file.pathExtension != "gguf" else { return ([], []) }
         let tokenizer = try TokenizerFile.open(file)
         let metadata = try GGUFTokenizerMetadata(
-            tokenizer, vocabularySize: checkpoint.config.vocabularySize, file: file.path)
+            tokenizer, vocabularySize: checkpoint.config.vocabularySize,
+            ends: EndTokens.all(declared: try checkpoint.endTokens(), tokenizer), file: file.path)
         // Before hours of work, not after.
         try metadata.check(against: tokenizer, file: file.path)
         var entries = metadata.entries
@@ -33,16 +34,22 @@ extension GGUFExport {
         return (entries, metadata.notices)
     }
 
-    /// Opens the file that was written and compares its tokenizer with the checkpoint's; a file that differs is removed.
+    /// Opens the file that was written and compares its tokenizer and what ends a text with the checkpoint's; a file that
+    /// differs is removed.
     func checkTokenizer(_ written: URL) throws(FileError) {
         guard let file = checkpoint.tokenizerFile, metadata.contains(where: { $0.key == "tokenizer.ggml.tokens" })
         else { return }
         var difference: String?
-        do throws(TokenizerError) {
-            difference = TokenizerComparison.difference(
-                try TokenizerFile.open(file), try TokenizerFile.open(written))
+        do {
+            let (mine, theirs) = (try TokenizerFile.open(file), try TokenizerFile.open(written))
+            difference = TokenizerComparison.difference(mine, theirs)
+            if difference == nil, written.pathExtension == "gguf" {
+                let ends = EndTokens.all(declared: try checkpoint.endTokens(), mine).sorted()
+                let read = EndTokens.all(declared: try Checkpoint.open(written).endTokens(), theirs).sorted()
+                if ends != read { difference = "texts end at \(ends), and at \(read)" }
+            }
         } catch {
-            difference = error.description
+            difference = "\(error)"
         }
         guard let difference else { return }
         try? FileManager.default.removeItem(at: written)

@@ -57,6 +57,8 @@ public struct TokenizerFrame: Sendable, Equatable {
     public var named: [Named] = []
     /// Whether ends of a text are known by what they spell, as in llama.cpp.
     public var endsByName = false
+    /// Ids that end a text, whatever else the files say; nil: what they say counts.
+    public var ends: Set<Int32>?
     /// What the files say and is not done, or is not said and was assumed: one sentence each.
     public var notices: [String] = []
 

@@ -22,6 +22,11 @@ func lengthOfCharacter(_ bytes: UnsafePointer<UInt8>, _ available: Int) -> Int? 
     return nil
 }
 
+/// A run of byte tokens as the `tokenizers` library reads it: all of it, or U+FFFD for each byte.
+func joined(_ bytes: [UInt8]) -> [UInt8] {
+    String(validating: bytes, as: UTF8.self) == nil ? bytes.flatMap { _ in replacementCharacter } : bytes
+}
+
 /// U+FFFD, which stands for a byte that is no UTF-8.
 let replacementCharacter: [UInt8] = [0xEF, 0xBF, 0xBD]
 /// U+2581, which stands for a space in SentencePiece's pieces.

@@ -53,6 +53,12 @@ extension ModelConfig {
             theta: try fields.optionalNumber("rope.freq_base") ?? 10_000, layout: family.ggufRotaryLayout)
         rotary.scaling = try RopeScaling.gguf(
             fields, contextLength: contextLength, headSize: size, tensors: weights.tensors)
+        if family.rotary.hasMagnitudes, rotary.scaling?.isComputedMagnitude(contextLength: contextLength) == true {
+            notices.append(
+                "GGUF metadata \(fields.key("rope.scaling.attn_factor")) is what llama.cpp's converter computes from the context "
+                    + "lengths; the checkpoint's own short_mscale and long_mscale are not in the file. Where they are others "
+                    + "(Phi-3.5-MoE: 1.243), this is another model than the checkpoint, with another routing")
+        }
         var attention = AttentionConfig(
             headCount: headCount, keyValueHeadCount: try fields.optionalSize("attention.head_count_kv") ?? headCount,
             headSize: size, rotary: rotary, queryKeyNorm: family.queryKeyNorm,

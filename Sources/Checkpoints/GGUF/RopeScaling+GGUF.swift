@@ -66,6 +66,13 @@ extension RopeScaling {
             ? nil : RopeScaling(kind: .linear, factor: factor, originalContext: original, attentionFactor: attention)
     }
 
+    /// Whether a LongRoPE's magnitude is the formula's (arXiv 2402.13753), not one that was read.
+    func isComputedMagnitude(contextLength: Int) -> Bool {
+        guard kind == .longRope, contextLength > originalContext, originalContext > 1 else { return false }
+        let stretch = Double(contextLength) / Double(originalContext)
+        return abs(Double(attentionFactor) - (1 + log(stretch) / log(Double(originalContext))).squareRoot()) < 1e-5
+    }
+
     /// One of LongRoPE's tables.
     private static func factors(
         _ name: String, _ tensors: [String: Tensor], count: Int, path: String

@@ -5,12 +5,16 @@ public struct GGUFTokenizerMetadata: Sendable {
     public private(set) var entries: [(key: String, value: GGUFValue)] = []
     /// What other programs will do otherwise with the file, in sentences.
     public private(set) var notices: [String] = []
+    private var note = GGUFTokenizerNote()
 
     /// - Parameters:
     ///   - size: rows of the model's embedding; pieces that are missing are filled in as unused ones.
+    ///   - ends: ids that end a text (`EndTokens`); nil: not known, and left to what the tokens spell.
     ///   - file: what errors call it.
     /// - Throws: the setting that GGUF cannot hold.
-    public init(_ tokenizer: any Tokenizer, vocabularySize size: Int, file: String) throws(TokenizerError) {
+    public init(
+        _ tokenizer: any Tokenizer, vocabularySize size: Int, ends: Set<Int32>? = nil, file: String
+    ) throws(TokenizerError) {
         if (tokenizer as? JSONTokenizer)?.splitsSpecial ?? (tokenizer as? SentencePieceTokenizer)?.splitsSpecial
             ?? false
         {
@@ -23,6 +27,10 @@ public struct GGUFTokenizerMetadata: Sendable {
         default: throw Self.unsupported(file, "tokenizer", "GGUF has no way to hold this kind of tokenizer")
         }
         try add(tokenizer.frame, tokenizer, file)
+        if let ends { add(ends: ends) }
+        guard !note.isEmpty else { return }
+        entries.append((GGUFTokenizerNote.key, .string(Array(note.json.utf8))))
+        notices += note.notices
     }
 
     private static func unsupported(_ file: String, _ subject: String, _ problem: String) -> TokenizerError {
@@ -56,11 +64,22 @@ public struct GGUFTokenizerMetadata: Sendable {
         add("token_type", .integers(kinds))
     }
 
-    /// A note of what other programs do not know.
-    private mutating func add(_ note: GGUFTokenizerNote) {
-        guard !note.isEmpty else { return }
-        entries.append((GGUFTokenizerNote.key, .string(Array(note.json.utf8))))
-        notices += note.notices
+    /// Ids that end a text: those a reader would not take for ends by what they spell get the keys for the end of a turn
+    /// and of a message; where that does not say it all, the note does.
+    private mutating func add(ends: Set<Int32>) {
+        func value(_ key: String) -> GGUFValue? { entries.first { $0.key == "tokenizer.ggml.\(key)" }?.value }
+        let textual = Set(note.textual)
+        let tokens = value("tokens")?.strings ?? []
+        var known = Set(
+            tokens.indices.map(Int32.init).filter {
+                GGUFVocabulary.isEnd(tokens[Int($0)]) && !textual.contains($0)
+            })
+        if let eos = value("eos_token_id")?.int { known.insert(Int32(eos)) }
+        for (key, id) in zip(["eom_token_id", "eot_token_id"], ends.subtracting(known).sorted()) {
+            add(key, .unsigned(UInt64(id)))
+            known.insert(id)
+        }
+        if known != ends { note.ends = ends.sorted() }
     }
 
     private mutating func add(_ frame: TokenizerFrame, _ tokenizer: any Tokenizer, _ file: String)
@@ -112,13 +131,12 @@ extension GGUFTokenizerMetadata {
             add("remove_extra_whitespaces", .bool(true))
             notices.append("llama.cpp does not remove extra spaces, as this tokenizer does")
         }
-        var note = GGUFTokenizerNote(tokenizer.added.tokens)
+        note = GGUFTokenizerNote(tokenizer.added.tokens)
         note.spacing = tokenizer.spacing
         let added = Set(tokenizer.added.tokens.map(\.id))
         note.withinText = vocabulary.kinds.indices.map(Int32.init).filter {
             vocabulary.kinds[Int($0)] == .userDefined && !added.contains($0)
         }
-        add(note)
     }
 
     /// Pieces that no merge makes; what converters give added tokens.
@@ -136,9 +154,8 @@ extension GGUFTokenizerMetadata {
         }
         add(model: "gpt2", pre: pre, tokenizer, added: tokenizer.added, size: size) { _ in 1 }
         add("merges", .strings(tokenizer.model.mergesByRank))
-        var note = GGUFTokenizerNote(tokenizer.added.tokens)
+        note = GGUFTokenizerNote(tokenizer.added.tokens)
         note.composes = steps.normalization == [.nfc]
-        add(note)
     }
 
     /// A SentencePiece vocabulary that `tokenizer.json` writes as merges: a piece's score is the place of its first merge.
@@ -177,9 +194,9 @@ extension GGUFTokenizerMetadata {
         var tokens = tokenizer.added.tokens
         // Without a normalizer, what is looked for in normalized text is looked for in the text.
         if normalization.isEmpty { for index in tokens.indices { tokens[index].isNormalized = false } }
-        var note = GGUFTokenizerNote(tokens)
+        note = GGUFTokenizerNote(tokens)
         note.spacing = spacing ?? .everywhere
-        add(note)
+        note.joinsBytes = tokenizer.steps.decoding.hasByteFallback
     }
 }
 

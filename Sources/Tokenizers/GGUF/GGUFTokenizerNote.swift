@@ -9,10 +9,16 @@ struct GGUFTokenizerNote: Sendable, Equatable {
     var composes = false
     /// Which stretches of text get the space before a text.
     var spacing = SentencePieceTokenizer.Spacing.everywhere
+    /// Byte tokens in a row are decoded as one (`Tokenizer.joinsByteTokens`).
+    var joinsBytes = false
     /// Ids of user-defined pieces that SentencePiece finds in the text it has normalized.
     var withinText: [Int32] = []
     /// Flags of added tokens, by id.
     var flags: [Int32: Set<Flag>] = [:]
+    /// Ids of added tokens that are found in text although they spell what llama.cpp takes for a control token.
+    var textual: [Int32] = []
+    /// Ids that end a text, where they are others than a reader of the file's keys takes; nil: they are not.
+    var ends: [Int32]?
 
     enum Flag: String, Sendable, CaseIterable {
         case lstrip, rstrip, normalized
@@ -29,7 +35,13 @@ struct GGUFTokenizerNote: Sendable, Equatable {
         }
         composes = object["normalizer"]?.string == "NFC"
         spacing = object["prepend_scheme"]?.string.flatMap(SentencePieceTokenizer.Spacing.init) ?? .everywhere
-        withinText = (object["within_text"]?.array ?? []).compactMap { $0.int.flatMap { Int32(exactly: $0) } }
+        joinsBytes = object["joins_bytes"]?.bool == true
+        func ids(_ name: String) -> [Int32]? {
+            object[name]?.array?.compactMap { $0.int.flatMap { Int32(exactly: $0) } }
+        }
+        withinText = ids("within_text") ?? []
+        textual = ids("user_defined") ?? []
+        ends = ids("end_of_text")
         for item in object["added_tokens"]?.array ?? [] {
             guard let id = item.object?["id"]?.int, 0..<AddedTokens.largestID ~= id else { continue }
             flags[Int32(id)] = Set(Flag.allCases.filter { item.object?[$0.rawValue]?.bool == true })
@@ -37,6 +49,7 @@ struct GGUFTokenizerNote: Sendable, Equatable {
     }
 
     init(_ tokens: [AddedTokens.Token]) {
+        textual = tokens.filter { !$0.isSpecial && GGUFVocabulary.isControl($0.content) }.map(\.id)
         for token in tokens where !token.isPlain {
             var flags: Set<Flag> = []
             if token.stripsLeft { flags.insert(.lstrip) }
@@ -53,7 +66,10 @@ struct GGUFTokenizerNote: Sendable, Equatable {
         var members: [String] = []
         if composes { members.append("\"normalizer\": \"NFC\"") }
         if spacing != .everywhere { members.append("\"prepend_scheme\": \"\(spacing.rawValue)\"") }
+        if joinsBytes { members.append("\"joins_bytes\": true") }
         if !withinText.isEmpty { members.append("\"within_text\": \(withinText)") }
+        if !textual.isEmpty { members.append("\"user_defined\": \(textual)") }
+        if let ends { members.append("\"end_of_text\": \(ends)") }
         if !flags.isEmpty {
             let tokens = flags.sorted { $0.key < $1.key }.map { id, flags in
                 let set = flags.map(\.rawValue).sorted().map { ", \"\($0)\": true" }.joined()
@@ -95,6 +111,16 @@ struct GGUFTokenizerNote: Sendable, Equatable {
             result.append(
                 "llama.cpp puts a space after each of \(withinText.count) user-defined pieces, where this tokenizer puts none"
             )
+        }
+        if !textual.isEmpty {
+            result.append(
+                "llama.cpp takes some tokens (\(textual.map { String($0) }.joined(separator: ", "))) for control tokens "
+                    + "by what they spell; this tokenizer finds them in text")
+        }
+        if let ends {
+            result.append(
+                "this model's answers end at \(ends.map { String($0) }.joined(separator: ", ")); llama.cpp ends them by what "
+                    + "tokens spell and by at most three ids")
         }
         if !flags.isEmpty {
             result.append(

@@ -45,18 +45,39 @@ struct GGUFVocabulary {
         note = try metadata[GGUFTokenizerNote.key]?.string.map { text throws(TokenizerError) in
             try GGUFTokenizerNote(text, file: file)
         }
-        kinds = try Self.kinds(metadata, tokens, file: file)
+        kinds = try Self.kinds(metadata, tokens, textual: Set(note?.textual ?? []), file: file)
     }
 
-    /// Texts that llama.cpp takes for control tokens, whatever their kind.
+    /// Texts that llama.cpp takes for control tokens, whatever their kind, and that end a text.
     static let controlTexts: Set<String> = [
         "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>",
         "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>",
         "<end_of_utterance>", "<eos>", "<\u{FF5C}end\u{2581}of\u{2581}sentence\u{FF5C}>",
     ]
 
+    /// Texts that llama.cpp takes for marks of filling in code, control tokens as well. It also ends texts at padding, names
+    /// of repositories and ends of files; transformers does not, nor does this program.
+    private static let infillTexts: Set<String> = [
+        "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<\u{FF5C}fim\u{2581}begin\u{FF5C}>", "<PRE>",
+        "\u{2581}<PRE>",
+        "<|code_prefix|>", "<|prefix|>", "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>",
+        "<\u{FF5C}fim\u{2581}hole\u{FF5C}>", "<SUF>", "\u{2581}<SUF>", "<|code_suffix|>", "<|suffix|>",
+        "<|fim_middle|>",
+        "<fim-middle>", "<fim_middle>", "<\u{FF5C}fim\u{2581}end\u{FF5C}>", "<MID>", "\u{2581}<MID>", "<|code_middle|>",
+        "<|middle|>", "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>",
+        "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>",
+    ]
+    private static let ends = Set(controlTexts.map { Array($0.utf8) })
+    private static let controls = ends.union(infillTexts.map { Array($0.utf8) })
+
+    /// Whether a token of this text ends a text in llama.cpp.
+    static func isEnd(_ content: [UInt8]) -> Bool { ends.contains(content) }
+    /// Whether an added token of this text is a control token in llama.cpp, whatever its kind.
+    static func isControl(_ content: [UInt8]) -> Bool { controls.contains(content) }
+
+    /// - Parameter textual: ids whose text does not make them control tokens.
     private static func kinds(
-        _ metadata: [String: GGUFValue], _ tokens: [[UInt8]], file: String
+        _ metadata: [String: GGUFValue], _ tokens: [[UInt8]], textual: Set<Int32>, file: String
     ) throws(TokenizerError) -> [Int64] {
         let known = metadata["tokenizer.ggml.token_type"]?.integers
         if let known, known.count < tokens.count {
@@ -77,10 +98,15 @@ struct GGUFVocabulary {
                 }
             }
         }
-        let texts = Set(controlTexts.map { Array($0.utf8) })
-        for (id, token) in tokens.enumerated() where kinds[id] != 3 && texts.contains(token) { kinds[id] = 3 }
+        for (id, token) in tokens.enumerated()
+        where kinds[id] != 3 && (kinds[id] == 4 ? isControl(token) : isEnd(token)) && !textual.contains(Int32(id)) {
+            kinds[id] = 3
+        }
         return kinds
     }
+
+    /// Ids of rows that no token has: they decode to nothing, as in llama.cpp, whatever a converter called them.
+    var unused: Set<Int32> { Set(kinds.indices.filter { kinds[$0] == 5 }.map(Int32.init)) }
 
     func flag(_ name: String) -> Bool? { metadata["tokenizer.ggml.\(name)"]?.bool }
 
@@ -124,6 +150,7 @@ struct GGUFVocabulary {
     func frame(defaults: (bos: Int32?, eos: Int32?), addsBOS: Bool) -> TokenizerFrame {
         var frame = TokenizerFrame()
         frame.endsByName = true
+        frame.ends = note?.ends.map(Set.init)
         func usual(_ id: Int32?) -> Int32? { id.flatMap { tokens.indices.contains(Int($0)) ? $0 : nil } }
         frame.bos = token("bos_token_id") ?? usual(defaults.bos)
         frame.eos = token("eos_token_id") ?? usual(defaults.eos)
@@ -191,7 +218,9 @@ extension SentencePieceTokenizer {
             content.withUnsafeBufferPointer { normalizer.normalize($0, prefix: .ofModel) }
         }
         self.init(
-            vocabulary, normalizer, Usage(added: added, frame: frame, spacing: file.note?.spacing ?? .everywhere),
-            sha256: file.sha256)
+            vocabulary, normalizer,
+            Usage(
+                added: added, frame: frame, spacing: file.note?.spacing ?? .everywhere, hidesUnused: true,
+                joinsBytes: file.note?.joinsBytes ?? false), sha256: file.sha256)
     }
 }

@@ -27,7 +27,7 @@ extension JSONTokenizer {
         self.init(
             sha256: vocabulary.sha256, model: model,
             added: AddedTokens(vocabulary.added(), precedence: precedence, normalizing: steps.normalize), steps: steps,
-            frame: frame)
+            frame: frame, unused: vocabulary.unused)
     }
 
     private static func merges(_ vocabulary: GGUFVocabulary) throws(TokenizerError) -> [([UInt8], [UInt8])] {

@@ -12,11 +12,11 @@ extension SentencePieceTokenizer {
                 bytes.append(UInt8(byte))
                 continue
             }
-            Self.flush(&bytes, into: &text)
+            flush(&bytes, into: &text)
             if sawLeadingSpace || !text.isEmpty { atStart = false }
             sawLeadingSpace = append(id, atStart: atStart, to: &text)
         }
-        Self.flush(&bytes, into: &text)
+        flush(&bytes, into: &text)
         return text
     }
 
@@ -28,6 +28,7 @@ extension SentencePieceTokenizer {
         }
         switch vocabulary.kinds[Int(id)] {
         case .control: return false
+        case .unused where hidesUnused: return false
         case .unknown:
             text += unknownSurface
             return false
@@ -52,8 +53,13 @@ extension SentencePieceTokenizer {
     }
 
     /// Turns a run of byte pieces into characters.
-    private static func flush(_ bytes: inout [UInt8], into text: inout [UInt8]) {
+    private func flush(_ bytes: inout [UInt8], into text: inout [UInt8]) {
         guard !bytes.isEmpty else { return }
+        if joinsByteTokens {
+            text += joined(bytes)
+            bytes.removeAll(keepingCapacity: true)
+            return
+        }
         bytes.withUnsafeBufferPointer { buffer in
             guard let start = buffer.baseAddress else { return }
             var position = 0

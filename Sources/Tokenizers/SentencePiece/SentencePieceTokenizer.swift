@@ -25,6 +25,8 @@ public struct SentencePieceTokenizer: Tokenizer {
     let spacing: Spacing
     /// Whether control tokens that a chat template spells stay text (`split_special_tokens`).
     let splitsSpecial: Bool
+    let hidesUnused: Bool
+    public let joinsByteTokens: Bool
     /// What an unknown piece decodes to.
     let unknownSurface: [UInt8]
     let specialIDs: Set<Int32>
@@ -49,6 +51,10 @@ public struct SentencePieceTokenizer: Tokenizer {
         var spacing = Spacing.everywhere
         var splitsSpecial = false
         var unknownSurface = " \u{2047} "
+        /// Whether unused pieces decode to nothing: llama.cpp; the library writes them out.
+        var hidesUnused = false
+        /// As `Tokenizer.joinsByteTokens`: in files made of a `tokenizer.json`, whose decoder does so.
+        var joinsBytes = false
     }
 
     init(
@@ -62,6 +68,8 @@ public struct SentencePieceTokenizer: Tokenizer {
         spacing = usage.spacing
         splitsSpecial = usage.splitsSpecial
         unknownSurface = Array(usage.unknownSurface.utf8)
+        hidesUnused = usage.hidesUnused
+        joinsByteTokens = usage.joinsBytes
         specialIDs = usage.added.specialIDs
         let beyond = usage.added.tokens.filter { Int($0.id) >= vocabulary.kinds.count }
         contentOfAdded = Dictionary(beyond.map { ($0.id, $0.content) }, uniquingKeysWith: { first, _ in first })

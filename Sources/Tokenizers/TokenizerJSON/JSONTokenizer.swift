@@ -19,9 +19,10 @@ public struct JSONTokenizer: Tokenizer {
     /// Invisible when decoded.
     private let specialIDs: Set<Int32>
 
+    /// - Parameter unused: more ids that decode to nothing.
     init(
         sha256: String, model: BytePairModel, added: AddedTokens, steps: TokenizationSteps, frame: TokenizerFrame,
-        splitsSpecial: Bool = false
+        splitsSpecial: Bool = false, unused: Set<Int32> = []
     ) {
         kind =
             steps.isByteLevel ? .byteLevelBPE : steps.decoding.replacesSpaceSymbol ? .sentencePieceBPE : .bpe
@@ -31,7 +32,7 @@ public struct JSONTokenizer: Tokenizer {
         self.steps = steps
         self.frame = frame
         self.splitsSpecial = splitsSpecial
-        specialIDs = added.specialIDs
+        specialIDs = added.specialIDs.union(unused)
     }
 
     public var vocabularySize: Int { model.pieces.count }
@@ -82,13 +83,7 @@ public struct JSONTokenizer: Tokenizer {
         var text: [UInt8] = []
         var fallback: [UInt8] = []
         func flush() {
-            guard !fallback.isEmpty else { return }
-            // As the reference: all of a run, or U+FFFD for each byte of it.
-            if String(validating: fallback, as: UTF8.self) != nil {
-                text += fallback
-            } else {
-                for _ in fallback { text += replacementCharacter }
-            }
+            text += joined(fallback)
             fallback.removeAll()
         }
         for id in ids where !specialIDs.contains(id) {

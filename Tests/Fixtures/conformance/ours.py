@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ def weights(run: ms.Run, name: str) -> Any:
     return -np.sort(-np.asarray(run[name.replace("router_logits", "expert_weights")]), -1)
 
 
-def run(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+def run(path: Path, texts: Sequence[list[int]] = tuple(grid.DOCUMENTS)) -> tuple[list[dict[str, Any]], list[str]]:
     """Each document's numbers, and what the load warned of."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = ms.load(path, precision="exact", threads=1)
     documents = []
-    for tokens in grid.DOCUMENTS:
+    for tokens in texts:
         run = model.run(tokens, capture=["router_logits", "expert_weights"])
         layers = sorted(name for name in run.names if name.endswith("router_logits"))
         documents.append(

@@ -4,6 +4,7 @@ transformers; computes with one thread."""
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def load(folder: Path) -> Any:
     return model.eval()
 
 
-def run(model: Any) -> list[dict[str, Any]]:
+def run(model: Any, texts: Sequence[list[int]] = tuple(grid.DOCUMENTS)) -> list[dict[str, Any]]:
     routers = [
         module for name, module in model.named_modules() if name.endswith((".gate", ".router")) and hasattr(module, "weight")
     ]
@@ -36,7 +37,7 @@ def run(model: Any) -> list[dict[str, Any]]:
     handles = [module.register_forward_hook(lambda _module, _input, output: outputs.append(output)) for module in routers]
     documents = []
     rotary = model.model.rotary_emb
-    for tokens in grid.DOCUMENTS:
+    for tokens in texts:
         outputs.clear()
         if model.config.model_type == "phimoe" and model.config.rope_parameters["rope_type"] == "longrope":
             # transformers 5.23 and 5.24 never tell Phi-3.5-MoE's LongRoPE how long the text is, and so turn long texts by the
