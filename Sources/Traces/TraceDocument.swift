@@ -16,12 +16,15 @@ public struct TraceDocument: Codable, Sendable, Equatable {
     public var firstRow: Int
     /// The same text in another group has the same value.
     public var parallelID: String?
+    /// The source, manual or author: documents with the same value are not independent of each other. nil: the corpus does
+    /// not say.
+    public var cluster: String?
     /// Rows read as a prompt; those after them the model generated. nil: all were read.
     public var promptTokens: Int?
 
     public init(
         id: String, group: String, textSHA256: String, tokens: Int, truncated: Bool = false, parallelID: String? = nil,
-        promptTokens: Int? = nil, index: Int = 0, shard: Int = 0, firstRow: Int = 0
+        cluster: String? = nil, promptTokens: Int? = nil, index: Int = 0, shard: Int = 0, firstRow: Int = 0
     ) {
         self.index = index
         self.id = id
@@ -32,6 +35,7 @@ public struct TraceDocument: Codable, Sendable, Equatable {
         self.shard = shard
         self.firstRow = firstRow
         self.parallelID = parallelID
+        self.cluster = cluster
         self.promptTokens = promptTokens
     }
 
@@ -44,7 +48,7 @@ public struct TraceDocument: Codable, Sendable, Equatable {
     public var generatedRows: Range<Int> { promptRows.upperBound..<rows.upperBound }
 
     enum CodingKeys: String, CodingKey {
-        case index, id, group, tokens, truncated, shard
+        case index, id, group, tokens, truncated, shard, cluster
         case textSHA256 = "text_sha256"
         case firstRow = "first_row"
         case parallelID = "parallel_id"
@@ -61,8 +65,10 @@ public struct TraceDocument: Codable, Sendable, Equatable {
         try values.encode(truncated, forKey: .truncated)
         try values.encode(shard, forKey: .shard)
         try values.encode(firstRow, forKey: .firstRow)
-        // null is written, not left out: every line has every key; `prompt_tokens` only where tokens were generated.
+        // null is written, not left out: every line has every key, but for `cluster`, which only corpora that give one have,
+        // and `prompt_tokens`, only where tokens were generated.
         try values.encode(parallelID, forKey: .parallelID)
+        try values.encodeIfPresent(cluster, forKey: .cluster)
         try values.encodeIfPresent(promptTokens, forKey: .promptTokens)
     }
 }
