@@ -59,7 +59,7 @@ def read(args: argparse.Namespace, model: ms.Model) -> list[dict]:
         taken[document["group"]] += 1
         if not args.documents or taken[document["group"]] <= args.documents:
             tokens = document.get("tokens") or model.encode(document["text"])
-            documents.append({**{k: document.get(k) for k in ("id", "group", "parallel_id")}, "tokens": tokens[: args.tokens]})
+            documents.append({**{k: document.get(k) for k in ("id", "group", "parallel_id", "cluster")}, "tokens": tokens[: args.tokens]})
     return documents
 
 

@@ -6,6 +6,7 @@
 
 Loads the folder with transformers (float32, no extra code) and reports on heldout.jsonl:
 bits per byte by group; information between language and expert by layer; load; generated text.
+Documents of the manuals that the model was trained on, and of the second source, are told apart by "source".
 First it checks that a plain forward pass, written here from the names in model.safetensors, gives the same logits.
 
 L layers, E experts, K choices per token, R documents.
@@ -26,6 +27,7 @@ import torch.nn.functional as F
 HERE = Path(__file__).resolve().parent
 LANGUAGES = ["en", "de", "fr", "es", "it"]
 GROUPS = LANGUAGES + ["code"]
+TRAINED = {"libreoffice-help", "gimp-help", "python-stdlib"}  # sources whose other pages are in the training text
 SEED = 20240607
 # Whole words, no beginnings of other words: behind "El" half of the texts went on as Italian "Elenco".
 PROMPTS = dict(en="The", de="Die", fr="Les", es="Para", it="Per", code="class")
@@ -157,6 +159,18 @@ def information_by_layer(labels, counts, groups, permutations, rng):
     return measured, (1 + exceed) / (1 + permutations), largest
 
 
+def between(shares, names):
+    """shares [R,E] of documents, names [R] → the part of their variance that lies between documents of different names: the
+    intraclass correlation of a one-way random-effects analysis, variances summed over experts. It can come out below 0."""
+    kinds, of = np.unique(names, return_inverse=True)
+    size = np.bincount(of)
+    means = np.array([shares[of == k].mean(0) for k in range(len(kinds))])
+    inside = ((shares - means[of]) ** 2).sum() / (len(shares) - len(kinds))
+    outside = (size[:, None] * (means - shares.mean(0)) ** 2).sum() / (len(kinds) - 1)
+    part = (outside - inside) / ((len(shares) - (size**2).sum() / len(shares)) / (len(kinds) - 1))
+    return part / (part + inside)
+
+
 @torch.no_grad()
 def samples(model, tokenizer, count, length):
     torch.manual_seed(SEED)
@@ -190,7 +204,6 @@ def main():
     torch.set_num_threads(options.threads)
     model, tokenizer = load(options.folder)
     rows = [json.loads(line) for line in open(options.heldout, encoding="utf-8")]
-    labels = [r["group"] for r in rows]
     total = sum(p.numel() for p in model.parameters())
     c = model.config
     idle = (c.num_local_experts - c.num_experts_per_tok) * 3 * c.hidden_size * c.intermediate_size * c.num_hidden_layers
@@ -209,18 +222,38 @@ def main():
     print(f"largest difference of logits, transformers and the plain forward pass: {worst:.1e}")
 
     ids, bits, counts = run(model, tokenizer, rows, options.batch)
-    result = dict(parameters=total, active=total - idle, logits_difference=worst, groups={}, layers=[])
-    print("\n| group | documents | tokens | bytes per token | bits per byte |\n|---|---|---|---|---|")
-    for g in GROUPS:
-        mine = [i for i, l in enumerate(labels) if l == g]
-        size, n = sum(len(rows[i]["text"].encode()) for i in mine), sum(len(ids[i]) - 1 for i in mine)
-        bpb = sum(bits[i] for i in mine) / size
-        result["groups"][g] = dict(documents=len(mine), tokens=n, bits_per_byte=bpb)
-        print(f"| {g} | {len(mine)} | {n} | {size / n:.2f} | {bpb:.3f} |")
+    result = dict(parameters=total, active=total - idle, logits_difference=worst, groups={}, second_source={}, layers=[])
+    known = np.array([r["source"] in TRAINED for r in rows])
+    for name, title, part in (("groups", "manuals of the training text", known), ("second_source", "second source", ~known)):
+        print(f"\n{title}\n\n| group | documents | tokens | bytes per token | bits per byte |\n|---|---|---|---|---|")
+        for g in GROUPS:
+            mine = [i for i in np.flatnonzero(part) if rows[i]["group"] == g]
+            if not mine:
+                continue
+            size, n = sum(len(rows[i]["text"].encode()) for i in mine), sum(len(ids[i]) - 1 for i in mine)
+            bpb = sum(bits[i] for i in mine) / size
+            result[name][g] = dict(documents=len(mine), tokens=n, bits_per_byte=bpb)
+            print(f"| {g} | {len(mine)} | {n} | {size / n:.2f} | {bpb:.3f} |")
 
+    # Which documents are alike: those of one manual, or also those of one of LibreOffice's programs?
+    shares = counts / counts.sum(-1, keepdims=True)
+    print("\npart of the variance of documents' shares of experts, mean over the languages\n\n| layer | between GIMP's manual and LibreOffice's "
+          "| between LibreOffice's programs | between the second source's manuals |\n|---|---|---|---|")
+    for l in range(counts.shape[1]):
+        line = []
+        for part, level in ((known, 1), (np.array([r["source"] == "libreoffice-help" for r in rows]), 2), (~known, 1)):
+            mine = [np.array([p and r["group"] == g for p, r in zip(part, rows)]) for g in LANGUAGES]
+            names = np.array(["/".join(r["id"].split("/")[:level]) for r in rows])
+            line.append(np.mean([between(shares[m, l], names[m]) for m in mine]))
+        print(f"| {l} | " + " | ".join(f"{x:.2f}" for x in line) + " |")
+
+    other = counts[~known]
+    other_labels = [r["group"] for r in rows if r["source"] not in TRAINED]
+    counts, labels = counts[known], [r["group"] for r in rows if r["source"] in TRAINED]
     rng = np.random.default_rng(SEED)
     five, p_five, chance = information_by_layer(labels, counts, LANGUAGES, options.permutations, rng)
     six, p_six, _ = information_by_layer(labels, counts, GROUPS, options.permutations, rng)
+    second = information_by_layer(other_labels, other, LANGUAGES, options.permutations, rng) if len(other) else None
     print("\n| layer | I(language; expert), bits | p | largest of the permutations | with code | p | least load | largest load | dead |\n"
           "|---|---|---|---|---|---|---|---|---|")
     for l in range(counts.shape[1]):
@@ -228,6 +261,17 @@ def main():
         result["layers"].append(dict(information=five[l], p=p_five[l], information_with_code=six[l], p_with_code=p_six[l],
                                      load=share.tolist(), dead=int((share == 0).sum())))
         print(f"| {l} | {five[l]:.3f} | {p_five[l]:.4f} | {chance[l]:.3f} | {six[l]:.3f} | {p_six[l]:.4f} | {share.min():.3f} | {share.max():.3f} | {(share == 0).sum()} |")
+    if second is not None:
+        print("\nsecond source\n\n| layer | I(language; expert), bits | p | largest of the permutations | correlation of the languages' shares of "
+              "experts with those of the other manuals |\n|---|---|---|---|---|")
+        for l, (value, p, largest) in enumerate(zip(*second)):
+            shares = [
+                np.concatenate([(s := c[[x == g for x in of], l].sum(0)) / s.sum() for g in LANGUAGES])
+                for c, of in ((counts, labels), (other, other_labels))
+            ]
+            alike = np.corrcoef(*shares)[0, 1]
+            result["layers"][l].update(information_second_source=value, p_second_source=p, shares_correlation=alike)
+            print(f"| {l} | {value:.3f} | {p:.4f} | {largest:.3f} | {alike:.3f} |")
     print("\nshare of each group's assignments by expert, in percent")
     for l in range(counts.shape[1]):
         for g in GROUPS:

@@ -10,8 +10,10 @@
 4. Holds out documents (heldout.jsonl, and a validation split for train.py) in all languages at once;
    whatever line of theirs occurs elsewhere is removed from the training text, and a candidate that still shares
    too many word 8-grams with the training text is refused.
-5. Trains the SentencePiece tokenizer and writes tokenizer.model, tokenizer.json, tokenizer_config.json.
-6. Encodes the training text to .work/train.npz.
+5. Adds a second source to heldout.jsonl: sections of manuals, and code of projects, of which nothing is trained on.
+   The copyright files of what heldout.jsonl quotes go to licenses/.
+6. Trains the SentencePiece tokenizer and writes tokenizer.model, tokenizer.json, tokenizer_config.json.
+7. Encodes the training text to .work/train.npz.
 
 Everything random is drawn from SEED; the same packages give the same bytes.
 """
@@ -22,6 +24,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -52,7 +55,50 @@ LICENSES = {
     "gimp-help": "GFDL-1.2-no-invariants-or-later",
     "gnome-user-docs": "CC-BY-SA-3.0",
     "python-stdlib": "PSF-2.0",
+    "apt-doc": "GPL-2.0-or-later",
+    "debian-edu-doc": "GPL-2.0-or-later",
+    "debian-handbook": "GPL-2.0-or-later OR CC-BY-SA-3.0",
+    "debian-reference": "GPL-2.0-or-later",
+    "harden-doc": "GPL-2.0-or-later",
+    "installation-guide": "GPL-2.0-only",
+    "maint-guide": "GPL-2.0-or-later",
+    "attrs": "MIT",
+    "click": "BSD-3-Clause",
+    "dateutil": "BSD-3-Clause",
+    "mako": "MIT",
+    "markdown": "BSD-3-Clause",
+    "pytest": "MIT",
+    "requests": "Apache-2.0",
 }
+
+# The second source: Debian's own manuals, and Python projects outside the standard library.
+SECOND_PER_MANUAL, SECOND_PER_PROJECT = 6, 3
+SECOND_SHORTEST, SECOND_LONGEST = 400, 1000  # characters; shorter than the first source's, for the size of the file
+MANUALS = {  # name: [its packages]
+    "apt-doc": ["apt-doc"],
+    "debian-edu-doc": ["debian-edu-doc-" + l for l in LANGUAGES],
+    "debian-handbook": ["debian-handbook"],
+    "debian-reference": ["debian-reference-common"] + ["debian-reference-" + l for l in LANGUAGES],
+    "harden-doc": ["harden-doc"],
+    "installation-guide": ["installation-guide-amd64"],
+    "maint-guide": ["maint-guide"] + ["maint-guide-" + l for l in LANGUAGES[1:]],
+}
+PROJECTS = {  # name: (its package, its folder of modules)
+    "attrs": ("python3-attr", "attr"),
+    "click": ("python3-click", "click"),
+    "dateutil": ("python3-dateutil", "dateutil"),
+    "mako": ("python3-mako", "mako"),
+    "markdown": ("python3-markdown", "markdown"),
+    "pytest": ("python3-pytest", "_pytest"),
+    "requests": ("python3-requests", "requests"),
+}
+PACKAGES += [p for packages in MANUALS.values() for p in packages] + [p for p, _ in PROJECTS.values()]
+# Whose copyright file goes to licenses/: one package for each source that heldout.jsonl quotes.
+QUOTED = dict(
+    {name: packages[-1] for name, packages in MANUALS.items()},
+    **{name: package for name, (package, _) in PROJECTS.items()},
+    **{"libreoffice-help": "libreoffice-help-en-us", "gimp-help": "gimp-help-en", "python-stdlib": "libpython3.11-stdlib"},
+)
 
 # Frequent function words: enough to tell an untranslated English line from a translated one.
 FUNCTION_WORDS = {
@@ -72,11 +118,11 @@ WORD = re.compile(r"[^\W\d_]+")
 def download(work: Path) -> Path:
     """Fetches and unpacks the packages; returns the tree. Skips what is already there."""
     root, debs = work / "root", work / "debs"
-    if (root / ".complete").exists():
-        return root
     debs.mkdir(parents=True, exist_ok=True)
     present = {p.name.split("_")[0] for p in debs.glob("*.deb")}
     missing = [p for p in PACKAGES if p not in present]
+    if not missing and (root / ".complete").exists():
+        return root
     if missing:
         print(f"downloading {len(missing)} Debian packages", flush=True)
         done = subprocess.run(["apt-get", "download", *missing], cwd=debs, capture_output=True, text=True)
@@ -146,6 +192,30 @@ class BlockText(HTMLParser):
         self.buffer = []
         if text:
             self.lines.append(text)
+
+
+class SectionText(BlockText):
+    """As `BlockText`, cut where a heading begins."""
+
+    def __init__(self):
+        super().__init__()
+        self.cuts = []
+
+    def handle_starttag(self, tag, attrs):
+        super().handle_starttag(tag, attrs)
+        if re.fullmatch("h[1-6]", tag) and not self.skip:
+            self.cuts.append(len(self.lines))
+
+    def sections(self):
+        """[[line]]: each begins with its heading; what stands before the first is left out."""
+        return [self.lines[a:b] for a, b in zip(self.cuts, self.cuts[1:] + [len(self.lines)])]
+
+
+def html_sections(path):
+    parser = SectionText()
+    parser.feed(Path(path).read_text(encoding="utf-8", errors="replace"))
+    parser.flush()
+    return parser.sections()
 
 
 def html_lines(job):
@@ -227,8 +297,8 @@ def read_languages(root: Path):
 CODE_SKIPPED = re.compile(r"(^|/)(test|tests|idle_test|encodings|pydoc_data|__pycache__|config-[^/]*|lib-dynload)/|_sysconfigdata|/topics\.py$")
 
 
-def code_pieces(text):
-    """Cuts a source file into pieces of at most LONGEST characters, at blank lines before top-level statements
+def code_pieces(text, longest=LONGEST):
+    """Cuts a source file into pieces of at most `longest` characters, at blank lines before top-level statements
     where possible, else at any blank line."""
     blocks, block = [], []
     for line in text.split("\n"):
@@ -239,19 +309,19 @@ def code_pieces(text):
     blocks.append("\n".join(block))
     small = []
     for b in blocks:
-        if len(b) <= LONGEST:
+        if len(b) <= longest:
             small.append(b)
             continue
         part = []
         for paragraph in b.split("\n\n"):
-            if part and sum(map(len, part)) + len(paragraph) > LONGEST:
+            if part and sum(map(len, part)) + len(paragraph) > longest:
                 small.append("\n\n".join(part))
                 part = []
             part.append(paragraph)
         small.append("\n\n".join(part))
     pieces, piece = [], ""
     for b in small:
-        if piece and len(piece) + 1 + len(b) > LONGEST:
+        if piece and len(piece) + 1 + len(b) > longest:
             pieces.append(piece)
             piece = b
         else:
@@ -267,21 +337,25 @@ def read_code(root: Path):
         name = str(path.relative_to(base))
         if CODE_SKIPPED.search(name):
             continue
-        text = path.read_text(encoding="utf-8", errors="replace")
-        text = "\n".join(l.rstrip() for l in text.expandtabs(8).replace("\r", "").replace("\f", "").split("\n"))
+        text = source_text(path)
         if len(text) >= 200:
             documents["python-stdlib/" + name] = text
     return documents
 
 
+def source_text(path):
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return "\n".join(l.rstrip() for l in text.expandtabs(8).replace("\r", "").replace("\f", "").split("\n"))
+
+
 # ---------------------------------------------------------------- splits
 
 
-def truncate(lines):
-    """The first lines, up to LONGEST characters: the cut is at a paragraph's end."""
+def truncate(lines, longest=LONGEST):
+    """The first lines, up to `longest` characters: the cut is at a paragraph's end."""
     kept, size = [], 0
     for line in lines:
-        if size + len(line) + bool(kept) > LONGEST:
+        if size + len(line) + bool(kept) > longest:
             break
         size += len(line) + bool(kept)
         kept.append(line)
@@ -299,7 +373,7 @@ def overlap(text, index):
 
 
 def split(documents, untranslated, code):
-    """Returns (training {group: [text]}, heldout [record], validation [record], report)."""
+    """Returns (training {group: [text]}, heldout [record], validation [record], index {group: n-grams of training}, report)."""
     rng = random.Random(SEED)
     occurrences = {l: Counter() for l in LANGUAGES}
     for versions in documents.values():
@@ -400,19 +474,6 @@ def split(documents, untranslated, code):
     chosen = [c for c in chosen if c[0] not in bad]
     chosen_code = [c for c in chosen_code if c[0] not in bad]
 
-    def records(parallel, pieces):
-        rows = []
-        for name, texts in parallel:
-            source = name.split("/")[0]
-            for l in LANGUAGES:
-                rows.append(dict(id=f"{name}#{l}", group=l, text=texts[l], parallel_id=name, source=source, license=LICENSES[source]))
-        for name, piece in pieces:
-            rows.append(dict(id=f"{name}#code", group="code", text=piece, parallel_id=None, source="python-stdlib", license=LICENSES["python-stdlib"]))
-        for row in rows:
-            if row["parallel_id"] is None:
-                del row["parallel_id"]
-        return rows
-
     heldout = records(sorted(chosen[VALIDATION_PARALLEL:]), sorted(chosen_code[VALIDATION_CODE:]))
     validation = records(sorted(chosen[:VALIDATION_PARALLEL]), sorted(chosen_code[:VALIDATION_CODE]))
     kept = {r["id"] for r in heldout}
@@ -425,12 +486,156 @@ def split(documents, untranslated, code):
         candidates=len(candidates),
         refused=refused + len(bad),
         overlap={g: dict(mean=round(sum(x) / len(x), 4), max=round(max(x), 4)) for g, x in per_group.items()},
-        heldout=dict(Counter(r["group"] for r in heldout)),
-        heldout_sources=dict(Counter(r["source"] for r in heldout)),
         validation=dict(Counter(r["group"] for r in validation)),
         training={g: dict(documents=len(t), bytes=sum(len(x.encode()) for x in t)) for g, t in training.items()},
     )
-    return training, heldout, validation, report
+    return training, heldout, validation, index, report
+
+
+def records(parallel, pieces):
+    """parallel: (name, {language: text}); pieces: (name, text). → rows of heldout.jsonl
+
+    The cluster is the whole manual or project. LibreOffice's programs have help of their own, but are routed alike, where GIMP's
+    manual is routed unlike all of them: they are no independent samples of manuals."""
+
+    def row(name, group, text):
+        source = name.split("/")[0]
+        shared = {} if group == "code" else dict(parallel_id=name)
+        return dict(id=f"{name}#{group}", group=group, text=text, **shared, cluster=source, source=source, license=LICENSES[source])
+
+    return [row(name, l, texts[l]) for name, texts in parallel for l in LANGUAGES] + [row(name, "code", text) for name, text in pieces]
+
+
+# ---------------------------------------------------------------- the second source
+
+
+def manual_pages(root: Path):
+    """[(manual, page, {language: path})]: the pages that are there in all five languages."""
+    doc = root / "usr/share/doc"
+    country = dict(en="en-US", de="de-DE", fr="fr-FR", es="es-ES", it="it-IT")
+
+    def tree(manual, name, folders):
+        return [
+            (manual, name + str(page.relative_to(folders["en"]).with_suffix("")), {l: folders[l] / page.relative_to(folders["en"]) for l in LANGUAGES})
+            for page in folders["en"].rglob("*.html")
+        ]
+
+    def flat(manual, folders):
+        return [
+            (manual, page.name.removesuffix(".en.html"), {l: folders[l] / page.name.replace(".en.html", f".{l}.html") for l in LANGUAGES})
+            for page in folders["en"].glob("*.en.html")
+        ]
+
+    pages = []
+    for book in ("guide", "offline"):
+        pages += tree("apt-doc", book + "/", {l: doc / "apt-doc" / (book + ("" if l == "en" else "." + l) + ".html") for l in LANGUAGES})
+    name = "debian-edu-bookworm-manual"
+    pages.append(("debian-edu-doc", name, {l: doc / "debian-edu-doc" / l / (name + ".html") for l in LANGUAGES}))
+    for manual in ("debian-handbook", "harden-doc"):
+        pages += tree(manual, "", {l: doc / manual / "html" / country[l] for l in LANGUAGES})
+    pages += flat("debian-reference", {l: root / "usr/share/debian-reference" for l in LANGUAGES})
+    pages += tree("installation-guide", "", {l: doc / "installation-guide-amd64" / l for l in LANGUAGES})
+    pages += flat("maint-guide", {l: doc / ("maint-guide" + ("" if l == "en" else "-" + l)) / "html" for l in LANGUAGES})
+    return sorted(p for p in pages if all(path.exists() for path in p[2].values()) and not p[1].endswith("index"))
+
+
+def read_manuals(root: Path):
+    """{manual/page.section: {language: [line]}}: sections with the same lines, one for one, in the five languages."""
+    pages = manual_pages(root)
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        parsed = iter(list(pool.map(html_sections, [str(p[2][l]) for p in pages for l in LANGUAGES], chunksize=16)))
+    documents = {}
+    for manual, page, _ in pages:
+        sections = {l: next(parsed) for l in LANGUAGES}
+        if len({len(s) for s in sections.values()}) > 1:
+            continue
+        for number, versions in enumerate(zip(*sections.values()), start=1):
+            if len({len(v) for v in versions}) == 1:
+                lines = [line for line in zip(*versions) if all(any(c.isalpha() for c in text) for text in line)]
+                documents[f"{manual}/{page}.{number}"] = {l: [line[i] for line in lines] for i, l in enumerate(LANGUAGES)}
+    return documents
+
+
+def second_source(root: Path, index):
+    """Returns ([record], report) of what joins heldout.jsonl. index: {group: n-grams of the training text}."""
+    rng = random.Random(SEED + 2)
+    documents = read_manuals(root)
+    occurrences = {l: Counter(x for versions in documents.values() for x in versions[l] if len(x) >= 40) for l in LANGUAGES}
+
+    def text(name):
+        """{language: text}, cut after the same line in all; None where the section will not do."""
+        versions = documents[name]
+        english = set(versions["en"])
+        for language, lines in versions.items():
+            foreign = sum(len(x) for x in lines if language != "en" and is_untranslated(x, language, english))
+            if foreign > 0.15 * sum(map(len, lines)):
+                return None
+        count = min(sum(1 for _ in truncate(lines, SECOND_LONGEST)) for lines in versions.values())
+        texts = {l: "\n".join(lines[:count]) for l, lines in versions.items()}
+        sizes = [len(t) for t in texts.values()]
+        own = [sum(len(x) for x in versions[l][:count] if len(x) >= 40 and occurrences[l][x] == 1) for l in LANGUAGES]
+        if min(sizes) < SECOND_SHORTEST or max(sizes) > 2 * min(sizes) or any(o < 0.7 * s for o, s in zip(own, sizes)):
+            return None
+        return texts
+
+    chosen, shares, refused, candidates = [], defaultdict(list), 0, 0
+    for manual in MANUALS:
+        names = [n for n in sorted(documents) if n.startswith(manual + "/") and text(n)]
+        candidates += len(names)
+        rng.shuffle(names)
+        pages = Counter()
+        for name in names:  # as many pages as there are, before any gives a second section
+            page = name.rpartition(".")[0]
+            pages[page] += 1
+            documents[name]["turn"] = pages[page]
+        names.sort(key=lambda n: documents[n].pop("turn"))
+        mine = []
+        for name in names:
+            share = {l: overlap(t, index[l]) for l, t in text(name).items()}
+            refused += max(share.values()) > LARGEST_OVERLAP
+            if max(share.values()) <= LARGEST_OVERLAP and len(mine) < SECOND_PER_MANUAL:
+                mine.append((name, text(name)))
+                for l in LANGUAGES:
+                    shares[l].append(share[l])
+        if len(mine) < SECOND_PER_MANUAL:
+            sys.exit(f"{manual}: expected {SECOND_PER_MANUAL} sections, found {len(mine)}")
+        chosen += mine
+
+    chosen_code = []
+    for project, (_, folder) in PROJECTS.items():
+        base = root / "usr/lib/python3/dist-packages"
+        paths = [p for p in sorted((base / folder).rglob("*.py")) if not re.search(r"(^|/)(_py|testing|tests?)/", str(p.relative_to(base)))]
+        rng.shuffle(paths)
+        mine = []
+        for path in paths:
+            pieces = [p for p in code_pieces(source_text(path), SECOND_LONGEST) if SECOND_SHORTEST <= len(p) <= SECOND_LONGEST]
+            if not pieces or len(mine) == SECOND_PER_PROJECT:
+                continue
+            piece = rng.choice(pieces)
+            share = overlap(piece, index["code"])
+            refused += share > LARGEST_OVERLAP
+            if share <= LARGEST_OVERLAP:
+                mine.append((f"{project}/{path.relative_to(base / folder)}", piece))
+                shares["code"].append(share)
+        if len(mine) < SECOND_PER_PROJECT:
+            sys.exit(f"{project}: expected {SECOND_PER_PROJECT} files, found {len(mine)}")
+        chosen_code += mine
+    rows = records(sorted(chosen), sorted(chosen_code))
+    return rows, dict(
+        candidates=candidates,
+        refused=refused,
+        overlap={g: dict(mean=round(sum(x) / len(x), 4), max=round(max(x), 4)) for g, x in shares.items()},
+    )
+
+
+def copy_licenses(root: Path, out: Path):
+    """licenses/: the copyright files of what heldout.jsonl quotes, and the texts of the licenses that they name."""
+    folder = out / "licenses"
+    folder.mkdir(exist_ok=True)
+    for source, package in QUOTED.items():
+        shutil.copyfile(root / "usr/share/doc" / package / "copyright", folder / f"{source}.txt")
+    for name in ("GPL-2", "GFDL-1.2", "MPL-2.0"):
+        shutil.copyfile(Path("/usr/share/common-licenses") / name, folder / f"{name}.txt")
 
 
 # ---------------------------------------------------------------- tokenizer
@@ -573,7 +778,11 @@ def main():
     documents, untranslated = read_languages(root)
     code = read_code(root)
     print(f"{len(documents)} documents in up to five languages, {len(code)} source files", flush=True)
-    training, heldout, validation, report = split(documents, untranslated, code)
+    training, heldout, validation, index, report = split(documents, untranslated, code)
+    second, report["second_source"] = second_source(root, index)
+    heldout += second
+    report["heldout"] = {g: dict(Counter(r["cluster"] for r in heldout if r["group"] == g)) for g in GROUPS}
+    copy_licenses(root, options.output)
     write_rows(options.output / "heldout.jsonl", heldout)
     report["heldout_sha256"] = hashlib.sha256((options.output / "heldout.jsonl").read_bytes()).hexdigest()
     (options.work / "corpus-report.json").write_text(json.dumps(report, indent=1) + "\n")

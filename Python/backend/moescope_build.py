@@ -112,6 +112,8 @@ def build_wheel(
     for file in MODEL_FILES:
         if (MODEL / file).exists():
             wheel.add_file(f"moescope/Models/polyglot/{file}", MODEL / file)
+    for file in sorted((MODEL / "licenses").glob("*.txt")):
+        wheel.add_file(f"moescope/Models/polyglot/licenses/{file.name}", file)
     wheel.close()
     return name
 

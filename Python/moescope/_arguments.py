@@ -19,6 +19,16 @@ def integer(value: Any, name: str) -> int:
     raise TypeError(f"{name}: expected an integer, found {value!r} of type {type(value).__name__}")
 
 
+def identifier(value: Any, name: str) -> str:
+    """A name; an integer is taken as its decimal form."""
+    if isinstance(value, str):
+        return str(value)
+    try:
+        return str(integer(value, name))
+    except TypeError:
+        raise TypeError(f"{name}: expected a str or an integer, found {value!r} of type {type(value).__name__}") from None
+
+
 def integers(values: Iterable[Any] | Any, name: str, *, minimum: int | None = 0) -> list[int]:
     """Several integers, or one. `minimum`: the least that means anything."""
     if isinstance(values, str | bytes | bytearray | Mapping):

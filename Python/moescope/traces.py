@@ -58,9 +58,10 @@ class Trace:
 
     @cached_property
     def documents(self) -> Table:
-        """One row per document: index, id, group, tokens, truncated, shard, first_row, parallel_id, …"""
+        """One row per document: index, id, group, tokens, truncated, shard, first_row, parallel_id, cluster, text_sha256;
+        None where the corpus gave no parallel_id or cluster."""
         rows = json.loads(self._native.documents)
-        names = ("index", "id", "group", "tokens", "truncated", "shard", "first_row", "parallel_id", "text_sha256")
+        names = ("index", "id", "group", "tokens", "truncated", "shard", "first_row", "parallel_id", "cluster", "text_sha256")
         return table({name: [row.get(name) for row in rows] for name in names}, "documents")
 
     @property
@@ -174,7 +175,8 @@ def trace(
     """Runs a model over a corpus and records how it routes every token.
 
     corpus: a `.jsonl` file or a folder of `.txt` files, as for `moescope trace`; or texts, or mappings with "text" or
-        "tokens" and optionally "id", "group", "parallel_id".
+        "tokens" and optionally "id", "group", "parallel_id" (the same text in another group) and "cluster" (source,
+        manual, author: documents of one cluster are not independent).
     output: the trace's folder, made here.
     capture: "router_logits" or "router_logits_f16", "attention_summary", "predicted" (the most probable next token of
         every row), "speculative" (experts guessed 1, 2 and 10 layers ahead), "attention_pattern:LAYER.HEAD" (`*` for
@@ -255,8 +257,9 @@ def _documents(corpus: Iterable[Mapping[str, Any] | str]) -> list[dict[str, Any]
             document["text"] = fields["text"]
         if "tokens" in fields:
             document["tokens"] = _arguments.token_ids(fields["tokens"])
-        if fields.get("parallel_id") is not None:
-            document["parallel_id"] = str(fields["parallel_id"])
+        for name in ("parallel_id", "cluster"):
+            if fields.get(name) is not None:
+                document[name] = _arguments.identifier(fields[name], f"corpus: document {number}: {name}")
         documents.append(document)
     return documents
 

@@ -13,6 +13,7 @@ struct CorpusArgument {
         var text: String?
         var tokens: [Int32]?
         var parallel_id: String?
+        var cluster: String?
 
         func document() throws(PythonError) -> Corpus.Document {
             let content: Corpus.Document.Content
@@ -21,7 +22,7 @@ struct CorpusArgument {
             case (nil, let tokens?): content = .tokens(tokens)
             default: throw .value("corpus: document \"\(id)\" needs either \"text\" or \"tokens\"")
             }
-            return Corpus.Document(id: id, group: group, content: content, parallelID: parallel_id)
+            return Corpus.Document(id: id, group: group, content: content, parallelID: parallel_id, cluster: cluster)
         }
     }
 

@@ -16,7 +16,8 @@ public struct TraceDocument: Codable, Sendable, Equatable {
     public var firstRow: Int
     /// The same text in another group has the same value.
     public var parallelID: String?
-    /// The source, manual or author; documents of one cluster are not independent. nil: the document stands by itself.
+    /// The source, manual or author: documents with the same value are not independent of each other. nil: the corpus does
+    /// not say.
     public var cluster: String?
     /// Rows read as a prompt; those after them the model generated. nil: all were read.
     public var promptTokens: Int?
@@ -64,7 +65,8 @@ public struct TraceDocument: Codable, Sendable, Equatable {
         try values.encode(truncated, forKey: .truncated)
         try values.encode(shard, forKey: .shard)
         try values.encode(firstRow, forKey: .firstRow)
-        // null is written, not left out: every line has every key; `prompt_tokens` only where tokens were generated.
+        // null is written, not left out: every line has every key, but for `cluster`, which only corpora that give one have,
+        // and `prompt_tokens`, only where tokens were generated.
         try values.encode(parallelID, forKey: .parallelID)
         try values.encodeIfPresent(cluster, forKey: .cluster)
         try values.encodeIfPresent(promptTokens, forKey: .promptTokens)

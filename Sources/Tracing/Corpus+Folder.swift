@@ -5,6 +5,7 @@ import Foundation
 extension Corpus {
     /// Reads a folder of texts: every `.txt` or `.txt.gz` file in it and its subfolders is a document, in the order of
     /// their names. A document's id is its path in the folder; its group is the first folder of that path, "" for files at the top.
+    /// A folder names no clusters and no parallel texts.
     ///
     /// Links to files and folders are followed. What begins with a dot is left out, as are files of other kinds; `remarks`
     /// says so.

@@ -3,7 +3,8 @@ import Foundation
 import FileFormats
 
 extension Corpus {
-    /// Reads a JSON Lines corpus: one object a line, with "id", "group", "parallel_id", and "text" or "tokens".
+    /// Reads a JSON Lines corpus: one object a line, with "id", "group", "parallel_id", "cluster", and "text" or
+    /// "tokens".
     ///
     /// JSON is taken as Python's json module writes it, NaN and halves of surrogate pairs included; a key that appears twice is an
     /// error. Other keys are allowed and not looked at.
@@ -70,7 +71,7 @@ private struct CorpusLine {
         }
         return Corpus.Document(
             id: try identifier("id") ?? String(number), group: try value("group", expected: "a string", \.string) ?? "",
-            content: content, parallelID: try identifier("parallel_id"))
+            content: content, parallelID: try identifier("parallel_id"), cluster: try identifier("cluster"))
     }
 
     private func error(_ field: String, _ reason: String) -> CorpusError {

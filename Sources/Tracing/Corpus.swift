@@ -18,12 +18,17 @@ public struct Corpus: Sendable {
         public var content: Content
         /// The same text in another group has the same parallel id.
         public var parallelID: String?
+        /// The source, manual or author that the text comes from: documents of one cluster are not independent of each other.
+        public var cluster: String?
 
-        public init(id: String, group: String, content: Content, parallelID: String? = nil) {
+        public init(
+            id: String, group: String, content: Content, parallelID: String? = nil, cluster: String? = nil
+        ) {
             self.id = id
             self.group = group
             self.content = content
             self.parallelID = parallelID
+            self.cluster = cluster
         }
     }
 
@@ -46,6 +51,8 @@ public struct Corpus: Sendable {
         var hash = SHA256()
         for document in documents {
             for part in [document.id, document.group, document.parallelID ?? ""] { hash.update(data: Data(part.utf8)) }
+            // Nothing where there is no cluster, so that a trace begun without clusters can be resumed.
+            if let cluster = document.cluster { hash.update(data: Data("\0cluster\0\(cluster)\0".utf8)) }
             switch document.content {
             case .text(let text): hash.update(data: Data(text.utf8))
             case .tokens(let tokens): hash.update(data: Data(tokens.map { "\($0)" }.joined(separator: ",").utf8))

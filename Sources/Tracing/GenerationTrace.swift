@@ -48,7 +48,9 @@ public final class GenerationTrace {
         let corpus = Corpus(
             source: source,
             documents: texts.map {
-                Corpus.Document(id: $0.id, group: $0.group, content: .text($0.prompt), parallelID: $0.parallelID)
+                Corpus.Document(
+                    id: $0.id, group: $0.group, content: .text($0.prompt), parallelID: $0.parallelID,
+                    cluster: $0.cluster)
             })
         var manifest = try TraceRun.manifest(
             model: model, tokenizer: tokenizer, corpus: corpus, tokens: texts.map(\.tokens), options: options,
@@ -91,6 +93,7 @@ public struct GeneratedText {
     public var id: String
     public var group: String
     public var parallelID: String?
+    public var cluster: String?
     /// What was read, as text.
     public var prompt: String
     /// Prompt, then what was generated.
@@ -102,12 +105,13 @@ public struct GeneratedText {
     public var routing: HookRecorder
 
     public init(
-        id: String, group: String = "", parallelID: String? = nil, prompt: String, tokens: [Int32], promptTokens: Int,
-        logprobs: [Float], routing: HookRecorder
+        id: String, group: String = "", parallelID: String? = nil, cluster: String? = nil, prompt: String,
+        tokens: [Int32], promptTokens: Int, logprobs: [Float], routing: HookRecorder
     ) {
         self.id = id
         self.group = group
         self.parallelID = parallelID
+        self.cluster = cluster
         self.prompt = prompt
         self.tokens = tokens
         self.promptTokens = promptTokens
@@ -118,7 +122,7 @@ public struct GeneratedText {
     var document: TraceDocument {
         TraceDocument(
             id: id, group: group, textSHA256: SHA256.hash(data: Array(prompt.utf8)).hex, tokens: tokens.count,
-            parallelID: parallelID, promptTokens: promptTokens)
+            parallelID: parallelID, cluster: cluster, promptTokens: promptTokens)
     }
 }
 

@@ -156,6 +156,7 @@ public struct TraceRun {
             }
         return TraceDocument(
             id: document.id, group: document.group, textSHA256: SHA256.hash(data: bytes).hex,
-            tokens: tokens[index].count, truncated: tokenized.truncated[index], parallelID: document.parallelID)
+            tokens: tokens[index].count, truncated: tokenized.truncated[index], parallelID: document.parallelID,
+            cluster: document.cluster)
     }
 }

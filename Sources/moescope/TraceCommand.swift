@@ -15,6 +15,10 @@ struct TraceCommand: ParsableCommand {
             The trace is a folder of JSON and safetensors files (see `moescope report` for what to do with it). \
             Stopping with Ctrl-C loses at most the wave in flight; --resume goes on from there.
 
+            A line of the corpus has "text" or "tokens", and optionally "id", "group" (the language or domain), \
+            "parallel_id" (the same text in another group has the same) and "cluster" (source, manual or author: \
+            documents of one cluster are not independent of each other).
+
             Examples:
               moescope trace polyglot --corpus Models/polyglot/heldout.jsonl --output traces/demo
               moescope trace ~/Mixtral-8x7B-v0.1 --corpus texts/ --output traces/mixtral --max-tokens 512

@@ -33,7 +33,7 @@ struct SmallRun {
             TraceDocument(
                 id: "d\($0)", group: $0 % 2 == 0 ? "even" : "odd", textSHA256: "t\($0)",
                 tokens: Self.documentLengths[$0],
-                parallelID: $0 < 2 ? "p" : nil)
+                parallelID: $0 < 2 ? "p" : nil, cluster: $0 == 3 ? "manual" : nil)
         }
         let shard = TraceShard(layout: layout, documents: documents)
         var row = 0
@@ -95,6 +95,7 @@ func withTemporaryFolder<R>(_ body: (URL) throws -> R) throws -> R {
             #expect(trace.documents.map(\.index) == Array(0..<6))
             #expect(trace.documents.map(\.firstRow) == [0, 3, 0, 1, 0, 2])
             #expect(trace.documents[1].parallelID == "p" && trace.documents[2].parallelID == nil)
+            #expect(trace.documents.map(\.cluster) == [nil, nil, nil, "manual", nil, nil])
             for number in 0..<3 {
                 let expected = run.shard(number)
                 let shard = try trace.shard(number)
@@ -133,6 +134,28 @@ func withTemporaryFolder<R>(_ body: (URL) throws -> R) throws -> R {
             #expect(pattern[0..<4] == [0, 0, 0, 0] && pattern[4..<8] == [0.25, 0.3125, 0, 0])
             #expect(try trace.attentionPatterns().count == 6)
             #expect(try trace.attentionPattern(document: 3, layer: 0, head: 1) == nil)
+        }
+    }
+
+    /// A corpus without clusters gives the lines that it gave before there were any.
+    @Test func linesSayTheClusterWhereThereIsOne() throws {
+        try withTemporaryFolder { folder in
+            let run = SmallRun()
+            let writer = try TraceWriter(creating: folder, manifest: run.manifest)
+            for number in 0..<3 { try writer.append(run.shard(number)) }
+            try writer.finish()
+            let lines = try String(contentsOf: folder.appending(path: "documents.jsonl"), encoding: .utf8)
+                .split(separator: "\n")
+            #expect(
+                lines[2] == """
+                    {"first_row":0,"group":"even","id":"d2","index":2,"parallel_id":null,"shard":1,\
+                    "text_sha256":"t2","tokens":1,"truncated":false}
+                    """)
+            #expect(
+                lines[3] == """
+                    {"cluster":"manual","first_row":1,"group":"odd","id":"d3","index":3,"parallel_id":null,"shard":1,\
+                    "text_sha256":"t3","tokens":4,"truncated":false}
+                    """)
         }
     }
 

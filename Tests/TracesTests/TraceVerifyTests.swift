@@ -78,6 +78,14 @@ import Traces
                 }
             ),
             (
+                ["documents.jsonl: line 4, field cluster: expected String"],
+                {
+                    try edit($0.appending(path: "documents.jsonl")) {
+                        $0 = Data(String(decoding: $0, as: UTF8.self).replacing("\"manual\"", with: "7").utf8)
+                    }
+                }
+            ),
+            (
                 ["attention/000002.safetensors: sha256"],
                 { try edit($0.appending(path: "attention/000002.safetensors")) { $0[$0.count - 1] ^= 1 } }
             ),

@@ -111,6 +111,31 @@ import Testing
         #expect(try read("\u{FEFF}{\"id\": null, \"tokens\": [1]}\r\n\r\n").documents.first?.id == "1")
     }
 
+    /// Like parallel texts: an integer is its decimal form, null is nothing, and a folder names none.
+    @Test func documentsSayTheirCluster() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let lines = [
+            "{\"text\": \"a\", \"parallel_id\": 5, \"cluster\": \"manual\"}", "{\"text\": \"b\", \"cluster\": 7}",
+            "{\"text\": \"c\", \"cluster\": null}", "{\"text\": \"d\"}",
+        ]
+        let corpus = try read(lines.joined(separator: "\n"))
+        #expect(corpus.documents.map(\.cluster) == ["manual", "7", nil, nil])
+        #expect(corpus.documents.map(\.parallelID) == ["5", nil, nil, nil])
+        _ = try write(Data("The smoke rises.".utf8), "texts/en/a.txt")
+        #expect(try Corpus.read(folder.appending(path: "texts").path).documents.map(\.cluster) == [nil])
+    }
+
+    /// The first hash is hashlib's of "aen" + "p" + "The smoke rises.": traces begun before there were clusters go on.
+    @Test func aClusterChangesTheHashOnlyWhereItIsGiven() {
+        func hash(parallelID: String? = "p", cluster: String? = nil) -> String {
+            let document = Corpus.Document(
+                id: "a", group: "en", content: .text("The smoke rises."), parallelID: parallelID, cluster: cluster)
+            return Corpus(source: "test", documents: [document]).sha256
+        }
+        #expect(hash() == "5b97c3ff41f82aac1e5ea5accc91a241adc871183aa3d26c9b87d0f1d4369d62")
+        #expect(Set([hash(), hash(cluster: ""), hash(cluster: "p"), hash(parallelID: nil, cluster: "p")]).count == 4)
+    }
+
     @Test func whatIsWrongIsNamed() {
         defer { try? FileManager.default.removeItem(at: folder) }
         for (text, parts) in [
@@ -123,6 +148,10 @@ import Testing
             ("{\"tokens\": [1], \"tokens\": [1, 5]}", ["line 1", "key \"tokens\" appears twice"]),
             ("{\"text\": 5}", ["field \"text\": expected a string, found 5"]),
             ("{\"text\": \"a\", \"id\": [1]}", ["field \"id\": expected a string or an integer, found an array of 1"]),
+            (
+                "{\"text\": \"a\"}\n{\"text\": \"b\", \"cluster\": 1.5}",
+                ["c.jsonl, line 2, field \"cluster\": expected a string or an integer, found 1.5"]
+            ),
             ("{\"text\": \"\u{1}\"}", ["line 1", "control character"]),
         ] {
             for part in parts { #expect(complaint(text).contains(part), "\(complaint(text))") }

@@ -124,6 +124,22 @@ def test_texts_alone_and_files_are_corpora_too(model, corpus, tmp_path):
     assert calls[0][2] == 0 and calls[-1] == (3, 3, 27, 27)
 
 
+def test_documents_say_their_cluster(model, tmp_path):
+    texts = [
+        {"text": "One.", "parallel_id": "a", "cluster": "manual"},
+        {"text": "Two.", "cluster": np.int64(7), "parallel_id": None},
+        {"text": "Three.", "cluster": None},
+    ]
+    trace = ms.trace(model, texts, output=tmp_path / "t", capture=[])
+    assert trace.documents["cluster"] == ["manual", "7", None] and trace.documents["parallel_id"] == ["a", None, None]
+    lines = [json.loads(line) for line in (tmp_path / "t" / "documents.jsonl").read_text().splitlines()]
+    assert [line.get("cluster", "absent") for line in lines] == ["manual", "7", "absent"]
+    for name in ("cluster", "parallel_id"):
+        for wrong in (1.5, True, ["a"], b"a"):
+            with pytest.raises(TypeError, match=f"corpus: document 1: {name}: expected a str or an integer, found"):
+                ms.trace(model, ["x", {"text": "y", name: wrong}], output=tmp_path / "no", capture=[])
+
+
 def test_errors_name_file_and_line(model, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"absent\.jsonl"):
         ms.trace(model, tmp_path / "absent.jsonl", output=tmp_path / "t")

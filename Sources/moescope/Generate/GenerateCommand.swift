@@ -167,8 +167,8 @@ struct GenerateCommand: ParsableCommand {
             }
             guard answer.ending != .interrupted else { break }
             record(
-                answer, id: document.id, group: document.group, parallelID: document.parallelID, prompt: prompt,
-                tokens: tokens, generation, recording)
+                answer, id: document.id, group: document.group, parallelID: document.parallelID,
+                cluster: document.cluster, prompt: prompt, tokens: tokens, generation, recording)
             var output = Output(answer, prompt: prompt, promptTokens: tokens.count)
             (output.id, output.group) = (document.id, document.group)
             try print(try output.line())
@@ -179,16 +179,17 @@ struct GenerateCommand: ParsableCommand {
 
     /// Adds an answer to the trace, where there is one.
     private func record(
-        _ answer: Generation.Answer, id: String, group: String = "", parallelID: String? = nil, prompt: String,
-        tokens: [Int32], _ generation: Generation, _ recording: GenerationTrace?
+        _ answer: Generation.Answer, id: String, group: String = "", parallelID: String? = nil, cluster: String? = nil,
+        prompt: String, tokens: [Int32], _ generation: Generation, _ recording: GenerationTrace?
     ) {
         guard let recording, let routing = generation.watcher?.takeRecording(), answer.readTokens == tokens.count else {
             return
         }
         recording.add(
             GeneratedText(
-                id: id, group: group, parallelID: parallelID, prompt: prompt, tokens: tokens + answer.tokens,
-                promptTokens: tokens.count, logprobs: answer.logprobs, routing: routing))
+                id: id, group: group, parallelID: parallelID, cluster: cluster, prompt: prompt,
+                tokens: tokens + answer.tokens, promptTokens: tokens.count, logprobs: answer.logprobs,
+                routing: routing))
     }
 
     /// JSON, or what is worth saying beside the text.
