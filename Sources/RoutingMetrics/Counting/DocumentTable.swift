@@ -71,7 +71,7 @@ package struct DocumentTable: Sendable {
         values.withUnsafeBufferPointer { values in
             guard let values = values.baseAddress else { return }
             for document in 0..<documentCount {
-                let times = drawn[design.unit[document]]
+                let times = drawn[design.resampled[document]]
                 guard times > 0 else { continue }
                 Self.add(
                     values + document * columns, times: Double(times), to: sums + group[document] * columns, columns)

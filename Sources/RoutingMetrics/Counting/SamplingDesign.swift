@@ -1,16 +1,25 @@
 /// Which documents belong together. Tokens belong to documents, documents to parallel sets (`parallel_id`) and to clusters
 /// (`cluster`: source, manual, author).
 ///
-/// A **unit** is what counts as one independent observation: a bootstrap resamples whole units, variances are taken over units.
-/// It is a document, or all documents of a parallel set, or all documents of a cluster where every group has enough clusters.
-/// A **block** is what group labels are exchanged in: a parallel set, or a cluster that has documents of several groups. Outside
-/// blocks, labels of whole units are exchanged.
+/// What a bootstrap **resamples** whole is a cluster, where every group has enough of them; else a parallel set; else a document.
+///
+/// What is compared between groups is a **unit**: variances of contrasts are taken over units. Documents of one parallel set are one
+/// unit, so that what they share cancels. A cluster whose documents are all of one group is one unit, and so are the documents that a
+/// cluster has in one group, where groups have enough of them. Else a document is a unit.
+///
+/// Labels are exchanged between **items** of a **block**: between the documents of a parallel set, between the groups that a cluster has
+/// documents of, and else, outside blocks, between units. So what is found in parallel texts is found for the clusters that they are of.
 package struct SamplingDesign: Sendable, Equatable {
+    /// What each document is resampled with.
+    private(set) var resampled: [Int]
+    let resampledCount: Int
     /// The unit of each document.
     private(set) var unit: [Int]
+    let unitCount: Int
+    /// What a document's label is exchanged with as a whole.
+    private(set) var item: [Int]
     /// The block of each document; -1: none.
     private(set) var block: [Int]
-    let unitCount: Int
 
     /// Fewer clusters of a group cannot tell the group from its clusters: with six in each of two groups, labels of clusters
     /// can be exchanged in 924 ways; with five, in 252, and a variance over five clusters has four degrees of freedom.
@@ -18,92 +27,104 @@ package struct SamplingDesign: Sendable, Equatable {
 
     /// Every document stands by itself.
     init(documents: Int) {
-        unit = Array(0..<documents)
+        resampled = Array(0..<documents)
+        (unit, item) = (resampled, resampled)
         block = Array(repeating: -1, count: documents)
-        unitCount = documents
-    }
-
-    private init(unit: [Int], block: [Int], unitCount: Int) {
-        self.unit = unit
-        self.block = block
-        self.unitCount = unitCount
+        (resampledCount, unitCount) = (documents, documents)
     }
 
     /// - Parameters:
     ///   - group: each document's group.
     ///   - parallel: what documents of the same text share.
     ///   - cluster: what documents of the same source share.
-    ///   - isJudged: for each group, whether it has the documents to be compared; the others do not decide what a unit is.
+    ///   - isJudged: for each group, whether it has the documents to be compared; the others do not decide what is resampled.
     package init(group: [Int], parallel: [String?], cluster: [String?], isJudged: [Bool]) {
-        let count = group.count
-        func members(_ names: [String?]) -> [String: [Int]] {
+        func members(_ names: [String?]) -> [[Int]] {
             var result: [String: [Int]] = [:]
             for (document, name) in names.enumerated() { if let name { result[name, default: []].append(document) } }
-            return result
+            return result.sorted { $0.key < $1.key }.map(\.value)
         }
         func isCrossed(_ documents: [Int]) -> Bool { documents.contains { group[$0] != group[documents[0]] } }
-        func ordered(_ sets: [String: [Int]]) -> [[Int]] { sets.sorted { $0.key < $1.key }.map(\.value) }
-        var joined = Array(0..<count)
-        func root(_ document: Int) -> Int {
-            var place = document
-            while joined[place] != place { place = joined[place] }
-            return place
-        }
-        func join(_ documents: [Int]) {
-            for other in documents.dropFirst() { joined[root(other)] = root(documents[0]) }
-        }
-        var block = [Int](repeating: -1, count: count)
+        var sets = Joined(group.count)
+        var block = [Int](repeating: -1, count: group.count)
         var blocks = 0
-        for set in ordered(members(parallel)) where isCrossed(set) {
-            join(set)
+        for set in members(parallel) where isCrossed(set) {
+            sets.join(set)
             for document in set { block[document] = blocks }
             blocks += 1
         }
-        let clusters = ordered(members(cluster))
-        let small = joined
-        /// Units of each judged group.
-        func unitsByGroup() -> [Int: Int] {
-            var seen: [Int: Set<Int>] = [:]
-            for document in 0..<count where isJudged[group[document]] {
-                seen[group[document], default: []].insert(root(document))
+        let clusters = members(cluster)
+        /// Whether joining leaves every judged group six units or more, or as many as it had.
+        func areEnough(_ joined: Joined, _ before: Joined) -> Bool {
+            func counts(_ joined: Joined) -> [Int] {
+                var seen = [Set<Int>](repeating: [], count: isJudged.count)
+                for (document, group) in group.enumerated() { seen[group].insert(joined.root(document)) }
+                return seen.map(\.count)
             }
-            return seen.mapValues(\.count)
+            return zip(isJudged, zip(counts(joined), counts(before))).allSatisfy {
+                !$0 || $1.0 >= Self.fewestClusters || $1.0 == $1.1
+            }
         }
-        let before = unitsByGroup()
-        for cluster in clusters { join(cluster) }
-        let areEnough = unitsByGroup().allSatisfy { $1 >= Self.fewestClusters || $1 == before[$0] }
-        if !areEnough {
-            // Clusters that have documents of several groups are few: what is found holds for them. Those nested in a group stay whole.
-            joined = small
-            for cluster in clusters where !isCrossed(cluster) && cluster.allSatisfy({ block[$0] < 0 }) { join(cluster) }
+        var nested = sets
+        for cluster in clusters where !isCrossed(cluster) && cluster.allSatisfy({ block[$0] < 0 }) { nested.join(cluster) }
+        var whole = nested
+        for cluster in clusters { whole.join(cluster) }
+        (resampled, resampledCount) = (areEnough(whole, sets) ? whole : nested).numbers
+        var cells = nested
+        for cluster in clusters where isCrossed(cluster) {
+            let free = cluster.filter { block[$0] < 0 }
+            for documents in Dictionary(grouping: free, by: { group[$0] }).values { cells.join(documents) }
         }
+        let units = areEnough(cells, nested) ? cells : nested
+        (unit, unitCount) = units.numbers
+        var items = Joined(group.count)
+        for document in group.indices where block[document] < 0 { items.join([units.root(document), document]) }
         for cluster in clusters where isCrossed(cluster) {
             for document in cluster where block[document] < 0 { block[document] = blocks }
             blocks += 1
         }
-        var number: [Int: Int] = [:]
-        unit = (0..<count).map { document in
-            let place = root(document)
-            if let known = number[place] { return known }
-            number[place] = number.count
-            return number.count - 1
-        }
+        item = items.numbers.number
         self.block = block
-        unitCount = number.count
     }
 
-    func restricted(to documents: [Int]) -> SamplingDesign {
-        var number = [Int](repeating: -1, count: unitCount)
-        var count = 0
-        let units = documents.map { document in
-            if number[unit[document]] < 0 {
-                number[unit[document]] = count
-                count += 1
-            }
-            return number[unit[document]]
-        }
-        return SamplingDesign(unit: units, block: documents.map { block[$0] }, unitCount: count)
+    private init(_ whole: SamplingDesign, _ documents: [Int]) {
+        (resampled, resampledCount) = Self.numbers(documents.map { whole.resampled[$0] })
+        (unit, unitCount) = Self.numbers(documents.map { whole.unit[$0] })
+        item = Self.numbers(documents.map { whole.item[$0] }).number
+        block = documents.map { whole.block[$0] }
     }
+
+    func restricted(to documents: [Int]) -> SamplingDesign { SamplingDesign(self, documents) }
+
+    /// Numbers from 0, in order of appearance.
+    fileprivate static func numbers(_ places: [Int]) -> (number: [Int], count: Int) {
+        var known: [Int: Int] = [:]
+        let result = places.map { place -> Int in
+            if let number = known[place] { return number }
+            known[place] = known.count
+            return known.count - 1
+        }
+        return (result, known.count)
+    }
+}
+
+/// Documents joined into sets.
+private struct Joined {
+    private var parent: [Int]
+
+    init(_ count: Int) { parent = Array(0..<count) }
+
+    func root(_ document: Int) -> Int {
+        var place = document
+        while parent[place] != place { place = parent[place] }
+        return place
+    }
+
+    mutating func join(_ documents: [Int]) {
+        for other in documents.dropFirst() { parent[root(other)] = root(documents[0]) }
+    }
+
+    var numbers: (number: [Int], count: Int) { SamplingDesign.numbers(parent.indices.map(root)) }
 }
 
 /// Units in strata: a bootstrap keeps the number of units of each. Units with documents of several groups are one stratum, the
@@ -116,9 +137,9 @@ struct ResampledUnits: Sendable {
     init(_ table: DocumentTable) {
         let design = table.design
         let crossed = table.groupCount
-        var stratum = [Int](repeating: -1, count: design.unitCount)
+        var stratum = [Int](repeating: -1, count: design.resampledCount)
         for (document, group) in table.group.enumerated() {
-            let unit = design.unit[document]
+            let unit = design.resampled[document]
             stratum[unit] = stratum[unit] == -1 || stratum[unit] == group ? group : crossed
         }
         var units = [[Int]](repeating: [], count: crossed + 1)
@@ -131,6 +152,6 @@ struct ResampledUnits: Sendable {
             single = []
         }
         strata = several + (single.isEmpty ? [] : [single])
-        unitCount = design.unitCount
+        unitCount = design.resampledCount
     }
 }

@@ -134,7 +134,7 @@ struct SharedAssignments {
         }
         let replicates = Parallel.rows(settings.bootstrap, width: 1, threads: settings.threads) { replicate, result in
             let drawn = Bootstrap.draw(strata, seed: settings.seed, stream: stream, replicate: replicate)
-            result[0] = information(labels: group, drawn: design.unit.map { drawn[$0] }).within.plugIn
+            result[0] = information(labels: group, drawn: design.resampled.map { drawn[$0] }).within.plugIn
         }
         let conditional = observed.within.corrected
         let bits = 1 / log(2.0)

@@ -173,7 +173,7 @@ package struct Bootstrap: Sendable {
     ) -> [Double] {
         let sums = table.sums
         var documents = [[Int]](repeating: [], count: units.unitCount)
-        for (document, unit) in table.design.unit.enumerated() { documents[unit].append(document) }
+        for (document, unit) in table.design.resampled.enumerated() { documents[unit].append(document) }
         let members = documents
         return Parallel.rows(units.unitCount, width: width, threads: threads) { unit, results in
             withUnsafeTemporaryAllocation(of: Double.self, capacity: sums.count) { without in

@@ -2,25 +2,18 @@ import Tensors
 
 /// Relabelling documents as if the group meant nothing: what `SamplingDesign` says is exchangeable is exchanged.
 struct LabelExchange: Sendable {
-    /// Documents whose labels are exchanged one by one, of each block.
-    private let blocks: [[Int]]
-    /// Documents of the units outside blocks, whose labels are exchanged unit by unit.
-    private let units: [[Int]]
+    /// Documents of each item, of each block; first the items outside blocks.
+    private let blocks: [[[Int]]]
     private let labels: [Int]
 
     init(labels: [Int], design: SamplingDesign) {
         self.labels = labels
-        var blocks: [Int: [Int]] = [:]
-        var units: [Int: [Int]] = [:]
+        var blocks: [Int: [Int: [Int]]] = [:]
         for document in labels.indices {
-            if design.block[document] >= 0 {
-                blocks[design.block[document], default: []].append(document)
-            } else {
-                units[design.unit[document], default: []].append(document)
-            }
+            blocks[design.block[document], default: [:]][design.item[document], default: []].append(document)
         }
-        self.blocks = blocks.sorted { $0.key < $1.key }.map(\.value).filter { $0.count > 1 }
-        self.units = units.sorted { $0.key < $1.key }.map(\.value)
+        self.blocks = blocks.sorted { $0.key < $1.key }.map { $0.value.sorted { $0.key < $1.key }.map(\.value) }
+            .filter { $0.count > 1 }
     }
 
     /// One relabelling.
@@ -29,15 +22,12 @@ struct LabelExchange: Sendable {
         var generator = SeededGenerator(seed: ~seed &+ stream, stream: UInt64(permutation))
         var result = labels
         for block in blocks {
-            for last in stride(from: block.count - 1, to: 0, by: -1) {
-                result.swapAt(block[last], block[generator.below(last + 1)])
+            var exchanged = block.map { labels[$0[0]] }
+            for last in stride(from: exchanged.count - 1, to: 0, by: -1) {
+                exchanged.swapAt(last, generator.below(last + 1))
             }
+            for (item, label) in zip(block, exchanged) { for document in item { result[document] = label } }
         }
-        var exchanged = units.map { labels[$0[0]] }
-        for last in stride(from: exchanged.count - 1, to: 0, by: -1) {
-            exchanged.swapAt(last, generator.below(last + 1))
-        }
-        for (unit, label) in zip(units, exchanged) { for document in unit { result[document] = label } }
         return result
     }
 }
