@@ -96,8 +96,8 @@ extension ExperimentResult {
             columns: [
                 Self.target, Self.control, Self.weight("own_weight", "the own experts"),
                 Self.weight("control_weight", "the control's experts, mean over its arms"),
-            ] + Self.perWeight("own", "cost per unit of routed weight of the own experts")
-                + Self.perWeight("control", "cost per unit of routed weight of the controls")
+            ] + Self.perWeight("own_per_weight", "cost per unit of routed weight of the own experts")
+                + Self.perWeight("control_per_weight", "cost per unit of routed weight of the controls")
                 + Self.perWeight("per_weight", "own less control"),
             rows: contrasts.map {
                 [
