@@ -51,9 +51,8 @@ public struct ContrastProse {
         else { return name(contrast.target) }
         let harmful = contrast.asHarmful ?? 0
         return "\(name(contrast.target)) (\(Self.signed(difference.value)), "
-            + "95 % interval \(Prose.number(difference.lower ?? .nan)) to \(Prose.number(difference.upper ?? .nan)); they met "
-            + "\(Prose.percent(own)) of its tokens, the controls \(Prose.percent(control)); "
-            + "\(harmful == 0 ? "none" : "\(harmful)") of the draws cost\(harmful == 1 ? "s" : "") as much)"
+            + "95 % interval \(Prose.number(difference.lower ?? .nan)) to \(Prose.number(difference.upper ?? .nan)); "
+            + "\(Prose.percent(own)) of tokens against \(Prose.percent(control)); \(harmful) of \(contrast.arms) draws cost as much)"
     }
 
     static func signed(_ value: Double) -> String { (value > 0 ? "+" : "") + Prose.number(value) }

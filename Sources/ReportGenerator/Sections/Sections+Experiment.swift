@@ -54,7 +54,7 @@ extension Sections {
             + "set, and those at most \(Prose.percent(MatchedDraws.tolerance)) of tokens farther off; interval and p-value of that contrast resample "
             + "documents and draws, and the p-value is studentized. Routed weight is the sum of the mixing weights that went to the "
             + "ablated experts in the unchanged model. An effect need not be proportional to it, so that costs per unit are comparable "
-            + "where the weights are. "
+            + "where the weights are. Intervals take the choice of experts as given: other documents may choose others. "
     }
 
     /// What each group's own experts cost it beyond the controls; nil where there are no controls.
