@@ -1,6 +1,7 @@
 """What does each expert do for each language? Every expert of a layer is switched off in turn; the paired change of the
 negative log-probability per document says what it was worth (nats per token, 95 % bootstrap interval over documents).
-The control arms switch off as many random experts of other layers."""
+Below: what a language's own expert costs it beyond random others of the layer that meet the same share of its tokens, and the
+same per unit of routed weight. One half of the documents chooses own experts and controls, the other half is scored."""
 
 import tempfile
 
@@ -8,43 +9,46 @@ from common import arguments, finish, heat_map, ms, np, plt, read, say, traced
 
 
 def main() -> None:
-    parser = arguments(__doc__, documents=12, tokens=160)
+    parser = arguments(__doc__, documents=24, tokens=160)
     parser.add_argument("--layer", type=int, help="whose experts (default: the layer that tells languages apart best)")
-    parser.add_argument("--controls", type=int, default=4, help="random experts of other layers")
+    parser.add_argument("--controls", type=int, default=20, help="random draws of each language's control")
     args = parser.parse_args()
     model = ms.load(args.model, precision=args.precision)
     documents = read(args, model)
-    experts = model.config.experts
-    with tempfile.TemporaryDirectory() as folder:
-        trace = traced(args, model, f"{folder}/trace")
-        information = ms.metrics.information(trace, seed=args.seed)
-        best = information["layer"][int(np.argmax(information["information"]))]
-        layer = args.layer if args.layer is not None else best
-        shares = [row for row in ms.metrics.domain_share(trace, seed=args.seed) if row["layer"] == layer]
-        languages = trace.groups
-        layers = trace.layers
-    say(f"layer {layer}, {len(documents)} documents, {experts + args.controls + 1} runs")
+    layer = args.layer
+    if layer is None:
+        with tempfile.TemporaryDirectory() as folder:
+            information = ms.metrics.information(traced(args, model, f"{folder}/trace"), seed=args.seed)
+        layer = information["layer"][int(np.argmax(information["information"]))]
+    say(f"layer {layer}, {len(documents)} documents")
 
-    arms = {f"expert {expert}": [ms.ablate(layer=layer, experts=[expert])] for expert in range(experts)}
-    others = [(w, e) for w in layers if w != layer for e in range(experts)]
-    for where, expert in np.random.default_rng(args.seed).permutation(others)[: args.controls].tolist():
-        arms[f"control {where}.{expert}"] = [ms.ablate(layer=where, experts=[expert])]
-    effects = {(e["arm"], e["group"]): e for e in ms.experiment(model, documents, arms=arms, seed=args.seed).effects if not e["pooled"]}
+    result = ms.experiment(
+        model, documents, "ablation", layers=[layer], matrix=True, random_controls=args.controls, minimum_documents=2, seed=args.seed
+    )
+    effects = {(row["expert"], row["group"]): row for row in result.matrix if not row["pooled"]}
+    languages = sorted({language for _, language in effects})
+    experts = sorted({expert for expert, _ in effects})
+    matched = {row["target"]: row for row in result.contrasts if row["control"] == "random"}
 
-    def cell(effect: dict) -> str:
-        if effect["difference"] is None:
-            return effect["note"]
-        return f"{effect['difference']:+.3f} [{effect['difference_lower']:+.3f}, {effect['difference_upper']:+.3f}]"
+    def cell(row: dict | None, name: str = "difference") -> str:
+        if row is None or row[name] is None:
+            return row["note"] or "" if row else "no control"
+        lower, upper = row[f"{name}_lower"], row[f"{name}_upper"]
+        return f"{row[name]:+.3f}" + (f" [{lower:+.3f}, {upper:+.3f}]" if lower is not None else "")
 
-    columns: dict[str, list] = {"ablated": list(arms)}
+    columns: dict[str, list] = {
+        "ablated": [f"expert {expert}" for expert in experts] + ["own less random of the same load", "the same per unit of routed weight"]
+    }
     for language in languages:
-        columns[language] = [cell(effects[arm, language]) for arm in arms]
-    counts = {g: [row["assignments"] for row in shares if row["group"] == g] for g in languages}
-    say("most used expert: " + ", ".join(f"{language} {int(np.argmax(counts[language]))}" for language in languages))
+        own = matched.get(language)
+        columns[language] = [cell(effects[expert, language]) for expert in experts] + [cell(own), cell(own, "per_weight")]
+        if own:
+            say(f"{language}: its own expert meets {own['own_share']:.0%} of its tokens, {own['arms']} controls {own['control_share']:.0%}")
 
-    matrix = np.array([[effects[arm, language]["difference"] for language in languages] for arm in arms], dtype=float)
-    figure, axis = plt.subplots(figsize=(1.2 * len(languages) + 3, 0.4 * len(arms) + 1.5))
-    heat_map(axis, matrix, list(arms), languages, f"layer {layer}: ΔNLL when ablated (nats per token)", signed=True)
+    matrix = np.array([[effects[expert, language]["difference"] for language in languages] for expert in experts], dtype=float)
+    figure, axis = plt.subplots(figsize=(1.2 * len(languages) + 3, 0.4 * len(experts) + 1.5))
+    title = f"layer {layer}: ΔNLL when ablated (nats per token)"
+    heat_map(axis, matrix, columns["ablated"][: len(experts)], languages, title, signed=True)
     finish(args, columns, figure)
 
 

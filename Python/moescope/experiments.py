@@ -32,7 +32,7 @@ class Experiment:
     """What came of an experiment. `moescope report --compare FOLDER` shows its folder, as does `moescope.report`."""
 
     def __init__(self, tables: Iterable[Table], path: Path, temporary: tempfile.TemporaryDirectory[str] | None = None) -> None:
-        #: "effects"; "contrasts" where there are controls; "matrix" where arms take single experts away.
+        #: "effects"; "contrasts" and "contrasts-per-weight" where there are controls; "matrix" where arms take single experts away.
         self.tables = {table.name: table for table in tables}
         #: plan.json, nll.jsonl, result.json and the tables as CSV.
         self.path = path
@@ -72,7 +72,7 @@ def experiment(
     output: str | PathLike[str] | None = None,
     layers: Iterable[int] | None = None,
     experts_per_layer: int = 1,
-    random_controls: int = 2,
+    random_controls: int = 20,
     strength: float = 1.0,
     renormalize: bool = False,
     matrix: bool = False,
@@ -86,11 +86,13 @@ def experiment(
 
     corpus: as for `moescope.trace`.
     design: "ablation" takes each group's most distinctive expert of every layer away, "steering" raises its router logit by
-        `strength` standard deviations; both have controls. "top-k" changes the number of experts per token (`counts`),
+        `strength` standard deviations. Both choose experts on one half of the documents and score the other, and both have
+        controls: for "ablation", random other experts that meet the same share of the group's tokens. "top-k" changes the number of experts per token (`counts`),
         "random-routing" draws experts at random.
     arms: variants of your own instead of a design: a name, and the interventions made together under it.
     output: the experiment's folder, made here; without it, one that is deleted with the result.
     layers: the layers that a design changes; without it, all.
+    random_controls: random draws of each group's control; how much they differ is part of the contrast's interval.
     matrix: for "ablation", every expert of every layer by itself as well.
     renormalize: for "ablation", divide the weights of the experts left by their sum.
     max_tokens, max_documents: cut documents to so many tokens; take so many documents of each group.

@@ -3,24 +3,6 @@ import RoutingMetrics
 import Tensors
 import Traces
 
-/// How often every group uses every expert: [group][layer][expert], assignments per token.
-public struct RoutingSurvey: Sendable {
-    public let groups: [String]
-    /// By group name, then layer, then expert.
-    public let frequencies: [String: [[Double]]]
-
-    /// The experts of a layer that a group uses most beyond the mean of the other groups, most distinctive first.
-    public func ownExperts(of group: String, layer: Int) -> [Int] {
-        guard let own = frequencies[group]?[layer] else { return [] }
-        let others = groups.filter { $0 != group }
-        func distance(_ expert: Int) -> Double {
-            let mean = others.reduce(0) { $0 + (frequencies[$1]?[layer][expert] ?? 0) } / Double(max(1, others.count))
-            return own[expert] - mean
-        }
-        return own.indices.sorted { (distance($0), $1) > (distance($1), $0) }
-    }
-}
-
 extension ExperimentPlan {
     /// What there is to ask without writing a plan.
     public enum Kind: String, Sendable, CaseIterable, Codable {
@@ -35,8 +17,8 @@ extension ExperimentPlan {
         public var layers: [Int]
         /// A group's own experts per layer.
         public var expertsPerLayer = 1
-        /// Random controls of each group.
-        public var randomControls = 2
+        /// Random controls of each group: how much they differ is part of the contrast's interval.
+        public var randomControls = 20
         /// Standard deviations of the router logits, for steering.
         public var strength = 1.0
         /// Whether the weights of the experts left are divided by their sum.
@@ -48,14 +30,14 @@ extension ExperimentPlan {
         public init(layers: [Int]) { self.layers = layers }
     }
 
-    /// Takes each group's own experts away, and beside them the controls.
-    public static func ablation(_ survey: RoutingSurvey, experts: Int, _ design: Design) -> ExperimentPlan {
-        let plan = targeted("ablation", survey, experts, design) { experts, layer in
+    /// Takes each group's own experts away, and beside them controls that meet the same share of the group's tokens.
+    public static func ablation(_ survey: RoutingSurvey, _ design: Design) -> ExperimentPlan {
+        let plan = targeted("ablation", survey, design, isMatched: true) { experts, layer in
             Intervention(.ablate(experts: experts, renormalize: design.renormalize), in: .init(layers: [layer]))
         }
         guard design.matrix else { return plan }
         let cells = design.layers.flatMap { layer in
-            (0..<experts).map { expert in
+            (0..<survey.experts).map { expert in
                 Arm(
                     name: "layer \(layer) expert \(expert)", role: .single,
                     changes: [
@@ -67,9 +49,9 @@ extension ExperimentPlan {
         return ExperimentPlan(kind: plan.kind, seed: plan.seed, arms: plan.arms + cells)
     }
 
-    /// Raises the router logits of each group's own experts, and beside them the controls.
-    public static func steering(_ survey: RoutingSurvey, experts: Int, _ design: Design) -> ExperimentPlan {
-        targeted("steering", survey, experts, design) { experts, layer in
+    /// Raises the router logits of each group's own experts, and beside them of as many random others.
+    public static func steering(_ survey: RoutingSurvey, _ design: Design) -> ExperimentPlan {
+        targeted("steering", survey, design, isMatched: false) { experts, layer in
             Intervention(.steer(experts: experts, by: Float(design.strength)), in: .init(layers: [layer]))
         }
     }
@@ -101,27 +83,35 @@ extension ExperimentPlan {
         return ExperimentPlan(kind: "random-routing", seed: design.seed, arms: arms)
     }
 
+    /// - Parameter isMatched: whether random controls carry the own experts' load, rather than being as many.
     private static func targeted(
-        _ kind: String, _ survey: RoutingSurvey, _ experts: Int, _ design: Design,
+        _ kind: String, _ survey: RoutingSurvey, _ design: Design, isMatched: Bool,
         change: ([Int], Int) -> Intervention
     ) -> ExperimentPlan {
-        let count = min(design.expertsPerLayer, max(1, experts - 1))
+        let count = min(design.expertsPerLayer, max(1, survey.experts - 1))
         var arms: [Arm] = []
         for (place, group) in survey.groups.enumerated() {
-            let own = design.layers.map { Array(survey.ownExperts(of: group, layer: $0).prefix(count)).sorted() }
+            let own = design.layers.map { survey.ownExperts(of: group, layer: $0, count: count).sorted() }
+            func share(_ chosen: [[Int]]) -> Double {
+                zip(chosen, design.layers).reduce(0) { $0 + survey.share(of: group, layer: $1.1, meeting: $1.0) }
+                    / Double(max(1, design.layers.count))
+            }
+            // Controls are compared on their group's documents only, and run over no others.
             func arm(_ name: String, _ role: Arm.Role, _ chosen: [[Int]]) -> Arm {
-                Arm(name: name, role: role, target: group, changes: zip(chosen, design.layers).map { change($0, $1) })
+                Arm(
+                    name: name, role: role, target: group, changes: zip(chosen, design.layers).map { change($0, $1) },
+                    groups: role == .own ? nil : [group], share: share(chosen))
             }
             arms.append(arm("own \(group)", .own, own))
-            for control in 0..<design.randomControls {
-                var numbers = SeededGenerator(
-                    state: design.seed &+ UInt64(place * 1000 + control) &* SeededGenerator.step)
-                let random = own.map { own in
-                    var others = (0..<experts).filter { !own.contains($0) }
-                    return (0..<min(count, others.count)).map { _ in others.remove(at: numbers.below(others.count)) }
-                        .sorted()
-                }
-                arms.append(arm("random \(control + 1) for \(group)", .random, random))
+            let seed = design.seed &+ UInt64(place) &* SeededGenerator.step
+            let draws =
+                isMatched
+                ? MatchedDraws(
+                    survey, group: group, own: own, layers: design.layers, count: design.randomControls, seed: seed
+                ).draws.map(\.experts)
+                : randomSets(own, of: survey.experts, count: design.randomControls, seed: seed)
+            for (number, draw) in draws.enumerated() {
+                arms.append(arm("random \(number + 1) for \(group)", .random, draw))
             }
             // The experts of the next layer, where they are not this layer's own as well.
             let shifted = design.layers.indices.map { layer -> [Int] in
@@ -129,18 +119,35 @@ extension ExperimentPlan {
                     let candidate = own[(layer + step) % own.count]
                     if candidate != own[layer] { return candidate }
                 }
-                return own[layer].map { ($0 + 1) % experts }
+                return own[layer].map { ($0 + 1) % survey.experts }
             }
             arms.append(arm("other layer for \(group)", .otherLayer, shifted))
         }
         return ExperimentPlan(kind: kind, seed: design.seed, arms: arms)
+    }
+
+    /// As many random other experts in every layer, no two draws alike: at most `count`.
+    private static func randomSets(_ own: [[Int]], of experts: Int, count: Int, seed: UInt64) -> [[[Int]]] {
+        var numbers = SeededGenerator(seed: seed)
+        var draws: [[[Int]]] = []
+        for _ in 0..<16 * count where draws.count < count {
+            let draw = own.map { own in
+                var others = (0..<experts).filter { !own.contains($0) }
+                return (0..<min(own.count, others.count)).map { _ in others.remove(at: numbers.below(others.count)) }
+                    .sorted()
+            }
+            if !draws.contains(draw), draw.allSatisfy({ !$0.isEmpty }) { draws.append(draw) }
+        }
+        return draws
     }
 }
 
 extension ExperimentRun {
     /// The plan that a design asks for on this model and these documents.
     /// - Parameter counts: for `topK`, the experts per token; nil: 1 to twice the model's.
-    /// - Throws: a layer that the model does not have; what the survey throws that finds each group's own experts.
+    ///
+    /// Designs with own experts choose them, and match their controls, on half of the documents; the other half is scored.
+    /// - Throws: a layer that the model does not have; too few documents for two halves; what the survey throws.
     public func plan(
         _ kind: ExperimentPlan.Kind, _ design: ExperimentPlan.Design, counts: [Int]? = nil
     ) throws -> ExperimentPlan {
@@ -153,8 +160,20 @@ extension ExperimentRun {
                     : "layers: expected 0 to \(config.layerCount - 1), found \(layer)")
         }
         switch kind {
-        case .ablation: return .ablation(try survey(), experts: config.experts.count, design)
-        case .steering: return .steering(try survey(), experts: config.experts.count, design)
+        case .ablation, .steering:
+            let split = DocumentSplit(
+                groups: corpus.documents.map(\.group), sets: corpus.documents.map(\.parallelID), seed: design.seed)
+            guard !split.choosing.isEmpty, !split.scored.isEmpty else {
+                throw ExperimentError(
+                    file: corpus.source,
+                    reason:
+                        "half of the documents choose each group's experts and the other half is scored: expected two "
+                        + "documents or parallel sets at least, found one")
+            }
+            let survey = try survey(of: split.choosing)
+            var plan: ExperimentPlan = kind == .ablation ? .ablation(survey, design) : .steering(survey, design)
+            plan.split = split
+            return plan
         case .topK:
             return .topK(counts ?? Array(1...min(config.experts.count, 2 * config.expertsPerToken)), design)
         case .randomRouting: return .randomRouting(design)

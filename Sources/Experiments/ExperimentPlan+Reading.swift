@@ -24,6 +24,13 @@ extension ExperimentPlan {
                     file: url.path, reason: "field arms: a name is expected, other than \"\(ExperimentRun.baseline)\"")
             }
         }
+        if let split = plan.split,
+            let twice = Dictionary(grouping: split.choosing + split.scored, by: \.self)
+                .first(where: { $0.value.count > 1 || $0.key < 0 })
+        {
+            throw ExperimentError(
+                file: url.path, reason: "field split: document \(twice.key) is negative, or there more than once")
+        }
         return plan
     }
 

@@ -8,7 +8,8 @@ import Tracing
 
 /// Runs the untouched model and every variant over the same documents, wave by wave.
 ///
-/// A variant is computed from the layer of its first change on; what comes before is the untouched model's. Results are
+/// A variant is computed from the layer of its first change on; what comes before is the untouched model's. It runs over the
+/// scored documents of the groups that it names. Results are
 /// appended to `nll.jsonl` after every pass, so that an interrupted run goes on where it stopped.
 public struct ExperimentRun {
     public static let baseline = "baseline"
@@ -18,7 +19,7 @@ public struct ExperimentRun {
     let tokenized: TokenizedCorpus
     /// Tokens of each document.
     public var tokens: [[Int32]] { tokenized.tokens }
-    let waves: [Range<Int>]
+    private let waveTokens: Int
     let sha256: String
 
     /// - Parameters:
@@ -42,24 +43,62 @@ public struct ExperimentRun {
         self.corpus = corpus
         self.tokenized = tokenized
         sha256 = try model.checkpoint.sha256()
-        waves = tokenized.waves(of: waveTokens ?? 4096)
+        self.waveTokens = waveTokens ?? 4096
     }
 
     public var groups: [String] { Set(corpus.documents.map(\.group)).sorted() }
 
+    /// Documents that run together.
+    struct Wave {
+        /// Their numbers in the corpus.
+        var documents: [Int]
+        /// The number of the first of them in the order in which all run: what random routing depends on.
+        var place: Int
+        /// nil where groups run together.
+        var group: String?
+    }
+
+    /// - Parameter isByGroup: whether no wave holds documents of two groups.
+    private func waves(of documents: [Int], isByGroup: Bool = false) -> [Wave] {
+        let groupOf = corpus.documents.map(\.group)
+        let parts: [(String?, [Int])] =
+            isByGroup
+            ? groups.map { group in (group, documents.filter { groupOf[$0] == group }) } : [(nil, documents)]
+        var place = 0
+        return parts.flatMap { group, members in
+            Waves.pack(members.map { tokens[$0].count }, waveTokens).map { range in
+                defer { place += range.count }
+                return Wave(documents: Array(members[range]), place: place, group: group)
+            }
+        }
+    }
+
+    private func batch(_ wave: Wave) -> TokenBatch {
+        TokenBatch(
+            wave.documents.map { tokens[$0] }, groups: wave.documents.map { corpus.documents[$0].group },
+            firstDocument: wave.place)
+    }
+
     /// How the untouched model routes every group: one pass over the documents, without log-probabilities.
-    public func survey(isCancelled: () -> Bool = { false }) throws -> RoutingSurvey {
-        let counter = AssignmentCounter(layers: model.config.layerCount, experts: model.config.experts.count)
+    /// - Parameter documents: their numbers; nil: all.
+    public func survey(of documents: [Int]? = nil, isCancelled: () -> Bool = { false }) throws -> RoutingSurvey {
+        let documents = documents ?? Array(tokens.indices)
+        var lengths: [String: Int] = [:]
+        for document in documents {
+            lengths[corpus.documents[document].group, default: 0] += tokens[document].count - 1
+        }
+        let counter = RoutingCounter(
+            experts: model.config.experts.count, expertsPerToken: model.config.expertsPerToken, tokens: lengths)
         var plan = HookPlan()
         for layer in model.config.expertLayers { plan.observed.insert(HookPoint(.expertIndices, layer: layer)) }
-        for wave in waves {
-            let batch = tokenized.batch(wave)
+        for wave in waves(of: documents) {
+            let batch = batch(wave)
             counter.start(batch)
             _ = try model.forward(batch, plan: plan, observer: counter, logprobs: false) { _ in
                 if isCancelled() { throw CancellationError() }
             }
         }
-        return RoutingSurvey(groups: groups, frequencies: counter.frequencies)
+        return counter.survey
     }
 
     /// Runs what is not in the folder yet.
@@ -73,32 +112,48 @@ public struct ExperimentRun {
         _ plan: ExperimentPlan, into folder: URL, resume: Bool = false,
         progress: (Int, Int) throws -> Void = { _, _ in }, isCancelled: () -> Bool = { false }
     ) throws -> ExperimentLikelihoods {
-        let store = try ExperimentStore(
-            folder, plan: plan, model: sha256, corpus: corpus.sha256, waves: waves,
-            lengths: tokens.map(\.count), precision: model.precision.rawValue, resume: resume)
-        let arms: [(name: String, interventions: [Intervention], first: Int)] = plan.arms.map { arm in
-            // The first layer any of them touches.
-            let first = arm.changes.map { $0.scope.layers?.min() ?? 0 }.min() ?? 0
-            return (arm.name, arm.changes, first)
+        for document in (plan.split?.choosing ?? []) + (plan.split?.scored ?? [])
+        where !tokens.indices.contains(document) {
+            throw ExperimentError(
+                file: "",
+                reason: "plan: field split: there is no document \(document), the corpus has \(tokens.count)")
         }
-        let total = waves.count * (arms.count + 1)
+        let waves = waves(
+            of: plan.split?.scored ?? Array(tokens.indices), isByGroup: plan.arms.contains { $0.groups != nil })
+        let store = try ExperimentStore(
+            folder, plan: plan, model: sha256, corpus: corpus.sha256, waves: waves.map(\.documents),
+            lengths: tokens.map(\.count), ids: corpus.documents.map(\.id), precision: model.precision.rawValue,
+            resume: resume)
+        let variants = plan.arms.map { Variant($0, layers: model.config.expertLayers) }
+        func arms(of wave: Wave) -> [Variant] {
+            variants.filter { arm in arm.groups.map { wave.group.map($0.contains) ?? false } ?? true }
+        }
+        let total = waves.reduce(0) { $0 + arms(of: $1).count + 1 }
         var done = 0
         for wave in waves {
             try progress(done, total)
-            let waiting = arms.filter { !store.has($0.name, wave.lowerBound) }
-            guard !waiting.isEmpty || !store.has(Self.baseline, wave.lowerBound) else {
-                done += arms.count + 1
+            let planned = arms(of: wave)
+            let first = wave.documents[0]
+            let waiting = planned.filter { !store.has($0.name, first) }
+            guard !waiting.isEmpty || !store.has(Self.baseline, first) else {
+                done += planned.count + 1
                 continue
             }
-            done += arms.count - waiting.count
-            let batch = tokenized.batch(wave)
+            done += planned.count - waiting.count
+            let batch = batch(wave)
             func stopIfCancelled(_: Int) throws { if isCancelled() { throw CancellationError() } }
-            // The untouched pass, with the residual stream where variants start.
+            // The untouched pass, with the residual stream where variants start, and the routing of what they take away.
             let keeper = HookRecorder()
             var hooks = HookPlan()
-            for arm in waiting where arm.first > 0 { hooks.observed.insert(HookPoint(.residPre, layer: arm.first)) }
+            for arm in waiting {
+                if arm.first > 0 { hooks.observed.insert(HookPoint(.residPre, layer: arm.first)) }
+                for layer in (arm.ablated ?? [:]).keys {
+                    hooks.observed.insert(HookPoint(.expertIndices, layer: layer))
+                    hooks.observed.insert(HookPoint(.expertWeights, layer: layer))
+                }
+            }
             let untouched = try model.forward(batch, plan: hooks, observer: keeper, betweenLayers: stopIfCancelled)
-            try store.add(Self.baseline, wave, batch, untouched.logprob)
+            try store.add(Self.baseline, wave.documents, batch, untouched.logprob)
             done += 1
             for arm in waiting {
                 try progress(done, total)
@@ -108,54 +163,84 @@ public struct ExperimentRun {
                     LayerStart(layer: arm.first, residual: $0)
                 }
                 let result = try model.forward(batch, plan: hooks, from: start, betweenLayers: stopIfCancelled)
-                try store.add(arm.name, wave, batch, result.logprob)
+                let load = arm.ablated.map { ablated in
+                    AblatedLoad(
+                        ablated, documents: batch.documents,
+                        indices: { keeper.indices(HookPoint(.expertIndices, layer: $0)) ?? [] },
+                        weights: { keeper.floats(HookPoint(.expertWeights, layer: $0)) ?? [] })
+                }
+                try store.add(arm.name, wave.documents, batch, result.logprob, load: load)
                 done += 1
             }
         }
         try progress(total, total)
-        return store.likelihoods(arms: plan.arms.map(\.name), documents: tokens.count)
+        return store.likelihoods(plan.arms.map(\.name), documents: tokens.count)
     }
 }
 
-/// Counts assignments by group, layer and expert, first tokens left out.
-private final class AssignmentCounter: HookObserver {
-    private let layers: Int
-    private let experts: Int
-    private var batch = TokenBatch([])
-    private var counts: [String: [[Double]]] = [:]
-    private var tokens: [String: Double] = [:]
+/// An arm as it runs.
+private struct Variant {
+    let name: String
+    let interventions: [Intervention]
+    /// The first layer that any of them touches.
+    let first: Int
+    let groups: [String]?
+    /// Experts by layer, where the arm only takes experts away.
+    let ablated: [Int: Set<Int>]?
 
-    init(layers: Int, experts: Int) {
-        self.layers = layers
-        self.experts = experts
+    /// - Parameter layers: the layers of the model that have a router.
+    init(_ arm: ExperimentPlan.Arm, layers: [Int]) {
+        name = arm.name
+        interventions = arm.changes
+        first = arm.changes.map { $0.scope.layers?.min() ?? 0 }.min() ?? 0
+        groups = arm.groups
+        ablated = arm.ablatedExperts(layers: layers)
+    }
+}
+
+/// Counts tokens by group, layer and expert, and keeps a sample of their sets; first tokens left out.
+private final class RoutingCounter: HookObserver {
+    private(set) var survey: RoutingSurvey
+    /// Of each group, one token in so many is kept.
+    private let strides: [String: Int]
+    /// Tokens of each group in waves before this one.
+    private var before: [String: Int] = [:]
+    private var batch = TokenBatch([])
+
+    init(experts: Int, expertsPerToken: Int, tokens: [String: Int]) {
+        survey = RoutingSurvey(experts: experts, expertsPerToken: expertsPerToken, tokens: tokens, layers: [:])
+        strides = tokens.mapValues { ($0 + RoutingSurvey.sampledSets - 1) / RoutingSurvey.sampledSets }
     }
 
     func start(_ batch: TokenBatch) {
+        for (group, rows) in zip(self.batch.groups, self.batch.documents) {
+            before[group, default: 0] += rows.count - 1
+        }
         self.batch = batch
-        for (group, rows) in zip(batch.groups, batch.documents) { tokens[group, default: 0] += Double(rows.count - 1) }
     }
 
     func observe(_ point: HookPoint, _ value: borrowing HookValue) throws {
         guard let layer = point.layer else { return }
-        let width = value.shape.last ?? 1
+        let K = survey.expertsPerToken
+        var counted = before
         value.withIndices { indices in
             for (group, rows) in zip(batch.groups, batch.documents) {
-                var table = counts[group] ?? Array(repeating: Array(repeating: 0, count: experts), count: layers)
-                counts[group] = nil
-                for place in (rows.lowerBound + 1) * width..<max(rows.upperBound * width, (rows.lowerBound + 1) * width)
-                {
-                    let expert = Int(indices[place])
-                    if (0..<experts).contains(expert) { table[layer][expert] += 1 }
+                let stride = max(1, strides[group] ?? 1)
+                var found = survey.layers[group]?[layer] ?? .init(experts: survey.experts)
+                // The only reference, so that adding copies nothing.
+                survey.layers[group]?[layer] = nil
+                for row in rows.dropFirst() {
+                    let chosen = indices[row * K..<(row + 1) * K]
+                    for expert in chosen where (0..<survey.experts).contains(Int(expert)) {
+                        found.meeting[Int(expert)] += 1
+                    }
+                    if counted[group, default: 0] % stride == 0 {
+                        found.sets += chosen.map { UInt16(truncatingIfNeeded: $0) }
+                    }
+                    counted[group, default: 0] += 1
                 }
-                counts[group] = table
+                survey.layers[group, default: [:]][layer] = found
             }
-        }
-    }
-
-    var frequencies: [String: [[Double]]] {
-        counts.reduce(into: [:]) { result, item in
-            let total = max(1, tokens[item.key] ?? 0)
-            result[item.key] = item.value.map { $0.map { $0 / total } }
         }
     }
 }

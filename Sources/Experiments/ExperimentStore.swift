@@ -9,10 +9,13 @@ final class ExperimentStore {
     /// What must be the same for a run to be continued.
     private struct Recorded: Codable, Equatable {
         var format = "moescope-experiment"
-        var version = 1
+        /// 2 holds the load of ablated experts, and the documents' ids where some choose and some are scored.
+        var version = 2
         var model: String
         var corpus: String
         var documents: Int
+        var choosing_ids: [String]?
+        var scored_ids: [String]?
         var precision: String
         var plan: ExperimentPlan
     }
@@ -22,10 +25,13 @@ final class ExperimentStore {
         var first_document: Int
         var nll: [Double]
         var tokens: [Int]
+        /// Where the arm takes experts away: as in `AblatedLoad`.
+        var met: [Double]?
+        var weight: [Double]?
 
         /// Why the line cannot be one of this run; nil where it can.
-        /// - Parameter wave: the documents that are computed together from `first_document` on.
-        func problem(arms: Set<String>, wave: Range<Int>?, lengths: [Int]) -> String? {
+        /// - Parameter wave: the documents that are computed together, `first_document` first.
+        func problem(arms: Set<String>, wave: [Int]?, lengths: [Int]) -> String? {
             guard arms.contains(arm) else { return "field arm: expected an arm of the plan, found \"\(arm)\"" }
             guard let wave else {
                 return "field first_document: expected the first of a wave's documents, found \(first_document)"
@@ -34,11 +40,14 @@ final class ExperimentStore {
                 return "fields nll and tokens: expected \(wave.count) values, one per document, found "
                     + "\(nll.count) and \(tokens.count)"
             }
+            guard (met?.count ?? wave.count) == wave.count, (weight?.count ?? wave.count) == wave.count else {
+                return "fields met and weight: expected \(wave.count) values, one per document"
+            }
             for (place, document) in wave.enumerated() where tokens[place] != lengths[document] - 1 {
                 return "field tokens: expected \(lengths[document] - 1) of document \(document), found "
                     + "\(tokens[place]); were documents cut to another length?"
             }
-            return nll.allSatisfy(\.isFinite) ? nil : "field nll: expected numbers"
+            return (nll + (met ?? []) + (weight ?? [])).allSatisfy(\.isFinite) ? nil : "field nll: expected numbers"
         }
     }
 
@@ -47,20 +56,24 @@ final class ExperimentStore {
     private let lock: FolderLock
     private var handle: FileHandle
     private var lines: [String: [Int: Line]] = [:]
+    /// Documents computed together, by the first of them.
+    private let waveOf: [Int: [Int]]
 
     /// - Parameters:
-    ///   - waves: documents computed together, in order.
+    ///   - waves: the scored documents that are computed together.
     ///   - lengths: tokens of every document.
     /// - Throws: `FileError` where another process writes there; `ExperimentError` for a folder of another run, and for lines
     ///   that do not belong to this one.
     init(
-        _ folder: URL, plan: ExperimentPlan, model: String, corpus: String, waves: [Range<Int>], lengths: [Int],
-        precision: String, resume: Bool
+        _ folder: URL, plan: ExperimentPlan, model: String, corpus: String, waves: [[Int]], lengths: [Int],
+        ids: [String], precision: String, resume: Bool
     ) throws {
         let planFile = folder.appending(path: "plan.json")
         file = folder.appending(path: "nll.jsonl")
         let recorded = Recorded(
-            model: model, corpus: corpus, documents: lengths.count, precision: precision, plan: plan)
+            model: model, corpus: corpus, documents: lengths.count,
+            choosing_ids: plan.split.map { $0.choosing.map { ids[$0] } },
+            scored_ids: plan.split.map { $0.scored.map { ids[$0] } }, precision: precision, plan: plan)
         let manager = FileManager.default
         func isThere() throws -> Bool {
             let isThere = manager.fileExists(atPath: planFile.path)
@@ -101,7 +114,7 @@ final class ExperimentStore {
         let data = (try? Data(contentsOf: file)) ?? Data()
         let whole = data.prefix((data.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1)
         let arms = Set(plan.arms.map(\.name) + [ExperimentRun.baseline])
-        let waveOf = Dictionary(waves.map { ($0.lowerBound, $0) }) { first, _ in first }
+        waveOf = Dictionary(waves.map { ($0[0], $0) }) { first, _ in first }
         for (index, text) in whole.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
         where !text.isEmpty {
             do {
@@ -130,9 +143,12 @@ final class ExperimentStore {
 
     func has(_ arm: String, _ firstDocument: Int) -> Bool { lines[arm]?[firstDocument] != nil }
 
-    func add(_ arm: String, _ wave: Range<Int>, _ batch: TokenBatch, _ logprob: [Float]) throws {
-        guard !has(arm, wave.lowerBound) else { return }
-        var line = Line(arm: arm, first_document: wave.lowerBound, nll: [], tokens: [])
+    func add(
+        _ arm: String, _ wave: [Int], _ batch: TokenBatch, _ logprob: [Float], load: AblatedLoad? = nil
+    ) throws {
+        guard !has(arm, wave[0]) else { return }
+        var line = Line(
+            arm: arm, first_document: wave[0], nll: [], tokens: [], met: load?.met, weight: load?.weight)
         for rows in batch.documents {
             line.nll.append(logprob[rows].dropFirst().reduce(0) { $0 - Double($1) })
             line.tokens.append(rows.count - 1)
@@ -146,17 +162,26 @@ final class ExperimentStore {
             throw ExperimentError(
                 file: file.path, reason: "cannot be written: \(TraceFolder.reason(error))")
         }
-        lines[arm, default: [:]][wave.lowerBound] = line
+        lines[arm, default: [:]][wave[0]] = line
     }
 
-    func likelihoods(arms: [String], documents: Int) -> ExperimentLikelihoods {
-        func collect(_ arm: String) -> (nll: [Double], tokens: [Int]) {
-            let parts = (lines[arm] ?? [:]).sorted { $0.key < $1.key }.map(\.value)
-            return (parts.flatMap(\.nll), parts.flatMap(\.tokens))
+    /// Of all documents of the corpus; those that are not scored have no tokens.
+    func likelihoods(_ arms: [String], documents: Int) -> ExperimentLikelihoods {
+        func collect<Value>(_ arm: String, _ missing: Value, _ values: (Line) -> [Value]?) -> [Value]? {
+            var result = [Value](repeating: missing, count: documents)
+            for (first, line) in lines[arm] ?? [:] {
+                guard let values = values(line) else { return nil }
+                for (document, value) in zip(waveOf[first] ?? [], values) { result[document] = value }
+            }
+            return result
         }
-        let untouched = collect(ExperimentRun.baseline)
         return ExperimentLikelihoods(
-            tokens: untouched.tokens, baseline: untouched.nll,
-            arms: arms.reduce(into: [:]) { $0[$1] = collect($1).nll })
+            tokens: collect(ExperimentRun.baseline, 0, \.tokens) ?? [],
+            baseline: collect(ExperimentRun.baseline, 0, \.nll) ?? [],
+            arms: arms.reduce(into: [:]) { $0[$1] = collect($1, .nan, \.nll) },
+            loads: arms.reduce(into: [:]) { loads, arm in
+                guard let met = collect(arm, 0, \.met), let weight = collect(arm, 0, \.weight) else { return }
+                loads[arm] = AblatedLoad(met: met, weight: weight)
+            })
     }
 }

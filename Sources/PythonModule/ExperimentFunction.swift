@@ -90,7 +90,8 @@ enum ExperimentFunction {
             let likelihoods = try run.run(
                 plan, into: output, resume: request.resume, isCancelled: { interpreter.isInterrupted })
             let result = ExperimentResult(
-                plan, likelihoods, groupOf: run.corpus.documents.map(\.group), settings: settings)
+                plan, likelihoods, groupOf: run.corpus.documents.map(\.group), ids: run.corpus.documents.map(\.id),
+                settings: settings)
             try result.write(to: output)
             let notes = try [("kind", result.kind), ("settings", json(result.settings))]
             return result.tables.map { TableStorage($0, notes: [("title", $0.title)] + notes) }

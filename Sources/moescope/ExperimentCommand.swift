@@ -3,6 +3,7 @@ import Experiments
 import Tracing
 import Foundation
 import MoEModel
+import ReportGenerator
 import RoutingMetrics
 
 struct ExperimentCommand: ParsableCommand {
@@ -20,7 +21,9 @@ struct ExperimentCommand: ParsableCommand {
         discussion: """
             The untouched model and every variant run over the same documents; differences of the negative log-likelihood \
             are paired by document. ablation takes each group's most distinctive expert in every layer away, and beside it \
-            as many random experts, the same experts in another layer, and the other groups' experts.
+            random other experts that meet the same share of the group's tokens, the same experts in another layer, and the \
+            other groups' experts. For ablation and steering, one half of the documents (parallel sets together) chooses \
+            the experts and the other half is scored.
 
             Examples:
               moescope experiment ablation polyglot --corpus Models/polyglot/heldout.jsonl --output ablation
@@ -51,8 +54,10 @@ struct ExperimentCommand: ParsableCommand {
     @Option(help: ArgumentHelp("A group's own experts per layer.", valueName: "n"))
     var expertsPerLayer = 1
 
-    @Option(help: ArgumentHelp("Random controls of each group.", valueName: "n"))
-    var randomControls = 2
+    @Option(
+        help: ArgumentHelp(
+            "Random controls of each group; how much they differ is part of the interval.", valueName: "n"))
+    var randomControls = 20
 
     @Option(help: ArgumentHelp("For steering: standard deviations added to the router logits.", valueName: "x"))
     var strength = 1.0
@@ -74,7 +79,9 @@ struct ExperimentCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Cut documents to this many tokens.", valueName: "n"))
     var maxTokens: Int?
 
-    @Option(help: ArgumentHelp("Documents of each group at most.", valueName: "n"))
+    @Option(
+        help: ArgumentHelp(
+            "Documents of each group at most; for ablation and steering, those that choose included.", valueName: "n"))
     var maxDocuments: Int?
 
     @Option(help: ArgumentHelp("Threads to compute with (default: all processors).", valueName: "n"))
@@ -133,15 +140,20 @@ struct ExperimentCommand: ParsableCommand {
         }
         line.finish()
         let result = ExperimentResult(
-            plan, likelihoods, groupOf: run.corpus.documents.map(\.group),
+            plan, likelihoods, groupOf: run.corpus.documents.map(\.group), ids: run.corpus.documents.map(\.id),
             settings: MetricSettings(
                 bootstrap: bootstrap, permutations: permutations, minimumDocuments: minimumDocuments, seed: seed))
         // Files first: they are whole, whatever becomes of standard output.
         try result.write(to: folder)
         for table in result.tables { try print(table.text(limit: 60)) }
+        for sentence in ContrastProse(result).sentences ?? [] { try print(sentence) }
+        let scored = likelihoods.tokens.reduce(0) { $0 + ($1 > 0 ? 1 : 0) }
         try print(
-            "\(run.tokens.count) documents, \(likelihoods.tokens.reduce(0, +)) tokens predicted; 95 % intervals from "
-                + "\(bootstrap) bootstraps over documents, p-values from \(permutations) sign flips, seed \(seed)")
+            "\(scored) documents scored, \(likelihoods.tokens.reduce(0, +)) tokens predicted"
+                + (plan.split.map { "; experts were chosen on \($0.choosing.count) other documents" } ?? "")
+                + ". 95 % intervals from \(bootstrap) bootstraps over documents, and over draws where controls are "
+                + "random; p-values from \(permutations) sign flips, or studentized from those bootstraps; seed \(seed)"
+        )
         say(
             "\(output): plan.json, nll.jsonl, result.json, \(result.tables.map { "\($0.name).csv" }.joined(separator: ", "))"
         )

@@ -100,25 +100,46 @@ import Tracing
         #expect(survey.groups == ["a", "b"])
         for layer in 0..<L {
             // With two groups, what one uses more the other uses less.
-            #expect(survey.ownExperts(of: "a", layer: layer) != survey.ownExperts(of: "b", layer: layer))
-            let sum = survey.frequencies["a"]?[layer].reduce(0, +) ?? 0
+            for (a, b) in zip(survey.contrasts(of: "a", layer: layer), survey.contrasts(of: "b", layer: layer)) {
+                #expect(abs(a + b) < 1e-9)
+            }
+            let sum = survey.shares(of: "a", layer: layer).reduce(0, +)
             #expect(abs(sum - Double(model.config.expertsPerToken)) < 1e-9)
+            // Every token is in the sample here: a set of one expert has the expert's share.
+            for (expert, share) in survey.shares(of: "a", layer: layer).enumerated() {
+                #expect(abs(survey.share(of: "a", layer: layer, meeting: [expert]) - share) < 1e-9)
+            }
+            #expect(survey.share(of: "a", layer: layer, meeting: Array(0..<E)) == 1)
         }
         var design = ExperimentPlan.Design(layers: Array(0..<L))
         design.matrix = true
-        let plan = ExperimentPlan.ablation(survey, experts: E, design)
-        #expect(plan.arms.count == 2 * (1 + 2 + 1) + L * E)
+        let plan = try run.plan(.ablation, design)
+        #expect(plan.arms.filter { $0.role == .single }.count == L * E)
         for group in survey.groups {
             let own = try #require(plan.arms.first { $0.role == .own && $0.target == group })
-            for random in plan.arms where random.role == .random && random.target == group {
+            #expect(own.groups == nil)
+            let draws = plan.arms.filter { $0.role == .random && $0.target == group }
+            #expect(draws.count == 20 && Set(draws.map { "\($0.changes)" }).count == 20)
+            for random in draws {
+                #expect(random.groups == [group])
                 for (a, b) in zip(own.changes, random.changes) {
-                    let (own, other) = (try #require(a.ablatedExpert), try #require(b.ablatedExpert))
-                    #expect(own.layer == other.layer && own.expert != other.expert)
+                    guard case .ablate(let own, _) = a.action, case .ablate(let others, _) = b.action else {
+                        Issue.record("an ablation is expected")
+                        continue
+                    }
+                    #expect(a.scope == b.scope && !others.isEmpty && Set(own).isDisjoint(with: others))
                 }
             }
         }
-        // Asked for by name, the same plan; layers that the model does not have are named.
+        // Steering draws as many others.
+        let steering = try run.plan(.steering, design)
+        #expect(steering.arms.filter { $0.role == .random }.allSatisfy { $0.changes.count == L })
+        // What chooses is not scored, and the seed says which is which. Layers that the model does not have are named.
+        let split = try #require(plan.split)
+        #expect((split.choosing + split.scored).sorted() == Array(0..<12) && split.choosing.count == 6)
         #expect(try run.plan(.ablation, design) == plan)
+        design.seed = 2
+        #expect(try run.plan(.ablation, design).split != split)
         #expect(try run.plan(.topK, design).arms.count == min(E, 2 * model.config.expertsPerToken))
         #expect { try run.plan(.randomRouting, .init(layers: [L])) } throws: { "\($0)".contains("found \(L)") }
         // A plan survives its file.
@@ -126,6 +147,60 @@ import Tracing
         defer { try? FileManager.default.removeItem(at: file) }
         try JSONEncoder().encode(plan).write(to: file)
         #expect(try ExperimentPlan.read(file) == plan)
+    }
+
+    /// Only documents that did not choose are scored, controls run over their group alone, and an interruption changes nothing.
+    @Test func designsScoreTheOtherHalf() throws {
+        let run = try experiment()
+        let (whole, broken) = (temporary(), temporary())
+        defer {
+            try? FileManager.default.removeItem(at: whole)
+            try? FileManager.default.removeItem(at: broken)
+        }
+        var design = ExperimentPlan.Design(layers: [0, model.config.layerCount - 1])
+        design.randomControls = 3
+        let plan = try run.plan(.ablation, design)
+        let split = try #require(plan.split)
+        let expected = try run.run(plan, into: whole)
+        for document in 0..<12 {
+            #expect((expected.tokens[document] > 0) == split.scored.contains(document))
+            #expect(expected.tokens[document] == 0 || expected.tokens[document] == run.tokens[document].count - 1)
+        }
+        for arm in plan.arms {
+            let nll = try #require(expected.arms[arm.name])
+            let load = try #require(expected.loads[arm.name])
+            for document in split.scored {
+                let isRun = arm.groups?.contains(corpus.documents[document].group) ?? true
+                #expect(nll[document].isFinite == isRun)
+                let tokens = Double(expected.tokens[document])
+                #expect(load.met[document] <= tokens && load.weight[document] <= 2 * tokens)
+            }
+        }
+        #expect(throws: CancellationError.self) {
+            try run.run(plan, into: broken) { done, _ in if done == 7 { throw CancellationError() } }
+        }
+        let found = try run.run(plan, into: broken, resume: true)
+        #expect(found.baseline == expected.baseline && found.loads == expected.loads)
+        for arm in plan.arms { #expect("\(found.arms[arm.name] ?? [])" == "\(expected.arms[arm.name] ?? [])") }
+        let result = ExperimentResult(
+            plan, found, groupOf: corpus.documents.map(\.group), ids: corpus.documents.map(\.id),
+            settings: MetricSettings(bootstrap: 20, permutations: 19, minimumDocuments: 2))
+        let documents = try #require(result.documents)
+        #expect(documents.scored == split.scored.map { "d\($0)" })
+        #expect(documents.choosing == split.choosing.map { "d\($0)" })
+        #expect(result.effects.filter { $0.role == .random }.allSatisfy { $0.effect.group == .group($0.target ?? "") })
+        #expect(result.contrasts.filter { $0.control == "random" }.map(\.arms) == [3, 3])
+    }
+
+    /// A document of its own cannot be both what chooses and what is scored.
+    @Test func oneDocumentIsTooFew() throws {
+        let one = Corpus(source: "one.jsonl", documents: [corpus.documents[0]])
+        let run = try ExperimentRun(model: model, tokenizer: nil, corpus: one)
+        #expect {
+            try run.plan(.ablation, .init(layers: [0]))
+        } throws: {
+            "\($0)".contains("one.jsonl: half of the documents choose")
+        }
     }
 
     /// Lines of another run, or of a damaged file, do not end in numbers.
@@ -224,7 +299,11 @@ import Tracing
         #expect((a?.qValue ?? 1) < 0.01)
         let contrast = result.contrasts.first { $0.target == "a" && $0.control == "random" }
         #expect(abs((contrast?.difference?.value ?? 0) - 0.18) < 1e-9)
-        #expect((contrast?.difference?.lower ?? 0) > 0.15 && (contrast?.qValue ?? 1) < 0.01)
+        // Between one draw and the next anything could lie.
+        #expect(contrast?.difference?.lower == nil && contrast?.pValue == nil && contrast?.verdict == nil)
+        let other = result.contrasts.first { $0.target == "a" && $0.control == "other-group" }
+        #expect(abs((other?.difference?.value ?? 0) - 0.18) < 1e-9)
+        #expect((other?.difference?.lower ?? 0) > 0.15 && (other?.qValue ?? 1) < 0.01 && other?.verdict == .costsMore)
         #expect(result.contrasts.contains { $0.target == "b" && $0.control == "other-group" })
         #expect(result.tables.map(\.name) == ["effects", "contrasts"] && result.matrix.isEmpty)
     }

@@ -56,6 +56,34 @@ def test_designs_have_their_controls(model, corpus):
     assert set(result.contrasts["target"]) == {"code", "de", "en", "fr"} and result.path.exists()
 
 
+def test_controls_carry_the_same_load_and_documents_that_choose_are_not_scored(model, corpus, tmp_path):
+    output = tmp_path / "e"
+    result = ms.experiment(
+        model, corpus, "ablation", output=output, layers=[3, 4], random_controls=6, max_tokens=32, bootstrap=50, permutations=19
+    )
+    plan, written = (json.loads((output / name).read_text()) for name in ("plan.json", "result.json"))
+    assert written["version"] == 3
+    choosing, scored = (set(written["documents"][name]) for name in ("choosing", "scored"))
+    assert not choosing & scored and choosing == set(plan["choosing_ids"]) and scored == set(plan["scored_ids"])
+    assert choosing | scored == {document["id"] for document in corpus}
+    own = {arm["target"]: arm["share"] for arm in plan["plan"]["arms"] if arm["role"] == "own"}
+    for arm in plan["plan"]["arms"]:
+        if arm["role"] == "random":
+            assert arm["groups"] == [arm["target"]]
+    for row in result.contrasts:
+        if row["control"] == "random":
+            assert row["arms"] == 6 and row["documents"] == 6
+            drawn = [a["share"] for a in plan["plan"]["arms"] if a["role"] == "random" and a["target"] == row["target"]]
+            assert sum(drawn) / 6 == pytest.approx(own[row["target"]], abs=0.1)
+            assert row["own_share"] == pytest.approx(own[row["target"]], abs=0.2)
+            assert row["difference_lower"] <= row["difference"] <= row["difference_upper"]
+    # An effect is its weight times what a unit of it costs.
+    for row in result.effects:
+        if row["per_weight"] is not None:
+            assert row["per_weight"] * row["weight"] == pytest.approx(row["difference"], abs=1e-9)
+            assert 0 <= row["share"] <= 1 and row["weight"] <= 2
+
+
 @pytest.mark.filterwarnings("ignore:figures are shown as tables")
 def test_a_report_shows_an_experiment(ablation, model, corpus, tmp_path):
     trace = ms.trace(model, [{**d, "text": d["text"][:40]} for d in corpus], output=tmp_path / "trace")

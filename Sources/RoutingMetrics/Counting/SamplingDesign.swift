@@ -24,6 +24,8 @@ package struct SamplingDesign: Sendable, Equatable {
     /// Fewer clusters of a group cannot tell the group from its clusters: with six in each of two groups, labels of clusters
     /// can be exchanged in 924 ways; with five, in 252, and a variance over five clusters has four degrees of freedom.
     package static let fewestClusters = 6
+    /// Where most documents of a group are of one or two clusters, the others hardly count.
+    package static let fewestEffectiveClusters = 3.0
 
     /// Every document stands by itself.
     init(documents: Int) {
@@ -132,26 +134,32 @@ private struct Joined {
 struct ResampledUnits: Sendable {
     /// Units of each stratum, none empty.
     let strata: [[Int]]
-    let unitCount: Int
+    /// Documents of each unit.
+    let documents: [[Int]]
+    var unitCount: Int { documents.count }
 
-    init(_ table: DocumentTable) {
-        let design = table.design
+    init(_ table: DocumentTable) { self.init(table, table.design.resampled, table.design.resampledCount) }
+
+    /// - Parameter units: the unit of each document, in 0..<count.
+    init(_ table: DocumentTable, _ units: [Int], _ count: Int) {
         let crossed = table.groupCount
-        var stratum = [Int](repeating: -1, count: design.resampledCount)
+        var stratum = [Int](repeating: -1, count: count)
+        var documents = [[Int]](repeating: [], count: count)
         for (document, group) in table.group.enumerated() {
-            let unit = design.resampled[document]
+            let unit = units[document]
+            documents[unit].append(document)
             stratum[unit] = stratum[unit] == -1 || stratum[unit] == group ? group : crossed
         }
-        var units = [[Int]](repeating: [], count: crossed + 1)
-        for (unit, place) in stratum.enumerated() where place >= 0 { units[place].append(unit) }
+        var members = [[Int]](repeating: [], count: crossed + 1)
+        for (unit, place) in stratum.enumerated() where place >= 0 { members[place].append(unit) }
         // A unit alone in its stratum would be the same in every replicate: such units are resampled with others.
-        var single = units.filter { $0.count == 1 }.flatMap(\.self)
-        var several = units.filter { $0.count > 1 }
+        var single = members.filter { $0.count == 1 }.flatMap(\.self)
+        var several = members.filter { $0.count > 1 }
         if single.count == 1, let largest = several.indices.max(by: { several[$0].count < several[$1].count }) {
             several[largest] += single
             single = []
         }
         strata = several + (single.isEmpty ? [] : [single])
-        unitCount = design.resampledCount
+        self.documents = documents
     }
 }

@@ -8,7 +8,7 @@ public struct ExperimentPlan: Codable, Sendable, Equatable {
         public enum Role: String, Codable, Sendable {
             /// The change that the question is about.
             case own
-            /// As many random experts in the same layers.
+            /// Random other experts in the same layers. For ablation, as many as meet the same share of the target's tokens.
             case random
             /// The same experts in another layer.
             case otherLayer = "other-layer"
@@ -21,12 +21,21 @@ public struct ExperimentPlan: Codable, Sendable, Equatable {
         /// The group whose experts are changed, or are the measure of the change.
         public var target: String?
         public var changes: [Intervention]
+        /// Groups whose documents it runs over; nil: all.
+        public var groups: [String]?
+        /// The share of the target's tokens that meet an ablated expert, on the documents that chose the experts, mean over layers.
+        public var share: Double?
 
-        public init(name: String, role: Role, target: String? = nil, changes: [Intervention]) {
+        public init(
+            name: String, role: Role, target: String? = nil, changes: [Intervention], groups: [String]? = nil,
+            share: Double? = nil
+        ) {
             self.name = name
             self.role = role
             self.target = target
             self.changes = changes
+            self.groups = groups
+            self.share = share
         }
 
         /// The expert that the arm takes away, where it changes nothing else.
@@ -40,11 +49,14 @@ public struct ExperimentPlan: Codable, Sendable, Equatable {
     public var kind: String
     public var seed: UInt64
     public var arms: [Arm]
+    /// Which documents chose the experts, and which are scored; nil: nothing was chosen by documents, and all are scored.
+    public var split: DocumentSplit?
 
-    public init(kind: String, seed: UInt64, arms: [Arm]) {
+    public init(kind: String, seed: UInt64, arms: [Arm], split: DocumentSplit? = nil) {
         self.kind = kind
         self.seed = seed
         self.arms = arms
+        self.split = split
     }
 }
 
@@ -62,15 +74,20 @@ public struct ExpertPlace: Sendable, Hashable {
 
 /// Each document's sum of negative log-likelihood (nats), first tokens left out.
 public struct ExperimentLikelihoods: Sendable {
-    /// Tokens that each document's sum is over.
+    /// Tokens that each document's sum is over; 0 where it is not scored.
     public let tokens: [Int]
     public let baseline: [Double]
-    /// By the arm's name.
+    /// By the arm's name; NaN where an arm does not run over a document.
     public let arms: [String: [Double]]
+    /// What the experts that an arm ablates carried in the untouched model, by the arm's name.
+    public let loads: [String: AblatedLoad]
 
-    public init(tokens: [Int], baseline: [Double], arms: [String: [Double]]) {
+    public init(
+        tokens: [Int], baseline: [Double], arms: [String: [Double]], loads: [String: AblatedLoad] = [:]
+    ) {
         self.tokens = tokens
         self.baseline = baseline
         self.arms = arms
+        self.loads = loads
     }
 }

@@ -9,6 +9,13 @@ public struct ExperimentResult: Codable, Sendable {
         public var effect: AgreementMetric.Effect
         /// Benjamini–Hochberg over all arms and groups.
         public var qValue: Double?
+        /// The share of the group's tokens that met an ablated expert in the untouched model, mean over the layers changed; nil
+        /// where the arm does anything else than ablate.
+        public var share: Double?
+        /// Mixing weight per token that went to the ablated experts, summed over the layers.
+        public var weight: Double?
+        /// nats per unit of routed weight.
+        public var perWeight: Estimate?
     }
 
     /// A group's own experts against a control, on that group's documents.
@@ -19,10 +26,22 @@ public struct ExperimentResult: Codable, Sendable {
         /// Arms averaged over.
         public var arms: Int
         public var documents: Int
-        /// nats per token: what the own experts' change costs beyond the control's.
+        /// nats per token: what the own experts' change costs beyond the control's. For random controls, the draws vary in the
+        /// interval and the p-value as documents do.
         public var difference: Estimate?
         public var pValue: Double?
         public var qValue: Double?
+        /// Control arms that cost as much as the own experts' change, or more.
+        public var asHarmful: Int?
+        /// As in `Effect`: of the own experts, and the mean of the control arms.
+        public var ownShare: Double?
+        public var controlShare: Double?
+        public var ownWeight: Double?
+        public var controlWeight: Double?
+        /// nats per unit of routed weight: of the own experts, of the control arms together, and the first less the second.
+        public var ownPerWeight: Estimate?
+        public var controlPerWeight: Estimate?
+        public var perWeight: Estimate?
     }
 
     /// What one expert is worth to one group: a cell of the expert × group matrix.
@@ -36,9 +55,19 @@ public struct ExperimentResult: Codable, Sendable {
         public var pValue: Double?
         /// As in `effects`.
         public var qValue: Double?
+        public var weight: Double?
+        public var perWeight: Estimate?
     }
 
-    /// How the values are written. Version 1 had no such field, and wrote the pooled row as a group called "all".
+    /// Ids of the documents that chose the experts, and of those that were scored.
+    public struct Documents: Codable, Sendable, Equatable {
+        public var choosing: [String]
+        public var scored: [String]
+    }
+
+    /// How the values are written. Version 1 had no such field, and wrote the pooled row as a group called "all". Version 2 scored
+    /// the documents that had chosen the experts, drew as many random experts as there were own ones whatever their load, and
+    /// knows of no shares, no weights and no draws' variance. Version 3 has `documents` and all fields.
     public var version: Int
     public var kind: String
     public var settings: MetricSettings
@@ -46,49 +75,25 @@ public struct ExperimentResult: Codable, Sendable {
     public var contrasts: [Contrast]
     /// By layer, expert, group (the pooled row first); empty where no arm ablates a single expert.
     public var matrix: [Cell]
+    /// nil where nothing was chosen by documents, and for results of version 2.
+    public var documents: Documents?
 
-    /// - Parameter names: each document's group.
+    /// - Parameters:
+    ///   - names: each document's group.
+    ///   - ids: each document's id.
     public init(
-        _ plan: ExperimentPlan, _ likelihoods: ExperimentLikelihoods, groupOf names: [String],
+        _ plan: ExperimentPlan, _ likelihoods: ExperimentLikelihoods, groupOf names: [String], ids: [String]? = nil,
         settings: MetricSettings = MetricSettings()
     ) {
-        version = 2
+        version = 3
         kind = plan.kind
         self.settings = settings
-        func effects(_ first: [Double], _ second: [Double]) -> [AgreementMetric.Effect] {
-            PairedEffect.effects(
-                first: first, second: second, tokens: likelihoods.tokens, groupOf: names, settings: settings)
+        documents = plan.split.map { split in
+            func named(_ documents: [Int]) -> [String] { documents.map { ids?[$0] ?? "\($0)" } }
+            return Documents(choosing: named(split.choosing), scored: named(split.scored))
         }
-        func nll(_ arm: ExperimentPlan.Arm) -> [Double] { likelihoods.arms[arm.name] ?? likelihoods.baseline }
-        func mean(_ arms: [ExperimentPlan.Arm]) -> [Double] {
-            let all = arms.map(nll)
-            return names.indices.map { i in all.reduce(0) { $0 + $1[i] } / Double(all.count) }
-        }
-        var found: [Effect] = []
-        for arm in plan.arms {
-            for effect in effects(likelihoods.baseline, nll(arm)) {
-                found.append(Effect(arm: arm.name, role: arm.role, target: arm.target, effect: effect))
-            }
-        }
-        let present = Set(names)
-        var contrasts: [Contrast] = []
-        for own in plan.arms where own.role == .own {
-            guard let target = own.target, present.contains(target) else { continue }
-            let controls: [(String, [ExperimentPlan.Arm])] = [
-                ("random", plan.arms.filter { $0.role == .random && $0.target == target }),
-                ("other-layer", plan.arms.filter { $0.role == .otherLayer && $0.target == target }),
-                ("other-group", plan.arms.filter { $0.role == .own && $0.target != target }),
-            ]
-            for (name, arms) in controls where !arms.isEmpty {
-                guard let effect = effects(mean(arms), nll(own)).first(where: { $0.group == .group(target) }) else {
-                    continue
-                }
-                contrasts.append(
-                    Contrast(
-                        target: target, control: name, arms: arms.count, documents: effect.documents,
-                        difference: effect.difference, pValue: effect.pValue))
-            }
-        }
+        var found: [Effect] = plan.arms.flatMap { Self.effects($0, likelihoods, names, settings) }
+        var contrasts = Self.contrasts(plan, likelihoods, names, settings)
         let tested = found.indices.filter { found[$0].effect.pValue != nil }
         for (index, q) in zip(tested, benjaminiHochberg(tested.compactMap { found[$0].effect.pValue })) {
             found[index].qValue = q
@@ -105,25 +110,114 @@ public struct ExperimentResult: Codable, Sendable {
                 Cell(
                     layer: ablated.layer, expert: ablated.expert, group: $0.effect.group,
                     documents: $0.effect.documents, difference: $0.effect.difference, pValue: $0.effect.pValue,
-                    qValue: $0.qValue)
+                    qValue: $0.qValue, weight: $0.weight, perWeight: $0.perWeight)
             }
         }
+    }
+
+    /// The arm's effect on all documents together and on every group; on its own groups where it does not run over all.
+    private static func effects(
+        _ arm: ExperimentPlan.Arm, _ likelihoods: ExperimentLikelihoods, _ names: [String], _ settings: MetricSettings
+    ) -> [Effect] {
+        let changed = likelihoods.arms[arm.name] ?? likelihoods.baseline
+        let load = likelihoods.loads[arm.name]
+        let tokens = names.indices.map { changed[$0].isNaN ? 0 : likelihoods.tokens[$0] }
+        // What is not scored is no number, and has no tokens.
+        let differences = names.indices.map { tokens[$0] > 0 ? changed[$0] - likelihoods.baseline[$0] : 0 }
+        let perWeight =
+            load.map {
+                PairedEffect.perWeight(
+                    differences, weights: $0.weight, tokens: tokens, groupOf: names, settings: settings)
+            } ?? [:]
+        return PairedEffect.effects(
+            first: likelihoods.baseline, second: changed, tokens: tokens, groupOf: names, settings: settings
+        ).filter { effect in
+            arm.groups.map { $0.contains(effect.group.name ?? "") && !effect.group.isPooled } ?? true
+        }.map { effect in
+            func perToken(_ values: [Double]?) -> Double? {
+                guard let values, effect.tokens > 0 else { return nil }
+                return names.indices.reduce(0) { sum, document in
+                    let counts = tokens[document] > 0 && (effect.group.name.map { $0 == names[document] } ?? true)
+                    return counts ? sum + values[document] : sum
+                } / Double(effect.tokens)
+            }
+            return Effect(
+                arm: arm.name, role: arm.role, target: arm.target, effect: effect, share: perToken(load?.met),
+                weight: perToken(load?.weight), perWeight: perWeight[effect.group])
+        }
+    }
+
+    /// Each group's own experts against the controls that there are.
+    private static func contrasts(
+        _ plan: ExperimentPlan, _ likelihoods: ExperimentLikelihoods, _ names: [String], _ settings: MetricSettings
+    ) -> [Contrast] {
+        var contrasts: [Contrast] = []
+        for own in plan.arms where own.role == .own {
+            guard let target = own.target, let changed = likelihoods.arms[own.name] else { continue }
+            let documents = names.indices.filter { names[$0] == target && likelihoods.tokens[$0] > 0 }
+            guard !documents.isEmpty else { continue }
+            let tokens = documents.map { Double(likelihoods.tokens[$0]) }
+            func change(_ arm: ExperimentPlan.Arm, _ nll: [Double]) -> ControlContrast.Change {
+                .init(
+                    difference: documents.map { nll[$0] - likelihoods.baseline[$0] },
+                    weight: likelihoods.loads[arm.name].map { load in documents.map { load.weight[$0] } })
+            }
+            func perToken(_ arms: [ExperimentPlan.Arm], _ value: (AblatedLoad) -> [Double]) -> Double? {
+                let loads = arms.compactMap { likelihoods.loads[$0.name] }
+                guard loads.count == arms.count else { return nil }
+                let sum = loads.reduce(0) { sum, load in
+                    sum + documents.reduce(0) { $0 + value(load)[$1] }
+                }
+                return sum / Double(arms.count) / tokens.reduce(0, +)
+            }
+            let controls: [(String, [ExperimentPlan.Arm])] = [
+                ("random", plan.arms.filter { $0.role == .random && $0.target == target }),
+                ("other-layer", plan.arms.filter { $0.role == .otherLayer && $0.target == target }),
+                ("other-group", plan.arms.filter { $0.role == .own && $0.target != target }),
+            ]
+            for (place, (name, planned)) in controls.enumerated() {
+                let arms = planned.filter { arm in
+                    likelihoods.arms[arm.name].map { nll in documents.allSatisfy { !nll[$0].isNaN } } ?? false
+                }
+                guard !arms.isEmpty else { continue }
+                let contrast = ControlContrast(
+                    tokens: tokens, own: change(own, changed),
+                    controls: arms.map { change($0, likelihoods.arms[$0.name] ?? []) })
+                let found = contrast.found(
+                    areDrawn: name == "random", settings: settings, stream: UInt64(contrasts.count * 8 + place))
+                contrasts.append(
+                    Contrast(
+                        target: target, control: name, arms: arms.count, documents: documents.count,
+                        difference: found.difference, pValue: found.pValue, asHarmful: found.asHarmful,
+                        ownShare: perToken([own], \.met), controlShare: perToken(arms, \.met),
+                        ownWeight: perToken([own], \.weight), controlWeight: perToken(arms, \.weight),
+                        ownPerWeight: found.own, controlPerWeight: found.control, perWeight: found.perWeight))
+            }
+        }
+        return contrasts
     }
 
     public init(from decoder: any Decoder) throws {
         let fields = try decoder.container(keyedBy: CodingKeys.self)
         let written = try fields.decodeIfPresent(Int.self, forKey: .version) ?? 1
-        version = 2
+        version = written == 1 ? 2 : written
         kind = try fields.decode(String.self, forKey: .kind)
         settings = try fields.decode(MetricSettings.self, forKey: .settings)
         effects = try fields.decode([Effect].self, forKey: .effects)
         contrasts = try fields.decode([Contrast].self, forKey: .contrasts)
         matrix = try fields.decode([Cell].self, forKey: .matrix)
+        documents = try fields.decodeIfPresent(Documents.self, forKey: .documents)
         guard written == 1 else { return }
         for index in effects.indices where effects[index].effect.group == .group("all") {
             effects[index].effect.group = .pooled
         }
         for index in matrix.indices where matrix[index].group == .group("all") { matrix[index].group = .pooled }
+    }
+
+    /// Whether the random controls were drawn to carry the own experts' load.
+    public var hasMatchedControls: Bool {
+        kind == "ablation" && documents != nil
+            && contrasts.contains { $0.control == "random" && $0.ownShare != nil && $0.controlShare != nil }
     }
 
     /// The documents paired, and the tokens that they predict.

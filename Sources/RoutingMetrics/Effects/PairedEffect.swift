@@ -98,6 +98,39 @@ public enum PairedEffect {
         }
     }
 
+    /// ΔNLL per unit of routed weight, a ratio of sums, for all documents and for every group.
+    ///
+    /// - Parameters:
+    ///   - differences: each document's sum, nats.
+    ///   - weights: each document's sum of the mixing weights that were taken away.
+    ///   - tokens: documents without tokens are left out.
+    ///   - names: each document's group.
+    /// - Returns: nothing for a group with too few documents, or without weight.
+    static func perWeight(
+        _ differences: [Double], weights: [Double], tokens: [Int], groupOf names: [String], settings: MetricSettings
+    ) -> [GroupKey: Estimate] {
+        let groups = Set(names).sorted()
+        let kept = names.indices.filter { tokens[$0] > 0 }
+        let G = groups.count
+        let table = DocumentTable(
+            columns: 2, groupCount: G, group: kept.map { groups.firstIndex(of: names[$0]) ?? 0 },
+            values: kept.flatMap { [differences[$0], weights[$0]] })
+        let bootstrap = Bootstrap(table, settings: settings, stream: 0x6e6c6c, width: G + 1) { sums, results in
+            var (difference, weight) = (0.0, 0.0)
+            for g in 0..<G {
+                results[g + 1] = sums[2 * g + 1] > 0 ? sums[2 * g] / sums[2 * g + 1] : .nan
+                difference += sums[2 * g]
+                weight += sums[2 * g + 1]
+            }
+            results[0] = weight > 0 ? difference / weight : .nan
+        }
+        let documents = [kept.count] + table.documentsByGroup.map(\.count)
+        return (0...G).reduce(into: [:]) { found, row in
+            guard documents[row] >= max(2, settings.minimumDocuments), bootstrap.values[row].isFinite else { return }
+            found[row == 0 ? .pooled : .group(groups[row - 1])] = bootstrap.estimate(row)
+        }
+    }
+
     /// Two-sided p-value that differences centre on 0: their signs flipped at random, document by document.
     static func signFlip(_ differences: [Double], settings: MetricSettings, stream: UInt64) -> Double {
         let observed = abs(differences.reduce(0, +))

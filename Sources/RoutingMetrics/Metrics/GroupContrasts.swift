@@ -59,22 +59,29 @@ final class GroupContrastsCache: Sendable {
 extension MetricInput {
     /// Why a group cannot be compared with others, where its documents come from too few sources that are its own; by the group's place.
     var confounded: [Int: String] {
-        var units: [Int: Set<Int>] = [:]
-        var documents: [Int: Int] = [:]
+        // Documents of each unit of each group.
+        var units: [Int: [Int: Int]] = [:]
         var isBlocked: Set<Int> = []
         for document in groupOf.indices where tokens[document] > 0 {
             let group = groupOf[document]
             if design.block[document] >= 0 { isBlocked.insert(group) }
-            units[group, default: []].insert(design.unit[document])
-            documents[group, default: 0] += 1
+            units[group, default: [:]][design.unit[document], default: 0] += 1
         }
         var reasons: [Int: String] = [:]
         for group in largeGroups where !isBlocked.contains(group) {
-            let (found, count) = (units[group]?.count ?? 0, documents[group] ?? 0)
-            guard found < count, found < SamplingDesign.fewestClusters else { continue }
-            reasons[group] =
-                "\(found == 1 ? "one cluster" : "\(found) clusters") of documents: the group and its clusters cannot be told apart; "
-                + "\(SamplingDesign.fewestClusters) clusters are needed"
+            let sizes = (units[group] ?? [:]).values.sorted(by: >)
+            let count = sizes.reduce(0, +)
+            guard sizes.count < count else { continue }
+            // Kish's number of clusters of equal size that tell as much.
+            let effective = Double(count * count) / Double(sizes.reduce(0) { $0 + $1 * $1 })
+            if sizes.count < SamplingDesign.fewestClusters {
+                reasons[group] =
+                    "its documents are of \(sizes.count == 1 ? "one cluster" : "\(sizes.count) clusters"): the group and its clusters "
+                    + "cannot be told apart; \(SamplingDesign.fewestClusters) clusters are needed"
+            } else if effective < SamplingDesign.fewestEffectiveClusters {
+                reasons[group] =
+                    "\(sizes[0]) of its \(count) documents are of one cluster: the group and this cluster cannot be told apart"
+            }
         }
         return reasons
     }

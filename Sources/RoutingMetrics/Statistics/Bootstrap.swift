@@ -46,11 +46,16 @@ package struct Bootstrap: Sendable {
         values = Self.evaluate(table.sums, width: width, statistic)
         intervals = (0..<width).map(interval)
         let strata = table.strata
-        tail = Self.tail(level: settings.level, strata)
-        let needsJackknife = intervals.contains { $0 != .percentile }
-        let without =
-            needsJackknife ? Self.jackknife(table, strata, threads: settings.threads, width: width, statistic) : []
-        biases = Self.biases(values, without, strata, intervals)
+        tail = Self.tail(level: settings.level, strata.strata.map(\.count))
+        // The bias is that of the units: clusters that are resampled may be few and of very different size, where a jackknife corrects
+        // nothing.
+        if intervals.contains(.debiased) {
+            let units = ResampledUnits(table, table.design.unit, table.design.unitCount)
+            biases = Self.biases(
+                values, Self.jackknife(table, units, threads: settings.threads, width: width, statistic), units, intervals)
+        } else {
+            biases = [Double](repeating: 0, count: width)
+        }
         guard settings.bootstrap > 0, strata.strata.contains(where: { $0.count > 1 }) else {
             replicates = []
             accelerations = []
@@ -70,24 +75,26 @@ package struct Bootstrap: Sendable {
         }
         accelerations =
             intervals.contains(.accelerated)
-            ? Self.accelerations(without, strata, width: width) : []
+            ? Self.accelerations(
+                Self.jackknife(table, strata, threads: settings.threads, width: width, statistic), strata, width: width)
+            : []
     }
 
     /// One statistic, whose replicates were made from documents drawn by `draw`.
-    init(value: Double, replicates: [Double], interval: Interval, strata: ResampledUnits, level: Double) {
+    init(value: Double, replicates: [Double], interval: Interval, sizes: [Int], level: Double) {
         precondition(interval != .accelerated, "acceleration needs the documents")
         values = [value]
         self.replicates = [replicates.filter(\.isFinite).sorted()]
         intervals = [interval]
         biases = [0]
         accelerations = []
-        tail = Self.tail(level: level, strata)
+        tail = Self.tail(level: level, sizes)
     }
 
     /// The probability below which replicates are outside, for the smallest stratum.
-    private static func tail(level: Double, _ strata: ResampledUnits) -> Double {
+    private static func tail(level: Double, _ sizes: [Int]) -> Double {
         let z = normalQuantile((1 + level) / 2)
-        guard let n = strata.strata.map(\.count).filter({ $0 > 1 }).min().map(Double.init) else { return normalCDF(-z) }
+        guard let n = sizes.filter({ $0 > 1 }).min().map(Double.init) else { return normalCDF(-z) }
         // Student's quantile from the normal one: Abramowitz & Stegun 26.7.5; within 0.003 from three degrees of freedom on.
         let v = n - 1
         let (z2, z3) = (z * z, z * z * z)
@@ -172,9 +179,7 @@ package struct Bootstrap: Sendable {
         _ table: DocumentTable, _ units: ResampledUnits, threads: Int?, width: Int, _ statistic: @escaping TableStatistic
     ) -> [Double] {
         let sums = table.sums
-        var documents = [[Int]](repeating: [], count: units.unitCount)
-        for (document, unit) in table.design.resampled.enumerated() { documents[unit].append(document) }
-        let members = documents
+        let members = units.documents
         return Parallel.rows(units.unitCount, width: width, threads: threads) { unit, results in
             withUnsafeTemporaryAllocation(of: Double.self, capacity: sums.count) { without in
                 _ = without.initialize(from: sums)
