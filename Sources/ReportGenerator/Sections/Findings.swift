@@ -1,87 +1,92 @@
 import RoutingMetrics
 
-/// The page's opening: computed sentences, each with its strength, its interval and what it rests on.
+/// The page's opening: sentences that a verdict allows, each with its number, its interval and its sample.
 struct Findings {
     let metrics: ReportMetrics
     let names: GroupNames
 
     static let note =
-        "A dependence is called faint where the information is below 2 % of the entropy of the groups, moderate below 10 %, clear "
-        + "below 25 %, and strong above. Intervals are 95 % intervals from a bootstrap over documents. p-values come from permuting "
-        + "group labels over documents; q-values are Benjamini–Hochberg's."
+        "A sentence is printed where its rule allows it; the rules are at the end of the page. p-values are adjusted for everything that "
+        + "was tested for the sentence. Intervals are 95 % intervals over documents, or over what belongs together: parallel texts and "
+        + "clusters of documents."
 
-    var all: [Finding] { [information, expert, repetition].compactMap(\.self) }
+    var all: [Finding] { [dependence, expert, repetition, load].compactMap(\.self) }
 
-    /// How much routing tells about the group, in the layer where it tells most.
-    private var information: Finding? {
+    /// Whether routing depends on the group, and how much a token's experts tell.
+    private var dependence: Finding? {
+        guard let association = metrics.result(AssociationMetric.self) else { return nil }
+        let verdict = association.dependence
+        let found = association.layers.filter { Verdict.isFound($0.adjustedP) }
+        let smallest = association.layers.compactMap(\.adjustedP).min() ?? .nan
+        switch verdict.outcome {
+        case .notTestable(let reason):
+            return Finding(
+                claim: "The documents cannot tell whether routing depends on the \(names.noun).",
+                evidence: "\(reasons ?? "Because \(reason).") \(sample(association.sample))")
+        case .notFound:
+            return Finding(
+                claim: "A dependence of routing on the \(names.noun) was not found.",
+                evidence:
+                    "In none of \(Prose.plural(association.layers.count, "layer")) does an expert's share differ between a \(names.noun) and the "
+                    + "others (smallest adjusted \(Prose.probability(smallest))). \(power)\(sample(association.sample))")
+        case .found:
+            let told = tells(found.map(\.layer))
+            return Finding(
+                claim: "Routing depends on the \(names.noun). \(told?.claim ?? "")",
+                evidence:
+                    "In \(found.count) of \(Prose.plural(association.layers.count, "layer")) some expert's share of a \(names.noun)'s assignments "
+                    + "differs from its share elsewhere (adjusted p < \(Verdict.level); the smallest is "
+                    + "\(Prose.probability(smallest))). \(told?.evidence ?? "")\(reasons.map { $0 + " " } ?? "")\(sample(association.sample))")
+        }
+    }
+
+    /// How much a token's experts tell about the group, in the layer where they tell most, of those that pass their own test.
+    private func tells(_ layers: [Int]) -> (claim: String, evidence: String)? {
         guard let metric = metrics.information,
-            let best = metric.layers.max(by: { $0.information.value < $1.information.value })
+            let best = metric.layers.filter({ layers.contains($0.layer) }).max(by: {
+                $0.information.value < $1.information.value
+            })
         else { return nil }
-        let real = metric.layers.count { Verdict.isFound($0.adjustedP) }
-        let sample =
-            "The sample is \(Prose.plural(metric.sample.documents, "document")) with \(Prose.plural(metric.sample.tokens, "token"))."
-        guard real > 0 else {
-            return Finding(
-                claim: "In no layer was a dependence of routing on the \(names.noun) found.",
-                evidence:
-                    "The largest information is in layer \(best.layer): \(bits(best)), \(Prose.probability(best.adjustedP ?? .nan)). \(sample)"
-            )
-        }
-        let share = best.share.value
-        return Finding(
-            claim:
-                "Routing depends \(Self.adverb(share)) on the \(names.noun). In layer \(best.layer), a token's experts carry "
-                + "\(Prose.number(best.information.value)) bits of information about its \(names.noun), which is \(Prose.percent(share)) of "
-                + "the entropy of the \(names.noun)s.",
-            evidence:
-                "The information is \(bits(best)). With permuted labels, 95 % of the values are below "
-                + "\(Prose.number(best.nullUpper)) bits (\(Prose.probability(best.adjustedP ?? .nan))). The information exceeds that of permuted "
-                + "labels in \(real) of \(Prose.plural(metric.layers.count, "layer")) (adjusted p < \(Verdict.level)). \(sample)")
-    }
-
-    private func bits(_ layer: InformationMetric.Layer) -> String {
-        "\(Prose.number(layer.information.value)) of \(Prose.number(layer.groupEntropy)) bits\(Prose.interval(layer.information))"
-    }
-
-    static func adverb(_ share: Double) -> String {
-        switch share {
-        case ..<0.02: "faintly"
-        case ..<0.10: "moderately"
-        case ..<0.25: "clearly"
-        default: "strongly"
-        }
-    }
-
-    /// The expert that is most of one group.
-    private var expert: Finding? {
-        guard let metric = metrics.domainShare else { return nil }
-        let judged = metric.rows.filter { $0.share != nil }
-        let real = judged.filter { Verdict.isFound($0.adjustedP) }
-        func floor(_ row: GroupExpertShare) -> Double { row.share?.lower ?? row.share?.value ?? 0 }
-        guard let best = real.max(by: { floor($0) < floor($1) }), let share = best.share else {
-            guard !judged.isEmpty else { return nil }
-            return Finding(
-                claim:
-                    "No expert was found whose share of a \(names.noun) differs from its share of the other \(names.noun)s.",
-                evidence:
-                    "\(Prose.count(judged.count)) shares of an expert in a \(names.noun) were compared. None has an adjusted p < \(Verdict.level)."
-            )
-        }
-        let others = metric.rows.filter { $0.layer == best.layer && $0.group != best.group }
-        let otherCount = others.filter { $0.expert == best.expert }.reduce(0) { $0 + $1.count }
-        let otherShare = Double(otherCount) / Double(max(1, others.reduce(0) { $0 + $1.count }))
-        return Finding(
-            claim:
-                "The most specialized expert is expert \(best.expert) of layer \(best.layer). It receives \(Prose.percent(share.value)) of the "
-                + "assignments of \(names.prose(best.group)), which is \(Prose.number(share.value / metric.uniform)) times a uniform share. "
-                + "Of the assignments of all other \(names.noun)s it receives \(Prose.percent(otherShare)).",
-            evidence:
-                "The share of \(names.prose(best.group)) is \(Prose.percent(share.value))\(Prose.percentInterval(share)), "
-                + "\(Prose.probability(best.adjustedP ?? .nan)); a uniform share is \(Prose.percent(metric.uniform)). "
-                + "\(names.prose(best.group)) has \(Prose.plural(best.documents, "document")) with "
-                + "\(Prose.plural(best.tokens, "token")). \(Prose.count(real.count)) of \(Prose.count(judged.count)) such shares differ "
-                + "from the share of the other \(names.noun)s (adjusted p < \(Verdict.level))."
+        return (
+            "In layer \(best.layer), one assignment tells \(Prose.number(best.information.value)) of the "
+                + "\(Prose.number(best.groupEntropy)) bits that would name the \(names.noun) (\(Prose.percent(best.share.value))).",
+            "The information is \(Prose.number(best.information.value)) bits\(Prose.interval(best.information)). "
         )
+    }
+
+    /// The group's expert whose share differs most from elsewhere.
+    private var expert: Finding? {
+        guard let metric = metrics.result(SpecialistMetric.self) else { return nil }
+        func floor(_ row: SpecialistMetric.Row) -> Double { row.logOdds.lower ?? row.logOdds.value }
+        guard let best = metric.rows.max(by: { floor($0) < floor($1) }) else {
+            guard case .notFound = metric.specialist.outcome else { return nil }
+            return Finding(
+                claim: "An expert that receives more of one \(names.noun) than of the others was not found.",
+                evidence: power + sample(metric.sample))
+        }
+        return Finding(
+            claim:
+                "The most specialized expert is expert \(best.expert) of layer \(best.layer). It receives "
+                + "\(Prose.percent(best.share.value))\(Prose.percentInterval(best.share)) of the assignments of "
+                + "\(names.prose(best.group)), and \(Prose.percent(best.elsewhere.value))\(Prose.percentInterval(best.elsewhere)) of those of "
+                + "the \(names.noun)s that \(names.prose(best.group)) is compared with.",
+            evidence:
+                "It was chosen by the ratio of the odds of both shares. Its intervals hold for all "
+                + "\(Prose.count(best.cells)) pairs of an expert and a \(names.noun) at once, so also for the chosen one (adjusted "
+                + "\(Prose.probability(best.adjustedP))). \(names.prose(best.group)) has \(Prose.plural(best.documents, "document")) with "
+                + "\(Prose.plural(best.tokens, "token")). \(replicated(metric, best))")
+    }
+
+    /// Whether sources agree on each group's expert.
+    private func replicated(_ metric: SpecialistMetric, _ best: SpecialistMetric.Row) -> String {
+        let groups = Set(metric.replications.map(\.group)).sorted()
+        guard !groups.isEmpty else { return "" }
+        let held = groups.filter { metric.replication(of: $0).isFound }
+        let sources = Set(metric.replications.map(\.testedIn)).count
+        return
+            "Each of \(sources) sources chose an expert of its own for every \(names.noun), and the other sources tested it: the choice held in "
+            + "all of them for \(held.count) of \(Prose.plural(groups.count, names.noun))"
+            + (held.isEmpty ? "." : " (\(Prose.list(held.map(names.prose)))).")
     }
 
     /// Whether neighbouring tokens keep their expert.
@@ -89,28 +94,45 @@ struct Findings {
         guard let metric = metrics.repetition else { return nil }
         let rows = metric.rows.filter { $0.group.isPooled }
         guard let best = rows.max(by: { excess($0) < excess($1) }), let first = best.first else { return nil }
-        let above = rows.count { ($0.first?.lower ?? 0) > $0.loadChanceFirst }
-        let claim =
-            above == 0
-            ? "In no layer were neighbouring tokens found to have the same first expert more often than chance."
-            : "Neighbouring tokens often have the same first expert. In layer \(best.layer), \(Prose.percent(first.value)) of tokens have "
-                + "the first expert of the token before them. For two tokens drawn independently, the "
-                + "probability is \(Prose.percent(best.loadChanceFirst))."
-        var evidence =
-            "The share is \(Prose.percent(first.value))\(Prose.percentInterval(first)), over \(Prose.plural(best.pairs, "pair")) of "
-            + "neighbouring tokens. It exceeds that of independent draws in \(above) of \(Prose.plural(rows.count, "layer"))."
-        if let load = metrics.load, let fullest = load.layers.max(by: { $0.maxOverMean.value < $1.maxOverMean.value }) {
-            let dead = load.layers.reduce(0) { $0 + $1.deadExperts.count }
-            evidence +=
-                " The most loaded expert, in layer \(fullest.layer), receives \(Prose.number(fullest.maxOverMean.value)) times a uniform share. "
-                + (dead == 0
-                    ? "Every expert receives tokens."
-                    : "\(Prose.plural(dead, "expert is dead: it receives", "experts are dead: they receive")) no token.")
-        }
-        return Finding(claim: claim, evidence: evidence)
+        return nil
     }
 
     private func excess(_ row: RepetitionMetric.Row) -> Double {
         (row.first?.value ?? 0) / max(row.loadChanceFirst, 1e-9)
+    }
+
+    /// The most loaded expert, and experts without tokens.
+    private var load: Finding? {
+        guard let load = metrics.load, let fullest = load.layers.max(by: { $0.maxOverMean.value < $1.maxOverMean.value })
+        else { return nil }
+        let dead = load.layers.flatMap { layer in layer.deadExperts.map { "expert \($0) of layer \(layer.layer)" } }
+        return Finding(
+            claim:
+                "The load is most uneven in layer \(fullest.layer): its most loaded expert receives "
+                + "\(Prose.number(fullest.maxOverMean.value)) times a uniform share\(Prose.interval(fullest.maxOverMean)).",
+            evidence: dead.isEmpty
+                ? "Every expert receives tokens of these documents."
+                : dead.count <= 8
+                    ? "In these documents no token goes to \(Prose.list(dead))."
+                    : "In these documents no token goes to \(Prose.count(dead.count)) of the experts.")
+    }
+
+    /// The difference that would have been found, where it is known.
+    private var power: String {
+        guard let detectable = metrics.result(SpecialistMetric.self)?.detectable else { return "" }
+        return
+            "That is no evidence of absence: a difference of \(Prose.number(100 * detectable)) percentage points between a share here and "
+            + "elsewhere would have been found in four of five such samples, for the median expert. "
+    }
+
+    /// Groups that could not be compared, and why.
+    private var reasons: String? {
+        guard let metric = metrics.result(SpecialistMetric.self), !metric.notCompared.isEmpty else { return nil }
+        return metric.notCompared.sorted { $0.key < $1.key }.map { "\(names.prose($0.key)) is not compared: \($0.value)." }
+            .joined(separator: " ")
+    }
+
+    private func sample(_ sample: MetricSample) -> String {
+        "The sample is \(Prose.plural(sample.documents, "document")) with \(Prose.plural(sample.tokens, "token"))."
     }
 }
