@@ -39,8 +39,7 @@ struct Findings {
                 + "\(Prose.number(best.information.value)) bits of information about its \(names.noun), which is \(Prose.percent(share)) of "
                 + "the entropy of the \(names.noun)s.",
             evidence:
-                "The information is \(bits(best)). With permuted labels, 95 % of the values are below "
-                + "\(Prose.number(best.nullUpper)) bits (\(Prose.probability(best.adjustedP ?? .nan))). The information exceeds that of permuted "
+                "The information is \(bits(best)), \(Prose.probability(best.adjustedP ?? .nan)). The information exceeds that of permuted "
                 + "labels in \(real) of \(Prose.plural(metric.layers.count, "layer")) (q < \(Self.level)). \(sample)")
     }
 
