@@ -17,7 +17,7 @@ extension Sections {
             if metric.sample.expertsPerToken > 1, let single = metric.unit(.assignment, layer: best.layer)?.information
             {
                 lead +=
-                    " Taken one by one, its assignments tell \(Prose.number(single.value)) bits\(Prose.interval(single))."
+                    " Taken one by one, each of its assignments tells \(Prose.number(single.value)) bits\(Prose.interval(single))."
             }
             lead += " "
         }
