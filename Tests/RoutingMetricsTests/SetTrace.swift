@@ -60,7 +60,8 @@ struct SetTrace {
             let own = (0..<experts).map { _ in
                 spread * (-2 * log(uniform())).squareRoot() * cos(2 * .pi * uniform())
             }
-            for _ in 0..<document.tokens {
+            for position in 0..<document.tokens {
+                if position > 0 { shard.logprobs[row] = -1 }
                 shard.tokens[row] = Int32(generator.below(10))
                 // Gumbel noise: the largest K are a draw without replacement.
                 let keys = (0..<experts).map { expert -> Double in

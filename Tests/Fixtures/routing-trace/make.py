@@ -179,7 +179,7 @@ def metrics(rows):
         "tokens": len(rows.group),
         "load": {
             "counts": counts, "cv": variation(counts), "gini": gini(counts), "max_over_mean": counts.max() / counts.mean(),
-            "entropy": entropy(counts) / np.log(E),
+            "entropy": min(1, jackknife(rows, load_entropy)),
         },
         "group_counts": by_group, "group_tokens": tokens,
         "information": {
@@ -227,6 +227,10 @@ def jackknife(rows, statistic):
     every = statistic(rows, text >= 0)
     without = np.array([statistic(rows, text != t) for t in range(DOCUMENTS)])
     return every - (DOCUMENTS - 1) * (without.mean(0) - every)
+
+
+def load_entropy(rows, mask):
+    return entropy(np.bincount(rows.sets[mask].ravel(), minlength=E)) / np.log(E)
 
 
 def divergences(rows, mask):
@@ -336,10 +340,12 @@ def decoding(rows):
 
 def auxiliary(layers):
     """As transformers' load_balancing_loss_func: all layers one after the other, f per choice."""
-    p = np.concatenate([rows.p for rows in layers])
-    onehot = np.eye(E)[np.concatenate([rows.sets for rows in layers])]
-    balance = (onehot.mean(0) * p.mean(0)[None]).sum() * E
-    return {"balance": balance, "z": np.mean(logsumexp(np.concatenate([rows.logits for rows in layers]), axis=1) ** 2)}
+    def balance(part, mask):
+        onehot = np.eye(E)[part.sets[mask]]
+        return (onehot.mean(0) * part.p[mask].mean(0)[None]).sum() * E
+    every = type("Layers", (), {
+        name: np.concatenate([getattr(rows, name) for rows in layers]) for name in ["p", "sets", "document"]})
+    return {"balance": jackknife(every, balance), "z": np.mean(logsumexp(np.concatenate([rows.logits for rows in layers]), axis=1) ** 2)}
 
 
 def log_odds(table):
@@ -429,6 +435,13 @@ def cache(rows):
     return result
 
 
+def from_others(place):
+    def divergence(rows, mask):
+        counts = [np.bincount(rows.sets[m & mask].ravel(), minlength=E) for m in (place, ~place)]
+        return jensenshannon(*counts) ** 2
+    return divergence
+
+
 def positions(rows):
     """By place: tokens, I(G;E) in bits, and Jensen-Shannon divergence in nats from all other tokens."""
     start = rows.position == 1
@@ -439,11 +452,10 @@ def positions(rows):
     early = rows.position <= 16
     result = []
     for mask in [start | True, start, ~start, early, ~early]:
-        counts = [np.bincount(rows.sets[m].ravel(), minlength=E) for m in (mask, ~mask)]
         information = table_information(np.repeat(rows.group[mask], K), rows.sets[mask].ravel())
         result.append({
             "tokens": mask.sum(), "information": information,
-            "divergence": jensenshannon(*counts) ** 2 if (~mask).any() else 0})
+            "divergence": max(0, jackknife(rows, from_others(mask))) if (~mask).any() else 0})
     return result
 
 
