@@ -22,7 +22,7 @@ def main() -> None:
     figure, axes = plt.subplots(2, -(-len(shares) // 2), figsize=(14, 6), squeeze=False)
     for axis, (layer, (groups, experts, share)) in zip(axes.flat, shares.items(), strict=False):
         heat_map(axis, share, groups, [str(e) for e in experts], f"layer {layer}: share of choices")
-    wanted = ("layer", "information", "information_lower", "information_upper", "share", "null_upper", "p_value", "q_value")
+    wanted = ("layer", "information", "information_lower", "information_upper", "share", "p_value", "p_adjusted")
     columns = {name: information[name] for name in wanted}
     for number, group in enumerate(trace.groups):
         rows = [share[number] for _, _, share in shares.values()]

@@ -37,6 +37,8 @@ import Tensors
         for table in tables {
             for (index, column) in table.columns.enumerated() where index + 2 < table.columns.count {
                 guard table.columns[index + 1].name == column.name + "_lower" else { continue }
+                // What a model fitted on so many documents tells: one fitted on more tells more. `DecodingTests` judges it.
+                guard !table.name.hasPrefix("decoding") else { continue }
                 for (row, cells) in table.rows.enumerated() {
                     guard let value = real(cells[index]) else { continue }
                     result[Cell(table: table.name, column: column.name, row: row)] = (

@@ -94,7 +94,14 @@ enum Reference {
             let cv, gini, max_over_mean, entropy: Double
         }
         struct Information: Decodable {
-            let plug_in, corrected, group_entropy, share: Double
+            let plug_in, group_entropy: Double
+            /// Assignment, first choice, set: bits and share of the groups' entropy.
+            let units: [[Double]]
+        }
+        struct Decoding: Decodable {
+            let gain, share, exponent: Double
+            /// After 1 and 5 tokens.
+            let accuracy: [Double]
         }
         struct Repetition: Decodable {
             let pairs: Int
@@ -105,6 +112,7 @@ enum Reference {
         let group_counts: [[Int]]
         let group_tokens: [Int]
         let information: Information
+        let decoding: Decoding
         let divergence: [Double]
         let repetition: [Repetition]
         let coactivation: [[Int]]

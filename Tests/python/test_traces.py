@@ -48,7 +48,7 @@ def test_metrics_are_tables(traced):
     table = ms.metrics.information(traced, by="group", bootstrap=20, permutations=99, layers=[1, 2])
     frame = pyarrow.table(table).to_pandas()
     assert list(frame["layer"]) == [1, 2]
-    assert "Miller" in ms.metrics.information.__doc__ and table.notes["source"] is not None
+    assert "jackknife" in ms.metrics.information.__doc__ and table.notes["source"] is not None
     for name in ms.metrics.names():
         metric = getattr(ms.metrics, name.replace("-", "_"))
         assert metric.formula and metric.title and repr(metric)

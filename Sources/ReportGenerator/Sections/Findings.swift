@@ -10,7 +10,7 @@ struct Findings {
         + "was tested for the sentence. Intervals are 95 % intervals over documents, or over what belongs together: parallel texts and "
         + "clusters of documents."
 
-    var all: [Finding] { [dependence, expert, repetition, load].compactMap(\.self) }
+    var all: [Finding] { [dependence, expert, load].compactMap(\.self) }
 
     /// Whether routing depends on the group, and how much a token's experts tell.
     private var dependence: Finding? {
@@ -42,15 +42,19 @@ struct Findings {
 
     /// How much a token's experts tell about the group, in the layer where they tell most, of those that pass their own test.
     private func tells(_ layers: [Int]) -> (claim: String, evidence: String)? {
-        guard let metric = metrics.information,
-            let best = metric.layers.filter({ layers.contains($0.layer) }).max(by: {
-                $0.information.value < $1.information.value
-            })
+        guard let metric = metrics.information, let best = metric.mostInformativeSet(among: layers),
+            let bits = best.information, let share = best.share
         else { return nil }
+        let what = metric.sample.expertsPerToken > 1 ? "set of \(metric.sample.expertsPerToken) experts" : "expert"
+        let single = metric.unit(.assignment, layer: best.layer)?.information
         return (
-            "In layer \(best.layer), one assignment tells \(Prose.number(best.information.value)) of the "
-                + "\(Prose.number(best.groupEntropy)) bits that would name the \(names.noun) (\(Prose.percent(best.share.value))).",
-            "The information is \(Prose.number(best.information.value)) bits\(Prose.interval(best.information)). "
+            "In layer \(best.layer), a token's \(what) tells\(best.method == .decoding ? " at least" : "") "
+                + "\(Prose.number(bits.value)) of the \(Prose.number(best.groupEntropy)) bits that would name its \(names.noun) "
+                + "(\(Prose.percent(share.value)))\(Prose.interval(bits)).",
+            single.map {
+                metric.sample.expertsPerToken > 1
+                    ? "One of its experts alone tells \(Prose.number($0.value)) bits\(Prose.interval($0)). " : ""
+            } ?? ""
         )
     }
 
@@ -87,18 +91,6 @@ struct Findings {
             "Each of \(sources) sources chose an expert of its own for every \(names.noun), and the other sources tested it: the choice held in "
             + "all of them for \(held.count) of \(Prose.plural(groups.count, names.noun))"
             + (held.isEmpty ? "." : " (\(Prose.list(held.map(names.prose)))).")
-    }
-
-    /// Whether neighbouring tokens keep their expert.
-    private var repetition: Finding? {
-        guard let metric = metrics.repetition else { return nil }
-        let rows = metric.rows.filter { $0.group.isPooled }
-        guard let best = rows.max(by: { excess($0) < excess($1) }), let first = best.first else { return nil }
-        return nil
-    }
-
-    private func excess(_ row: RepetitionMetric.Row) -> Double {
-        (row.first?.value ?? 0) / max(row.loadChanceFirst, 1e-9)
     }
 
     /// The most loaded expert, and experts without tokens.

@@ -30,7 +30,7 @@ struct Sections {
 
     /// The layer a slider starts at: where routing tells most about the group.
     var mostInformativeLayer: Int {
-        metrics.information?.layers.max { $0.information.value < $1.information.value }?.layer ?? layers.first ?? 0
+        metrics.information?.mostInformativeSet()?.layer ?? layers.first ?? 0
     }
 
     func slider(_ figures: [String]) -> Section.LayerControl? {

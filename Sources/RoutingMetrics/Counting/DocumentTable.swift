@@ -47,6 +47,13 @@ package struct DocumentTable: Sendable {
             values: kept.flatMap { values[$0 * columns..<($0 + 1) * columns] }, design: design.restricted(to: kept))
     }
 
+    /// Some columns only, in the order given.
+    func columns(_ kept: [Int]) -> DocumentTable {
+        DocumentTable(
+            columns: kept.count, groupCount: groupCount, group: group,
+            values: group.indices.flatMap { document in kept.map { values[document * columns + $0] } }, design: design)
+    }
+
     /// [G, C], every document once.
     var sums: [Double] {
         var result = [Double](repeating: 0, count: groupCount * columns)

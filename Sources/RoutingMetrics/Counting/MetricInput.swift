@@ -23,6 +23,7 @@ public struct MetricInput: Sendable {
     let design: SamplingDesign
     let router: RouterProbabilities
     let contrastsCache = GroupContrastsCache()
+    let decodingCache = DecodingCache()
 
     /// Counts on this many pairs of experts per document and layer at most; beyond, pairs are kept per group only.
     static let pairBudget = 32_000_000

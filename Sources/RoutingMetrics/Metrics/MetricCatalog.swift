@@ -3,6 +3,7 @@ public enum MetricCatalog {
     /// In the order of the report.
     public static let all: [any MetricResult.Type] = [
         LoadMetric.self, DomainShareMetric.self, SpecializationMetric.self, InformationMetric.self,
+        DecodingMetric.self,
         AssociationMetric.self, SpecialistMetric.self, TaskExpertMetric.self, WithinTokenMetric.self, DivergenceMetric.self,
         ParallelDivergenceMetric.self, RepetitionMetric.self, CoactivationMetric.self, ConfidenceMetric.self,
         ExpertConfidenceMetric.self,

@@ -144,7 +144,7 @@ public struct PositionMetric: MetricResult, Equatable {
                     results[0] = jensenShannon(
                         UnsafeBufferPointer(rebasing: both[0..<E]), UnsafeBufferPointer(rebasing: both[E...]))
                 }
-            }.estimate(0)
+            }.estimate(0, within: 0...log(2.0))
         }
         let large = input.groups.indices.filter { group in
             let own = input.groupOf.indices.reduce(0) { $0 + (input.groupOf[$1] == group && documents[$1] ? 1 : 0) }

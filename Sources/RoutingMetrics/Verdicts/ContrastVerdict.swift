@@ -6,16 +6,13 @@ public enum ContrastVerdict: Sendable, Equatable {
     case costsMore
     case costsLess
     case notToldApart
-
-    /// Benjamini–Hochberg's q-value below which a contrast is called.
-    public static let level = 0.05
 }
 
 extension ExperimentResult.Contrast {
     /// nil where there is no interval.
     public var verdict: ContrastVerdict? {
         guard let lower = difference?.lower, let upper = difference?.upper else { return nil }
-        guard let qValue, qValue < ContrastVerdict.level else { return .notToldApart }
+        guard Verdict.isFound(qValue) else { return .notToldApart }
         return lower > 0 ? .costsMore : upper < 0 ? .costsLess : .notToldApart
     }
 }

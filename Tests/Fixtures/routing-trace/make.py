@@ -18,6 +18,7 @@ import scipy
 import sklearn
 from safetensors import __version__ as safetensors_version
 from safetensors.numpy import save_file
+from scipy.optimize import root
 from scipy.spatial.distance import jensenshannon
 from scipy.special import logsumexp, softmax
 from scipy.stats import chi2_contingency, entropy, false_discovery_control, norm, pearsonr, variation
@@ -173,22 +174,19 @@ def metrics(rows):
     tokens = np.bincount(rows.group)
     labels, experts = np.repeat(rows.group, K), rows.sets.ravel()
     plug_in = mutual_info_score(labels, experts)
-    filled = (by_group > 0).sum()
-    corrected = plug_in + (len(GROUPS) + E - filled - 1) / (2 * by_group.sum())
     group_entropy = entropy(by_group.sum(1))
     result = {
         "tokens": len(rows.group),
         "load": {
             "counts": counts, "cv": variation(counts), "gini": gini(counts), "max_over_mean": counts.max() / counts.mean(),
-            "entropy": entropy(counts) / np.log(E),
+            "entropy": min(1, jackknife(rows, load_entropy)),
         },
         "group_counts": by_group, "group_tokens": tokens,
         "information": {
-            "plug_in": plug_in / np.log(2), "corrected": corrected / np.log(2), "group_entropy": group_entropy / np.log(2),
-            "share": corrected / group_entropy,
+            "plug_in": plug_in / np.log(2), "group_entropy": group_entropy / np.log(2), "units": units(rows),
         },
-        "divergence": [
-            jensenshannon(by_group[a], by_group[b]) ** 2 for a, b in combinations(range(len(GROUPS)), 2)],
+        "decoding": decoding(rows),
+        "divergence": jackknife(rows, divergences),
     }
     result["repetition"] = [repetition(rows, np.ones(len(rows.group), bool))] + [
         repetition(rows, rows.group == g) for g in range(len(GROUPS))]
@@ -223,12 +221,131 @@ def metrics(rows):
     return result
 
 
+def jackknife(rows, statistic):
+    """Less the bias that leaving out parallel texts, one at a time, shows (Quenouille 1949)."""
+    text = rows.document // len(GROUPS)
+    every = statistic(rows, text >= 0)
+    without = np.array([statistic(rows, text != t) for t in range(DOCUMENTS)])
+    return every - (DOCUMENTS - 1) * (without.mean(0) - every)
+
+
+def load_entropy(rows, mask):
+    return entropy(np.bincount(rows.sets[mask].ravel(), minlength=E)) / np.log(E)
+
+
+def divergences(rows, mask):
+    counts = [np.bincount(rows.sets[mask & (rows.group == g)].ravel(), minlength=E) for g in range(len(GROUPS))]
+    return np.array([jensenshannon(a, b) ** 2 for a, b in combinations(counts, 2)])
+
+
+def units(rows):
+    """Bits and shares of H(G): of assignments, first choices and sets of experts, in turn."""
+    of = [
+        (np.repeat(rows.group, K), rows.sets.ravel(), np.repeat(rows.document, K)),
+        (rows.group, rows.sets[:, 0], rows.document),
+        (rows.group, np.sort(rows.sets, axis=1) @ [E, 1], rows.document)]
+    result = []
+    for group, value, document in of:
+        unit = type("Unit", (), {"group": group, "value": value, "document": document})
+
+        def bits(unit, mask):
+            information = mutual_info_score(unit.group[mask], unit.value[mask])
+            return np.array([information / np.log(2), information / entropy(np.bincount(unit.group[mask]))])
+        result.append(np.clip(jackknife(unit, bits), 0, [np.inf, 1]))
+    return result
+
+
+class SeededGenerator:
+    """As Sources/Tensors/SeededGenerator.swift has it."""
+
+    STEP, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
+
+    def __init__(self, seed, stream):
+        self.state = seed
+        self.state = (self.next() + stream * self.STEP) & self.MASK
+        self.state = self.next() ^ stream
+
+    def next(self):
+        self.state = (self.state + self.STEP) & self.MASK
+        z = self.state
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & self.MASK
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB & self.MASK
+        return z ^ (z >> 31)
+
+    def below(self, bound):
+        return self.next() * bound >> 64
+
+
+FOLDS = 5
+SETS = np.array([[e in chosen for e in range(E)] for chosen in combinations(range(E), K)], float)
+
+
+def fold_of_text():
+    """Texts, all of the same groups, shuffled and dealt one after the other."""
+    texts, generator = list(range(DOCUMENTS)), SeededGenerator(SEED, 0x666F6C64)
+    for last in range(DOCUMENTS - 1, 0, -1):
+        other = generator.below(last + 1)
+        texts[last], texts[other] = texts[other], texts[last]
+    fold = np.zeros(DOCUMENTS, int)
+    fold[texts] = np.arange(DOCUMENTS) % FOLDS
+    return fold
+
+
+def set_probabilities(counts):
+    """p(S) of all sets: independent indicators given that K are on, whose means are those of the counts, plus a half."""
+    wanted = K * (counts + 0.5) / (counts.sum() + E / 2)
+    # The last weight is 1: a common factor changes nothing.
+    means = lambda theta: softmax(SETS @ np.append(theta, 0)) @ SETS
+    found = root(lambda theta: (means(theta) - wanted)[:-1], np.zeros(E - 1), tol=1e-14)
+    assert np.abs(means(found.x) - wanted).max() < 1e-10
+    return softmax(SETS @ np.append(found.x, 0))
+
+
+def decoding(rows):
+    fold = fold_of_text()[rows.document // len(GROUPS)]
+    indicators = np.eye(E)[rows.sets].sum(1)
+    which = (indicators @ SETS.T).argmax(1)
+    prior = np.bincount(rows.group) / len(rows.group)
+
+    def scores(left, scored):
+        """log p(S|g) of the tokens of one fold, fitted on all folds but those left out."""
+        use = ~np.isin(fold, left)
+        tables = [set_probabilities(indicators[use & (rows.group == g)].sum(0)) for g in range(len(GROUPS))]
+        return np.log(np.array(tables))[:, which[fold == scored]].T
+
+    def gains(score, group, exponent):
+        posterior = np.log(prior) + exponent * score
+        posterior -= logsumexp(posterior, axis=1, keepdims=True)
+        return (posterior - np.log(prior))[np.arange(len(group)), group] / np.log(2)
+
+    gain, exponents, score = np.zeros(len(rows.group)), [], np.zeros((len(rows.group), len(GROUPS)))
+    for f in range(FOLDS):
+        others = [(scores([f, h], h), rows.group[fold == h]) for h in range(FOLDS) if h != f]
+        sums = [sum(gains(s, g, b / 10).sum() for s, g in others) for b in range(16)]
+        exponents.append(np.argmax(sums) / 10)
+        score[fold == f] = scores([f], f)
+        gain[fold == f] = gains(score[fold == f], rows.group[fold == f], exponents[-1])
+    accuracy = []
+    for length in [1, 5]:
+        right = [[] for _ in GROUPS]
+        for document in np.unique(rows.document):
+            index, group = np.flatnonzero(rows.document == document), document % len(GROUPS)
+            for start in range(0, len(index) - length + 1, length):
+                right[group].append(score[index[start:start + length]].sum(0).argmax() == group)
+        accuracy.append(np.mean([np.mean(r) for r in right]))
+    return {
+        "gain": gain.mean(), "share": gain.mean() / entropy(prior, base=2), "exponent": np.mean(exponents),
+        "accuracy": accuracy}
+
+
 def auxiliary(layers):
     """As transformers' load_balancing_loss_func: all layers one after the other, f per choice."""
-    p = np.concatenate([rows.p for rows in layers])
-    onehot = np.eye(E)[np.concatenate([rows.sets for rows in layers])]
-    balance = (onehot.mean(0) * p.mean(0)[None]).sum() * E
-    return {"balance": balance, "z": np.mean(logsumexp(np.concatenate([rows.logits for rows in layers]), axis=1) ** 2)}
+    def balance(part, mask):
+        onehot = np.eye(E)[part.sets[mask]]
+        return (onehot.mean(0) * part.p[mask].mean(0)[None]).sum() * E
+    every = type("Layers", (), {
+        name: np.concatenate([getattr(rows, name) for rows in layers]) for name in ["p", "sets", "document"]})
+    return {"balance": jackknife(every, balance), "z": np.mean(logsumexp(np.concatenate([rows.logits for rows in layers]), axis=1) ** 2)}
 
 
 def log_odds(table):
@@ -318,6 +435,13 @@ def cache(rows):
     return result
 
 
+def from_others(place):
+    def divergence(rows, mask):
+        counts = [np.bincount(rows.sets[m & mask].ravel(), minlength=E) for m in (place, ~place)]
+        return jensenshannon(*counts) ** 2
+    return divergence
+
+
 def positions(rows):
     """By place: tokens, I(G;E) in bits, and Jensen-Shannon divergence in nats from all other tokens."""
     start = rows.position == 1
@@ -328,11 +452,10 @@ def positions(rows):
     early = rows.position <= 16
     result = []
     for mask in [start | True, start, ~start, early, ~early]:
-        counts = [np.bincount(rows.sets[m].ravel(), minlength=E) for m in (mask, ~mask)]
         information = table_information(np.repeat(rows.group[mask], K), rows.sets[mask].ravel())
         result.append({
             "tokens": mask.sum(), "information": information,
-            "divergence": jensenshannon(*counts) ** 2 if (~mask).any() else 0})
+            "divergence": max(0, jackknife(rows, from_others(mask))) if (~mask).any() else 0})
     return result
 
 
