@@ -17,7 +17,7 @@ package struct SamplingDesign: Sendable, Equatable {
     package static let fewestClusters = 6
 
     /// Every document stands by itself.
-    init(documents: Int) {
+    package init(documents: Int) {
         unit = Array(0..<documents)
         block = Array(repeating: -1, count: documents)
         unitCount = documents
