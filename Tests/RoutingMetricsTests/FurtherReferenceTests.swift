@@ -31,7 +31,7 @@ import Traces
                 #expect(isClose(cell, value))
             }
         }
-        #expect(metric.layers[0].qValue < 0.05 && metric.layers[1].qValue > 0.05)
+        #expect((metric.layers[0].adjustedP ?? 1) < 0.05 && (metric.layers[1].adjustedP ?? 1) > 0.05)
     }
 
     @Test func taskExperts() throws {
@@ -93,6 +93,9 @@ import Traces
             #expect(row.requests == reference.speculation.requests && row.documents == 24)
             #expect(isClose(row.recall?.value, reference.speculation.recall))
             #expect(isClose(row.popular?.value, reference.speculation.popular))
+            #expect(isClose(row.documentPopular?.value, reference.speculation.document_popular))
+            #expect(isClose(row.shuffled?.expected, reference.speculation.shuffled))
+            #expect(isClose(row.shuffled?.pValue, reference.speculation.p, 0.002))
         }
         #expect(try SpeculationMetric.compute(input).tables[0].csv.contains("no captured layer has one 10 before it"))
         let other = try MetricInput(try Trace(folder: Reference.folder.appending(path: "other")))
@@ -139,13 +142,18 @@ import Traces
             #expect(isClose(layer.information, values.within.information))
         }
         // Layer 0 routes by group whatever the token.
-        #expect(metric.layers[0].pValue == 0.01 && metric.layers[1].pValue > 0.01)
+        #expect(metric.layers[0].pValue == 0.01 && (metric.layers[1].pValue ?? 1) > 0.01)
     }
 
     @Test func paths() throws {
         let metric = try PathMetric.compute(input)
         #expect(isClose(metric.layers[0].information.value, reference.paths.information))
-        #expect(metric.paths[0].count == reference.paths.largest && !metric.isApproximate)
+        #expect(isClose(metric.layers[0].documentChance, reference.paths.chance))
+        let best = metric.paths[0]
+        #expect(best.count == reference.paths.largest && !metric.isApproximate)
+        #expect(isClose(best.independent, reference.paths.independent))
+        #expect(isClose(best.pooledIndependent, reference.paths.pooled))
+        #expect(best.token == reference.paths.token && isClose(best.tokenShare, reference.paths.token_share))
         #expect(metric.paths.count == min(50, reference.paths.distinct))
         #expect(metric.transitions.reduce(0) { $0 + $1.count } == input.sample.tokens)
     }
