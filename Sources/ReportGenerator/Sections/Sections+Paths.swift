@@ -13,8 +13,8 @@ extension Sections {
                 + "\(Prose.percent(best.share)) of tokens take it. \(independence(best))\(token(best)) "
                 + "The dependence "
                 + "between neighbouring layers is strongest from layer \(tied.layer) to layer "
-                + "\(tied.nextLayer): \(Prose.number(tied.information.value)) bits\(Prose.interval(tied.information)), of which the "
-                + "load of the documents alone would give \(Prose.number(tied.documentChance)).",
+                + "\(tied.nextLayer): \(Prose.number(tied.information.value)) bits\(Prose.interval(tied.information)). The load of "
+                + "the documents alone would give \(Prose.number(tied.documentChance)) bits.",
             figures: [flows(metric)], method: method(PathMetric.definition, sample: metric.sample),
             downloads: ["paths", "paths-layers", "paths-frequent"])
     }

@@ -201,8 +201,8 @@ public struct PathMetric: MetricResult, Equatable {
             layers.append(
                 Layer(
                     layer: layer.layer, nextLayer: next.layer,
-                    information: bootstrap.estimate(0, value: bootstrap.values[2]),
-                    share: bootstrap.estimate(1, value: bootstrap.values[3]),
+                    information: bootstrap.estimate(0, value: max(0, bootstrap.values[2]), within: 0...Double.infinity),
+                    share: bootstrap.estimate(1, value: max(0, bootstrap.values[3]), within: 0...1),
                     documentChance: documentChance(input, layer, next)))
             var sums = [Double](repeating: 0, count: E * E)
             for (i, count) in counts[gap].enumerated() { sums[i % (E * E)] += count }
