@@ -252,18 +252,18 @@ struct Process: Sendable {
         Process(experts: 8, slots: 4, documents: 40, spread: 0.7), Process(documents: 5, spread: 0.5),
     ])
     func nothingIsClaimedByChance(process: Process) {
-        // A rate of 5 % gives more than 19 of 200 once in 250 times.
-        for (kind, rate) in zip(Self.kinds, Self.rates(process, trials: 200)) {
+        // A rate of 5 % gives more than 12 of 100 once in 650 times. In 200 trials each, at most one claimed anything.
+        for (kind, rate) in zip(Self.kinds, Self.rates(process, trials: 100)) {
             print("claims of \(kind) by chance, \(process): \(rate)")
-            #expect(rate <= 19.0 / 200, "\(kind), \(process)")
+            #expect(rate <= 0.12, "\(kind), \(process)")
         }
     }
 
     @Test func whatIsPlantedIsFound() {
-        let process = Process(documents: 40, spread: 1, persistence: 0.1, affinity: 0.1, knowledge: 0.1)
+        let process = Process(documents: 40, spread: 1, persistence: 0.15, affinity: 0.15, knowledge: 0.15)
         for (kind, rate) in zip(Self.kinds, Self.rates(process, trials: 50)) {
             print("claims of what is planted, \(kind): \(rate)")
-            #expect(rate > 0.9, "\(kind)")
+            #expect(rate > 0.8, "\(kind)")
         }
     }
 }
