@@ -26,7 +26,8 @@ import Testing
 
     @Test func holmByHand() {
         let found = holm([0.01, 0.04, 0.03, nil, 0.9])
-        #expect(zip(found, [0.04, 0.09, 0.09, nil, 0.9]).allSatisfy { isClose($0, $1 ?? -1) || $0 == nil && $1 == nil })
+        #expect(
+            zip(found, [0.04, 0.09, 0.09, nil, 0.9]).allSatisfy { isClose($0, $1 ?? -1) || $0 == nil && $1 == nil })
     }
 
     /// Tokens with choices 0, 0, 1, 1: one order in three of the pairs repeats, so that one of three pairs is expected.
@@ -34,7 +35,9 @@ import Testing
         func document(_ choices: [Int]) -> WrittenTrace.Document { .init(sets: [choices.map { [$0] }]) }
         let trace = WrittenTrace(
             experts: 4,
-            documents: [document([0, 0, 1, 1]), document([0, 1, 0, 1]), document([2]), document([3, 3]), document([0, 0, 2])])
+            documents: [
+                document([0, 0, 1, 1]), document([0, 1, 0, 1]), document([2]), document([3, 3]), document([0, 0, 2]),
+            ])
         try trace.with { input in
             let row = try #require(RepetitionMetric.compute(input).pooled.first)
             // Observed 2 + 0 + 1 + 1 of 9 pairs; expected 1 + 1 + 1 + 2/3. A token alone has no pair.
@@ -225,7 +228,8 @@ struct Process: Sendable {
 
     /// Whether each kind claims anything in a trace.
     private static func claims(_ process: Process, seed: Int) throws -> [Bool] {
-        let settings = MetricSettings(skippedPositions: 0, bootstrap: 0, permutations: 0, minimumDocuments: 2, threads: 1)
+        let settings = MetricSettings(
+            skippedPositions: 0, bootstrap: 0, permutations: 0, minimumDocuments: 2, threads: 1)
         return try process.trace(seed: seed).with(settings) { input in
             let rows = RepetitionMetric.compute(input).rows
             let found: [[ChanceComparison?]] = [

@@ -35,7 +35,8 @@ struct WrittenTrace {
         }
         let manifest = TraceManifest(
             model: .init(
-                name: "written", architecture: "mixtral", layers: layers, experts: experts, expertsPerToken: K, heads: 1,
+                name: "written", architecture: "mixtral", layers: layers, experts: experts, expertsPerToken: K,
+                heads: 1,
                 kvHeads: 1, hiddenSize: 8, vocabSize: 8, quantization: "F32", parametersTotal: 1, parametersActive: 1,
                 sha256: ""),
             tokenizer: .init(kind: .noTokenizer, sha256: ""),
@@ -53,7 +54,8 @@ struct WrittenTrace {
                 shard.logprobs[row] = token == 0 ? .nan : -1
                 for layer in 0..<layers {
                     for slot in 0..<K {
-                        shard.expertIndices(layerIndex: layer)[row * K + slot] = UInt16(document.sets[layer][token][slot])
+                        shard.expertIndices(layerIndex: layer)[row * K + slot] = UInt16(
+                            document.sets[layer][token][slot])
                         shard.expertWeights(layerIndex: layer)[row * K + slot] = Float(1) / Float(K)
                     }
                     guard layer > 0, let guesses = document.guesses else { continue }

@@ -13,7 +13,8 @@ extension Sections {
         let popular = found.first.flatMap { row, _ in
             row.popular.map {
                 "Always predicting the most used experts of a layer finds \(Prose.percent($0.value))"
-                    + (row.documentPopular.map { "; those of the document, in hindsight, \(Prose.percent($0.value))" } ?? "")
+                    + (row.documentPopular.map { "; those of the document, in hindsight, \(Prose.percent($0.value))" }
+                        ?? "")
                     + ". "
             }
         }

@@ -19,7 +19,8 @@ extension CoactivationMetric {
         for (pair, p) in zip(result, adjusted) where p != nil { both[[pair.layer, pair.expert, pair.other]] = p }
         for place in result.indices {
             let pair = result[place]
-            result[place].chance?.adjustedP = both[[pair.layer, min(pair.expert, pair.other), max(pair.expert, pair.other)]]
+            result[place].chance?.adjustedP =
+                both[[pair.layer, min(pair.expert, pair.other), max(pair.expert, pair.other)]]
         }
         let E = input.sample.experts
         let K = Double(input.sample.expertsPerToken)

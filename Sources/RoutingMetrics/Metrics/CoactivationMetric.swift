@@ -40,14 +40,19 @@ public struct CoactivationMetric: MetricResult, Equatable {
                     .layer, .expert, MetricColumn("other", .integer, "the other expert"),
                     MetricColumn("together", .integer, unit: "tokens", "tokens that chose both"),
                     MetricColumn("count", .integer, unit: "tokens", "tokens that chose the expert"),
-                ] + MetricColumn.estimate("share", "together/count; uniform is (K−1)/(E−1)") + MetricColumn.chance(
-                    of: "share", "share if, within each document, only the load of its experts were given") + [.note],
+                ] + MetricColumn.estimate("share", "together/count; uniform is (K−1)/(E−1)")
+                    + MetricColumn.chance(
+                        of: "share", "share if, within each document, only the load of its experts were given") + [
+                        .note
+                    ],
                 rows: pairs.map {
                     [
                         .integer($0.layer), .integer($0.expert), .integer($0.other), .integer($0.together),
                         .integer($0.count),
                     ]
-                        + $0.share.cells + $0.chance.cells + [$0.share == nil ? .text("no token chose the expert") : .optional(note)]
+                        + $0.share.cells + $0.chance.cells + [
+                            $0.share == nil ? .text("no token chose the expert") : .optional(note)
+                        ]
                 })
         ]
     }

@@ -17,7 +17,9 @@ extension RepetitionMetric {
                     var own = [Double](repeating: 0, count: C)
                     for g in row == 0 ? 0..<G : row - 1..<row { for c in 0..<C { own[c] += sums[C * g + c] } }
                     for (place, kind) in ShuffledRepetition.kinds.enumerated() {
-                        let (found, chance, pairs) = (own[kind.observed], own[kind.chance], own[ShuffledRepetition.pairs])
+                        let (found, chance, pairs) = (
+                            own[kind.observed], own[kind.chance], own[ShuffledRepetition.pairs]
+                        )
                         results[4 * row + place] = pairs > 0 ? found / pairs : 0
                         results[4 * row + 2 + place] = chance > 0 ? found / chance : .nan
                     }

@@ -44,14 +44,17 @@ public struct RepetitionMetric: MetricResult, Equatable {
                 columns: [.layer] + MetricColumn.groupOrPooled + [
                     .documents, MetricColumn("pairs", .integer, "pairs of neighbouring tokens"),
                 ] + MetricColumn.estimate("first", "P(first choice equals the next token's first choice)")
-                    + MetricColumn.estimate("any", "P(the two tokens share an expert)") + MetricColumn.chance(
+                    + MetricColumn.estimate("any", "P(the two tokens share an expert)")
+                    + MetricColumn.chance(
                         "_first", of: "first", "first in a random order of each document's tokens")
                     + MetricColumn.chance("_any", of: "any", "any in a random order of each document's tokens") + [
                         MetricColumn("chance_first", .real, "1/E"),
                         MetricColumn("chance_any", .real, "1 − C(E−K,K)/C(E,K)"),
-                        MetricColumn("load_chance_first", .real, "two independent tokens of all documents together: Σ p_e²"),
                         MetricColumn(
-                            "load_chance_any", .real, "two independent tokens of all documents together share an expert"),
+                            "load_chance_first", .real, "two independent tokens of any of the documents: Σ p_e²"),
+                        MetricColumn(
+                            "load_chance_any", .real, "two independent tokens of any of the documents share an expert"
+                        ),
                         .note,
                     ],
                 rows: rows.map {

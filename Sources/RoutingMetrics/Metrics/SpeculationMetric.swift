@@ -49,7 +49,8 @@ public struct SpeculationMetric: MetricResult, Equatable {
                 ] + MetricColumn.estimate("recall", "chosen experts that were guessed")
                     + MetricColumn.estimate("popular", "chosen experts that are the layer's K most used")
                     + MetricColumn.estimate(
-                        "popular_document", "chosen experts that are the layer's K most used of the document, in hindsight")
+                        "popular_document",
+                        "chosen experts that are the layer's K most used of the document, in hindsight")
                     + MetricColumn.chance(
                         of: "recall", "recall if each document's guesses were made for its tokens in a random order")
                     + [MetricColumn("chance", .real, "K/E"), .note],
@@ -174,7 +175,8 @@ public struct SpeculationMetric: MetricResult, Equatable {
         }
         let hasChance = sums[Column.shuffled] > 0 && sums[Column.requests] > 0
         return Row(
-            ahead: ahead, layer: layer, documents: D, requests: Int(sums[Column.requests]), recall: bootstrap.estimate(0),
+            ahead: ahead, layer: layer, documents: D, requests: Int(sums[Column.requests]),
+            recall: bootstrap.estimate(0),
             popular: popular(input, layers, stream), documentPopular: bootstrap.estimate(2),
             shuffled: hasChance
                 ? ChanceComparison(
