@@ -93,6 +93,9 @@ import Traces
             #expect(row.requests == reference.speculation.requests && row.documents == 24)
             #expect(isClose(row.recall?.value, reference.speculation.recall))
             #expect(isClose(row.popular?.value, reference.speculation.popular))
+            #expect(isClose(row.documentPopular?.value, reference.speculation.document_popular))
+            #expect(isClose(row.shuffled?.expected, reference.speculation.shuffled))
+            #expect(isClose(row.shuffled?.pValue, reference.speculation.p, 0.002))
         }
         #expect(try SpeculationMetric.compute(input).tables[0].csv.contains("no captured layer has one 10 before it"))
         let other = try MetricInput(try Trace(folder: Reference.folder.appending(path: "other")))
@@ -145,7 +148,12 @@ import Traces
     @Test func paths() throws {
         let metric = try PathMetric.compute(input)
         #expect(isClose(metric.layers[0].information.value, reference.paths.information))
-        #expect(metric.paths[0].count == reference.paths.largest && !metric.isApproximate)
+        #expect(isClose(metric.layers[0].documentChance, reference.paths.chance))
+        let best = metric.paths[0]
+        #expect(best.count == reference.paths.largest && !metric.isApproximate)
+        #expect(isClose(best.independent, reference.paths.independent))
+        #expect(isClose(best.pooledIndependent, reference.paths.pooled))
+        #expect(best.token == reference.paths.token && isClose(best.tokenShare, reference.paths.token_share))
         #expect(metric.paths.count == min(50, reference.paths.distinct))
         #expect(metric.transitions.reduce(0) { $0 + $1.count } == input.sample.tokens)
     }

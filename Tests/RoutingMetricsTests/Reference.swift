@@ -24,7 +24,7 @@ enum Reference {
 
     struct Speculation: Decodable {
         let requests: Int
-        let recall, popular: Double
+        let recall, popular, shuffled, document_popular, p: Double
     }
 
     struct Saturation: Decodable {
@@ -46,7 +46,8 @@ enum Reference {
 
     struct Paths: Decodable {
         let information: Double
-        let largest, distinct: Int
+        let largest, distinct, token: Int
+        let chance, independent, pooled, token_share: Double
     }
 
     struct Agreement: Decodable {
@@ -105,7 +106,7 @@ enum Reference {
         }
         struct Repetition: Decodable {
             let pairs: Int
-            let first, any, load_first, load_any: Double
+            let first, any, load_first, load_any, document_first, document_any, p_first, p_any: Double
         }
         let tokens: Int
         let load: Load
@@ -116,6 +117,7 @@ enum Reference {
         let divergence: [Double]
         let repetition: [Repetition]
         let coactivation: [[Int]]
+        let coactivation_chance: [[Double]]
         let confidence: [[Double]]
         let aux: Auxiliary
         let association: Association

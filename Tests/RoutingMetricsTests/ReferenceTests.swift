@@ -93,6 +93,13 @@ import RoutingMetrics
                 #expect(row.pairs == value.pairs)
                 #expect(isClose(row.first?.value, value.first))
                 #expect(isClose(row.any?.value, value.any))
+                let (first, any) = (try #require(row.firstShuffled), try #require(row.anyShuffled))
+                #expect(isClose(first.expected, value.document_first) && isClose(any.expected, value.document_any))
+                #expect(isClose(first.ratio.value, value.first / value.document_first))
+                #expect(isClose(any.ratio.value, value.any / value.document_any))
+                // Student's t is brought to the normal scale by an approximation.
+                #expect(isClose(first.pValue, value.p_first, 0.002) && isClose(any.pValue, value.p_any, 0.002))
+                #expect((first.adjustedP ?? 0) >= (first.pValue ?? 1) && (any.adjustedP ?? 0) >= (any.pValue ?? 1))
                 #expect(isClose(row.loadChanceFirst, value.load_first))
                 #expect(isClose(row.loadChanceAny, value.load_any))
                 #expect(isClose(row.chanceFirst, 1.0 / 6) && isClose(row.chanceAny, 1 - 6.0 / 15))
@@ -101,11 +108,16 @@ import RoutingMetrics
     }
 
     @Test func coactivation() throws {
-        for pair in CoactivationMetric.compute(input).pairs {
+        for pair in try CoactivationMetric.compute(input).pairs {
             let expected = reference.layers[pair.layer]
             let together = expected.coactivation[pair.expert][pair.other]
             #expect(pair.together == together)
             #expect(isClose(pair.share?.value, Double(together) / Double(expected.load.counts[pair.expert])))
+            // Both are means over drawn tables: ten tables of this trace spread by less than √count / 2.
+            let chance = try #require(pair.chance)
+            let drawn = expected.coactivation_chance[pair.expert][pair.other]
+            #expect(abs(chance.expected * Double(pair.count) - drawn) < 1 + drawn.squareRoot())
+            #expect(isClose(chance.ratio.value * chance.expected, pair.share?.value ?? -1))
         }
     }
 

@@ -10,11 +10,35 @@ extension Sections {
             id: "paths", title: "Paths from layer to layer",
             lead:
                 "The most frequent path of first choices through the layers is \(best.experts.map(String.init).joined(separator: "–")). "
-                + "\(Prose.percent(best.share)) of tokens take it, \(Prose.number(best.share / max(best.independent, 1e-12))) times as many as if "
-                + "layers were independent. The dependence between neighbouring layers is strongest from layer \(tied.layer) to layer "
-                + "\(tied.nextLayer): \(Prose.number(tied.information.value)) bits\(Prose.interval(tied.information)).",
+                + "\(Prose.percent(best.share)) of tokens take it. \(independence(best))\(token(best)) "
+                + "The dependence "
+                + "between neighbouring layers is strongest from layer \(tied.layer) to layer "
+                + "\(tied.nextLayer): \(Prose.number(tied.information.value)) bits\(Prose.interval(tied.information)). The load of "
+                + "the documents alone would give \(Prose.number(tied.documentChance)) bits.",
             figures: [flows(metric)], method: method(PathMetric.definition, sample: metric.sample),
             downloads: ["paths", "paths-layers", "paths-frequent"])
+    }
+
+    /// Shares of products over many layers are too small to be read: how many times as many take the path.
+    private func independence(_ path: PathMetric.Path) -> String {
+        guard path.independent > 0 else { return "" }
+        return
+            "That is \(Prose.number(path.share / path.independent)) times as many as if layers were independent within each document. "
+    }
+
+    /// Which token takes a path most: a path may be no more than one token's.
+    private func token(_ path: PathMetric.Path) -> String {
+        let name =
+            switch path.tokenText {
+            case "⏎": "a line break"
+            case "␣": "a space"
+            case "⇥": "a tab"
+            case let text?: "“\(text)”"
+            case nil: "the token with id \(path.token)"
+            }
+        return path.tokenShare >= 0.5
+            ? "\(Prose.percent(path.tokenShare)) of its tokens are \(name)."
+            : "Its most frequent token is \(name), with \(Prose.percent(path.tokenShare)) of its tokens."
     }
 
     /// First choices flowing from each layer to the next.

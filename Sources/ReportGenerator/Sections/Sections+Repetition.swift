@@ -5,14 +5,8 @@ extension Sections {
     /// Whether neighbouring tokens keep their expert.
     var repetition: Section? {
         guard let metric = metrics.repetition else { return nil }
-        let rows = metric.rows.filter { $0.group.isPooled }
-        let above = rows.count { ($0.first?.lower ?? 0) > $0.loadChanceFirst }
-        let below = rows.count { ($0.first?.upper ?? 1) < $0.loadChanceFirst }
         return Section(
-            id: "repetition", title: "Whether neighbouring tokens go to the same expert",
-            lead:
-                "A token has the same first expert as the token before it more often than two independently drawn tokens have in "
-                + "\(above) of \(Prose.plural(rows.count, "layer"))\(below > 0 ? ", and less often in \(below)" : "").",
+            id: "repetition", title: "Whether neighbouring tokens go to the same expert", lead: repetitionLead(metric),
             figures: [
                 repetitionByDepth(
                     "first", label: "Lines of how often neighbouring tokens have the same first expert, by layer.",
@@ -27,6 +21,37 @@ extension Sections {
             downloads: ["repetition", PublishedRepetition.table.name], tables: [PublishedRepetition.table])
     }
 
+    private func repetitionLead(_ metric: RepetitionMetric) -> String {
+        let rows = metric.pooled
+        let tested = rows.count { $0.firstShuffled?.adjustedP != nil }
+        guard tested > 0 else {
+            return
+                "Whether a token has the first expert of the token before it more often than chance gives cannot be tested: "
+                + "there are too few documents, or they do not differ."
+        }
+        let (above, below) = (metric.aboveChance, metric.belowChance)
+        // What is quoted was found; where nothing was, the largest ratio says how far the data went.
+        let quoted =
+            metric.strongest ?? below.min { $0.ratioToChance < $1.ratioToChance }
+            ?? rows.max { $0.ratioToChance < $1.ratioToChance }
+        guard let quoted, let first = quoted.first, let shuffled = quoted.firstShuffled else { return "" }
+        let numbers =
+            "In layer \(quoted.layer), \(Prose.percent(first.value)) of tokens have the first expert of the token before "
+            + "them\(Prose.percentInterval(first)). With the tokens of each document in a random order, "
+            + "\(Prose.percent(shuffled.expected)) would; the share is \(Prose.number(shuffled.ratio.value)) times "
+            + "that\(Prose.interval(shuffled.ratio))."
+        let layers = Prose.plural(tested, "layer")
+        guard !above.isEmpty || !below.isEmpty else {
+            return "\(numbers) In none of \(layers) was a difference from a random order found."
+        }
+        let counts = [(above, "more"), (below, "less")].filter { !$0.0.isEmpty }.map { found, word in
+            "\(word) often in \(found.count)"
+        }
+        return
+            "\(numbers) The same first expert as the token before was found \(counts.joined(separator: ", and ")) of \(layers) "
+            + "(p < \(ChanceComparison.level) for all tests together)."
+    }
+
     /// Repetition beside chance and the published numbers of Mixtral, on a common axis of relative depth.
     /// - Parameter field: "first" or "any".
     private func repetitionByDepth(_ field: String, label: String, caption: String, shown: String?) -> Figure {
@@ -38,8 +63,8 @@ extension Sections {
         return Figure(
             id: "figure-repetition-\(field)", label: label,
             caption: caption
-                + " The line is this model with its 95 % interval. The dashed line is the share for independent draws from the measured load, "
-                + "the dotted line for uniform load. The marks are Mixtral-8x7B on eight kinds of text (Table 5 of arXiv 2401.04088).",
+                + " The line is this model with its 95 % interval. The dashed line is the share with the tokens of each document "
+                + "in a random order, the dotted line for uniform load. The marks are Mixtral-8x7B on eight kinds of text (Table 5 of arXiv 2401.04088).",
             chart: Charts.lineWithBand(
                 ours,
                 x: [
@@ -49,7 +74,9 @@ extension Sections {
                     "axis": ["grid": false, "tickCount": 5],
                 ], field, measure,
                 tooltip: [("layer", "layer", nil)] + Spec.estimate(field, "repeated", ".1%") + [
-                    ("load_chance_" + field, "independent draws, measured load", ".1%"),
+                    ("chance_document_" + field, "random order within documents", ".1%"),
+                    ("ratio_" + field, "ratio", ".3"), ("p_adjusted_" + field, "p, adjusted", ".2~g"),
+                    ("load_chance_" + field, "independent draws, all documents", ".1%"),
                     ("chance_" + field, "independent draws, uniform load", ".1%"),
                 ],
                 behind: [
@@ -63,10 +90,14 @@ extension Sections {
                         ],
                     ]),
                     Marks.line(ours, "chance_" + field, measure, colour: "@muted", dash: .dotted),
-                    Marks.line(ours, "load_chance_" + field, measure, colour: "@muted", dash: .dashed),
+                    Marks.line(ours, "chance_document_" + field, measure, colour: "@muted", dash: .dashed),
                 ]),
             shown: shown)
     }
+}
+
+extension RepetitionMetric.Row {
+    fileprivate var ratioToChance: Double { firstShuffled?.ratio.value ?? 1 }
 }
 
 /// Mixtral-8x7B's repeated assignments (Table 5 of arXiv 2401.04088), to hold a model's own against.

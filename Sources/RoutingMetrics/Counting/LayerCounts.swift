@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 import Traces
 
 /// What one streaming pass leaves of one layer: sums per document. D documents · E experts · K slots per token ·
@@ -39,7 +40,9 @@ final class LayerCounts: @unchecked Sendable {
         static let first = 1
         /// Pairs that share an expert.
         static let any = 2
-        static let count = 3
+        /// Pairs that would share an expert in a random order of the document's tokens, on average.
+        static let shuffledAny = 3
+        static let count = 4
     }
 
     /// Columns of `confidence`: sums over tokens.
@@ -156,6 +159,64 @@ final class LayerCounts: @unchecked Sendable {
         repetitions[start + Repetition.pairs] += Double(rows.count - 1)
         repetitions[start + Repetition.first] += Double(equalFirst)
         repetitions[start + Repetition.any] += Double(sharing)
+        repetitions[start + Repetition.shuffledAny] +=
+            Double(rows.count - 1) * sharingWhenShuffled(chosen, rows: rows, document: document)
+    }
+
+    /// Probability that two different tokens of the document share an expert.
+    private func sharingWhenShuffled(_ chosen: UnsafeBufferPointer<UInt16>, rows: Range<Int>, document: Int) -> Double {
+        guard rows.count > 1 else { return 0 }
+        guard slots <= 2 else { return sharingWhenDrawn(chosen, rows: rows, document: document) }
+        // By inclusion and exclusion: tokens that share either of two experts, less those counted twice, which share both.
+        var ordered = 0
+        for expert in 0..<experts {
+            let count = Int(assignments[document * experts + expert])
+            ordered += count * (count - 1)
+        }
+        if slots == 2 {
+            var sets = rows.map { row in
+                let (a, b) = (Int(chosen[2 * row]), Int(chosen[2 * row + 1]))
+                return max(a, b) < experts && a != b ? min(a, b) * experts + max(a, b) : -1
+            }
+            sets.sort()
+            var start = sets.firstIndex { $0 >= 0 } ?? sets.count
+            while start < sets.count {
+                var end = start
+                while end < sets.count, sets[end] == sets[start] { end += 1 }
+                ordered -= (end - start) * (end - start - 1)
+                start = end
+            }
+        }
+        return Double(ordered) / Double(rows.count * (rows.count - 1))
+    }
+
+    /// Tokens that each token is compared with, for `sharingWhenDrawn`.
+    private static let drawnPartners = 4
+
+    /// The same for more than two experts a token, where sets are too many to count: every token is compared with some others of
+    /// the document, drawn at random. The estimate has no bias, and is the same whenever a trace is counted.
+    private func sharingWhenDrawn(_ chosen: UnsafeBufferPointer<UInt16>, rows: Range<Int>, document: Int) -> Double {
+        var generator = SeededGenerator(
+            seed: 0, document: UInt64(document), position: 0, layer: UInt64(layer))
+        var isChosen = [Bool](repeating: false, count: experts)
+        var sharing = 0
+        for row in rows {
+            for slot in row * slots..<(row + 1) * slots where Int(chosen[slot]) < experts {
+                isChosen[Int(chosen[slot])] = true
+            }
+            for _ in 0..<Self.drawnPartners {
+                var other = rows.lowerBound + generator.below(rows.count - 1)
+                if other >= row { other += 1 }
+                let shares = (other * slots..<(other + 1) * slots).contains {
+                    Int(chosen[$0]) < experts && isChosen[Int(chosen[$0])]
+                }
+                if shares { sharing += 1 }
+            }
+            for slot in row * slots..<(row + 1) * slots where Int(chosen[slot]) < experts {
+                isChosen[Int(chosen[slot])] = false
+            }
+        }
+        return Double(sharing) / Double(Self.drawnPartners * rows.count)
     }
 
     private func sample(_ chosen: UnsafeBufferPointer<UInt16>, rows: Range<Int>, group: Int, stride: Int) {

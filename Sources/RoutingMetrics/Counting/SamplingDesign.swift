@@ -28,7 +28,7 @@ package struct SamplingDesign: Sendable, Equatable {
     package static let fewestEffectiveClusters = 3.0
 
     /// Every document stands by itself.
-    init(documents: Int) {
+    package init(documents: Int) {
         resampled = Array(0..<documents)
         (unit, item) = (resampled, resampled)
         block = Array(repeating: -1, count: documents)

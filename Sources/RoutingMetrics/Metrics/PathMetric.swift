@@ -6,7 +6,9 @@ public struct PathMetric: MetricResult, Equatable {
     public static let definition = MetricDefinition(
         name: "paths", title: "Layer-to-layer paths",
         formula: "n(e¹_l, e¹_{l+1}) of first choices; I between neighbouring layers, Miller–Madow corrected, in bits; "
-            + "the most frequent sequences of first choices over all layers, beside Π_l p_l(e), their share if layers were independent",
+            + "beside it, the information that the documents' load alone gives, each layer's choices in a random order of the document's "
+            + "tokens; the most frequent sequences of first choices over all layers, beside Σ_d n_d Π_l p_dl(e) / N, their share if layers "
+            + "were independent within each document, and Π_l p_l(e), if they were so in all documents together",
         source: "transition counts; compare OLMoE (arXiv 2409.02060) and Read-ME (arXiv 2410.19123)")
 
     public struct Transition: Codable, Sendable, Equatable {
@@ -26,6 +28,8 @@ public struct PathMetric: MetricResult, Equatable {
         public var information: Estimate
         /// information over the smaller of the two entropies
         public var share: Estimate
+        /// Bits: information of the table that the documents' load alone gives.
+        public var documentChance: Double
     }
 
     public struct Path: Codable, Sendable, Equatable {
@@ -34,8 +38,16 @@ public struct PathMetric: MetricResult, Equatable {
         public var experts: [Int]
         public var count: Int
         public var share: Double
-        /// Π p_l(e): share if layers were independent.
+        /// Σ_d n_d Π_l p_dl(e) / N: share if layers were independent within each document.
         public var independent: Double
+        /// Π_l p_l(e): share if layers were independent in all documents together.
+        public var pooledIndependent: Double
+        /// The most frequent input token of those that take the path.
+        public var token: Int
+        /// As a person reads it ("␣der", "⏎"), where the trace has the vocabulary.
+        public var tokenText: String?
+        /// Share of the tokens of the path that are this one.
+        public var tokenShare: Double
     }
 
     public var sample: MetricSample
@@ -68,9 +80,15 @@ public struct PathMetric: MetricResult, Equatable {
                 name: "paths-layers", title: "Information between neighbouring layers",
                 columns: [.layer, next]
                     + MetricColumn.estimate("information", unit: "bits", "I(first choice; next layer's first choice)")
-                    + MetricColumn.estimate("share", "information over the smaller entropy"),
+                    + MetricColumn.estimate("share", "information over the smaller entropy") + [
+                        MetricColumn(
+                            "chance_document", .real, unit: "bits",
+                            "information if each layer's choices were in a random order of the document's tokens")
+                    ],
                 rows: layers.map {
-                    [.integer($0.layer), .integer($0.nextLayer)] + $0.information.cells + $0.share.cells
+                    [.integer($0.layer), .integer($0.nextLayer)] + $0.information.cells + $0.share.cells + [
+                        .real($0.documentChance)
+                    ]
                 }),
             MetricTable(
                 name: "paths-frequent", title: "The most frequent paths through all layers",
@@ -79,13 +97,19 @@ public struct PathMetric: MetricResult, Equatable {
                     MetricColumn("path", .text, "first choice in every layer, in order"),
                     MetricColumn("count", .integer, unit: "tokens", "tokens that take it"),
                     MetricColumn("share", .real, "of all tokens"),
-                    MetricColumn("independent", .real, "share if layers were independent"),
+                    MetricColumn("independent", .real, "share if layers were independent within each document"),
+                    MetricColumn(
+                        "independent_pooled", .real, "share if layers were independent in all documents together"),
+                    MetricColumn("token", .integer, "id of the most frequent input token of those that take it"),
+                    MetricColumn("text", .text, "that token as a reader sees it: ␣ is a space, ⏎ a line break"),
+                    MetricColumn("token_share", .real, "share of the tokens that take it that are this token"),
                 ],
                 rows: paths.map {
                     [
                         .integer($0.rank), .text($0.experts.map(String.init).joined(separator: "-")),
                         .integer($0.count),
-                        .real($0.share), .real($0.independent),
+                        .real($0.share), .real($0.independent), .real($0.pooledIndependent), .integer($0.token),
+                        .optional($0.tokenText), .real($0.tokenShare),
                     ]
                 }),
         ]
@@ -122,12 +146,28 @@ public struct PathMetric: MetricResult, Equatable {
                 for row in input.rows(document) { paths.add { Int(chosen[$0][row * K]) } }
             }
         }
-        return assemble(input, counts: counts, perDocument: perDocument, paths: paths)
+        let (transitions, layers) = neighbours(input, counts: counts, perDocument: perDocument)
+        return PathMetric(
+            sample: input.sample, transitions: transitions, layers: layers, paths: try frequent(input, paths),
+            isApproximate: paths.isApproximate)
     }
 
-    private static func assemble(
-        _ input: MetricInput, counts: [[Double]], perDocument: Bool, paths: PathCounter
-    ) -> PathMetric {
+    /// Bits that the next layer's first choices tell about this one's where each document's are in a random order.
+    private static func documentChance(_ input: MetricInput, _ layer: LayerCounts, _ next: LayerCounts) -> Double {
+        let E = layer.experts
+        var table = [Double](repeating: 0, count: E * E)
+        for document in input.tokens.indices where input.tokens[document] > 0 {
+            for a in 0..<E where layer.firsts[document * E + a] > 0 {
+                let share = layer.firsts[document * E + a] / Double(input.tokens[document])
+                for b in 0..<E { table[a * E + b] += share * next.firsts[document * E + b] }
+            }
+        }
+        return table.withUnsafeBufferPointer { TableInformation($0, rows: E, columns: E).plugIn } / log(2.0)
+    }
+
+    private static func neighbours(
+        _ input: MetricInput, counts: [[Double]], perDocument: Bool
+    ) -> ([Transition], [Layer]) {
         let E = input.sample.experts
         var transitions: [Transition] = []
         var layers: [Layer] = []
@@ -161,8 +201,9 @@ public struct PathMetric: MetricResult, Equatable {
             layers.append(
                 Layer(
                     layer: layer.layer, nextLayer: next.layer,
-                    information: bootstrap.estimate(0, value: bootstrap.values[2]),
-                    share: bootstrap.estimate(1, value: bootstrap.values[3])))
+                    information: bootstrap.estimate(0, value: max(0, bootstrap.values[2]), within: 0...Double.infinity),
+                    share: bootstrap.estimate(1, value: max(0, bootstrap.values[3]), within: 0...1),
+                    documentChance: documentChance(input, layer, next)))
             var sums = [Double](repeating: 0, count: E * E)
             for (i, count) in counts[gap].enumerated() { sums[i % (E * E)] += count }
             for a in 0..<E {
@@ -176,21 +217,65 @@ public struct PathMetric: MetricResult, Equatable {
                 }
             }
         }
-        let firsts = input.layers.map { layer in
+        return (transitions, layers)
+    }
+
+    /// The paths taken most, and by which tokens. Reads the shards again, for these paths only.
+    private static func frequent(_ input: MetricInput, _ paths: PathCounter) throws(MetricError) -> [Path] {
+        let E = input.sample.experts
+        let pooled = input.layers.map { layer in
             var sums = [Double](repeating: 0, count: E)
             for (i, count) in layer.firsts.enumerated() { sums[i % E] += count }
             let total = max(1, sums.reduce(0, +))
             return sums.map { $0 / total }
         }
-        let frequent = paths.mostFrequent(pathsShown).enumerated().map { rank, path in
-            Path(
-                rank: rank + 1, experts: path.experts, count: path.count,
-                share: Double(path.count) / Double(max(1, paths.total)),
-                independent: zip(firsts, path.experts).reduce(1) { $0 * ($1.1 < E ? $1.0[$1.1] : 0) })
+        let found = paths.mostFrequent(pathsShown)
+        let tokens = try tokenCounts(input, found.map(\.experts))
+        let text = try? input.trace.tokenText()
+        let total = Double(max(1, paths.total))
+        return found.indices.map { place in
+            let (experts, count) = found[place]
+            let within = input.tokens.indices.reduce(0.0) { sum, document in
+                guard input.tokens[document] > 0 else { return sum }
+                let n = Double(input.tokens[document])
+                return sum
+                    + zip(input.layers, experts).reduce(n) { share, choice in
+                        choice.1 < E ? share * choice.0.firsts[document * E + choice.1] / n : 0
+                    }
+            }
+            let most = tokens[place].max { ($0.value, $1.key) < ($1.value, $0.key) }
+            let seen = tokens[place].values.reduce(0, +)
+            return Path(
+                rank: place + 1, experts: experts, count: count, share: Double(count) / total,
+                independent: within / total,
+                pooledIndependent: zip(pooled, experts).reduce(1) { $0 * ($1.1 < E ? $1.0[$1.1] : 0) },
+                token: Int(most?.key ?? -1), tokenText: most.flatMap { text?.alone($0.key) },
+                tokenShare: Double(most?.value ?? 0) / Double(max(1, seen)))
         }
-        return PathMetric(
-            sample: input.sample, transitions: transitions, layers: layers, paths: frequent,
-            isApproximate: paths.isApproximate)
+    }
+
+    /// Input tokens of each of some paths.
+    private static func tokenCounts(_ input: MetricInput, _ paths: [[Int]]) throws(MetricError) -> [[Int32: Int]] {
+        let (E, K) = (input.sample.experts, input.sample.expertsPerToken)
+        // Paths by their first expert: most tokens are done after a look at one or two layers.
+        var byFirst = [[Int]](repeating: [], count: E + 1)
+        for (place, path) in paths.enumerated() { byFirst[path[0]].append(place) }
+        var counts = [[Int32: Int]](repeating: [:], count: paths.count)
+        var chosen = [[UInt16]](repeating: [], count: input.layers.count)
+        try input.forEachShard(definition.name) { shard in
+            for (place, layer) in input.layers.enumerated() {
+                shard.readExpertIndices(layerIndex: layer.layerIndex, into: &chosen[place])
+            }
+            for document in shard.documents {
+                for row in input.rows(document) {
+                    let place = byFirst[min(Int(chosen[0][row * K]), E)].first { place in
+                        paths[place].indices.allSatisfy { min(Int(chosen[$0][row * K]), E) == paths[place][$0] }
+                    }
+                    if let place { counts[place][shard.token[row], default: 0] += 1 }
+                }
+            }
+        }
+        return counts
     }
 }
 

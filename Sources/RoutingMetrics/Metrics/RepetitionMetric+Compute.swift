@@ -3,46 +3,125 @@ extension RepetitionMetric {
         let G = input.groups.count
         let E = input.sample.experts
         let K = input.sample.expertsPerToken
-        typealias Column = LayerCounts.Repetition
-        let C = Column.count
         let uniformAny = 1 - (0..<K).reduce(1.0) { $0 * Double(max(0, E - K - $1)) / Double(E - $1) }
         var rows: [Row] = []
         for layer in input.layers {
-            let table = input.table(columns: C, values: layer.repetitions)
-            // Row 0 is all groups together.
+            let documents = ShuffledRepetition(input, layer)
+            let C = ShuffledRepetition.columns
+            let table = input.table(columns: C, values: documents.values)
+            // Row 0 is all groups together. Per row: shares of first and any, then their ratios to chance.
             let bootstrap = Bootstrap(
-                table, settings: input.settings, stream: input.stream("repetition", layer), width: 2 * (G + 1)
+                table, settings: input.settings, stream: input.stream("repetition", layer), width: 4 * (G + 1)
             ) { sums, results in
-                var all = (0.0, 0.0, 0.0)
-                for g in 0..<G {
-                    let pairs = sums[C * g + Column.pairs]
-                    let (first, any) = (sums[C * g + Column.first], sums[C * g + Column.any])
-                    results[2 * (g + 1)] = pairs > 0 ? first / pairs : 0
-                    results[2 * (g + 1) + 1] = pairs > 0 ? any / pairs : 0
-                    all = (all.0 + pairs, all.1 + first, all.2 + any)
+                for row in 0...G {
+                    var own = [Double](repeating: 0, count: C)
+                    for g in row == 0 ? 0..<G : row - 1..<row { for c in 0..<C { own[c] += sums[C * g + c] } }
+                    for (place, kind) in ShuffledRepetition.kinds.enumerated() {
+                        let (found, chance, pairs) = (
+                            own[kind.observed], own[kind.chance], own[ShuffledRepetition.pairs]
+                        )
+                        results[4 * row + place] = pairs > 0 ? found / pairs : 0
+                        results[4 * row + 2 + place] = chance > 0 ? found / chance : .nan
+                    }
                 }
-                results[0] = all.0 > 0 ? all.1 / all.0 : 0
-                results[1] = all.0 > 0 ? all.2 / all.0 : 0
             }
             let sums = table.sums
             let chance = LoadChance(input, layer)
             for row in 0...G {
                 let group = row - 1
                 let members = row == 0 ? Array(0..<G) : [group]
-                let documents = members.reduce(0) { $0 + input.sample.groups[$1].documents }
                 let isLarge = row == 0 || input.sample.groups[group].isLargeEnough
+                let pairs = members.reduce(0) { $0 + sums[C * $1 + ShuffledRepetition.pairs] }
+                let shuffled = ShuffledRepetition.kinds.enumerated().map { place, kind -> ChanceComparison? in
+                    let expected = members.reduce(0) { $0 + sums[C * $1 + kind.chance] }
+                    guard isLarge, expected > 0 else { return nil }
+                    return ChanceComparison(
+                        expected: expected / pairs, ratio: bootstrap.estimate(4 * row + 2 + place),
+                        pValue: documents.test(kind, input, row == 0 ? nil : group)?.pValue)
+                }
                 rows.append(
                     Row(
                         layer: layer.layer, group: row == 0 ? .pooled : .group(input.groups[group]),
-                        documents: documents,
-                        pairs: Int(members.reduce(0) { $0 + sums[C * $1 + Column.pairs] }),
-                        first: isLarge ? bootstrap.estimate(2 * row) : nil,
-                        any: isLarge ? bootstrap.estimate(2 * row + 1) : nil, chanceFirst: 1 / Double(E),
-                        chanceAny: uniformAny, loadChanceFirst: chance.first(members),
-                        loadChanceAny: chance.any(members)))
+                        documents: members.reduce(0) { $0 + input.sample.groups[$1].documents }, pairs: Int(pairs),
+                        first: isLarge ? bootstrap.estimate(4 * row) : nil,
+                        any: isLarge ? bootstrap.estimate(4 * row + 1) : nil, firstShuffled: shuffled[0],
+                        anyShuffled: shuffled[1], chanceFirst: 1 / Double(E), chanceAny: uniformAny,
+                        loadChanceFirst: chance.first(members), loadChanceAny: chance.any(members)))
             }
         }
+        let count = rows.count
+        let adjusted = holm(rows.map { $0.firstShuffled?.pValue } + rows.map { $0.anyShuffled?.pValue })
+        for place in rows.indices {
+            rows[place].firstShuffled?.adjustedP = adjusted[place]
+            rows[place].anyShuffled?.adjustedP = adjusted[count + place]
+        }
         return RepetitionMetric(sample: input.sample, rows: rows)
+    }
+}
+
+/// Repetitions of each document of a layer, beside those of a random order of its tokens.
+private struct ShuffledRepetition {
+    /// Columns of `values`.
+    static let pairs = 0
+    static let columns = 7
+
+    struct Kind {
+        let observed: Int
+        /// Its mean in a random order.
+        let chance: Int
+        /// Its variance in a random order.
+        let variance: Int
+    }
+
+    /// First choices, and any shared expert.
+    static let kinds = [Kind(observed: 1, chance: 3, variance: 5), Kind(observed: 2, chance: 4, variance: 6)]
+
+    /// [D, columns]
+    let values: [Double]
+
+    init(_ input: MetricInput, _ layer: LayerCounts) {
+        typealias Column = LayerCounts.Repetition
+        let E = layer.experts
+        var values = [Double](repeating: 0, count: input.tokens.count * Self.columns)
+        for document in input.tokens.indices where input.tokens[document] > 1 {
+            let found = layer.repetitions[document * Column.count..<(document + 1) * Column.count]
+            let column = { found[found.startIndex + $0] }
+            let pairs = column(Column.pairs)
+            let n = pairs + 1
+            // Runs of several kinds, Mood (Annals of Mathematical Statistics 11, 1940): a repetition is a token that begins no run. Tokens without an
+            // expert are kinds of their own, each of one token.
+            var (squares, cubes) = (0.0, 0.0)
+            var none = n
+            for count in layer.firsts[document * E..<(document + 1) * E] {
+                squares += count * count
+                cubes += count * count * count
+                none -= count
+            }
+            squares += none
+            cubes += none
+            let variance = (squares * (squares + n * (n + 1)) - 2 * n * cubes - n * n * n) / (n * n * (n - 1))
+            let shuffledAny = column(Column.shuffledAny)
+            let row = [
+                pairs, column(Column.first), column(Column.any), pairs * (squares - n) / (n * (n - 1)), shuffledAny,
+                max(0, variance), max(0, shuffledAny * (1 - shuffledAny / pairs)),
+            ]
+            for (place, value) in row.enumerated() { values[document * Self.columns + place] = value }
+        }
+        self.values = values
+    }
+
+    /// - Parameter group: nil: all documents.
+    func test(_ kind: Kind, _ input: MetricInput, _ group: Int?) -> UnitSumTest? {
+        let C = Self.columns
+        let documents = input.groupOf.indices.filter { group == nil || input.groupOf[$0] == group }
+        return UnitSumTest(
+            documents, design: input.design, leastVariance: documents.reduce(0) { $0 + values[C * $1 + kind.variance] }
+        ) { document in
+            (
+                values[C * document + kind.observed] - values[C * document + kind.chance],
+                values[C * document + Self.pairs]
+            )
+        }
     }
 }
 

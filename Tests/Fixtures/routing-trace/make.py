@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 from scipy.optimize import root
 from scipy.spatial.distance import jensenshannon
 from scipy.special import logsumexp, softmax
-from scipy.stats import chi2_contingency, entropy, false_discovery_control, norm, pearsonr, variation
+from scipy.stats import chi2_contingency, entropy, false_discovery_control, norm, pearsonr, t, variation
 from scipy.stats.contingency import association
 from sklearn.metrics import mutual_info_score
 
@@ -196,6 +196,7 @@ def metrics(rows):
             for j in chosen:
                 together[i, j] += i != j
     result["coactivation"] = together
+    result["coactivation_chance"] = fixed_load_pairs(rows)
     ordered = -np.sort(-rows.p, axis=1)
     per_token = np.stack([entropy(rows.p, axis=1), ordered[:, 0] - ordered[:, 1], ordered[:, K - 1] - ordered[:, K]], 1)
     result["confidence"] = [per_token.mean(0)] + [per_token[rows.group == g].mean(0) for g in range(len(GROUPS))]
@@ -459,11 +460,64 @@ def positions(rows):
     return result
 
 
+def fixed_load_pairs(rows):
+    """Tokens that choose two experts, on average over tables of tokens x experts with the sums of each document's: a long chain of
+    checkerboard swaps."""
+    rng = np.random.default_rng(SEED + 2)
+    total = np.zeros((E, E))
+    for document in np.unique(rows.document):
+        table = np.eye(E, dtype=int)[rows.sets[rows.document == document]].sum(1)
+        steps, every, start = 20000, 20, 2000
+        tokens, experts = rng.integers(0, len(table), (steps, 2)), rng.integers(0, E, (steps, 2))
+        mean = np.zeros((E, E))
+        for step in range(steps):
+            (a, b), (i, j) = tokens[step], experts[step]
+            if table[a, i] and table[b, j] and not table[a, j] and not table[b, i]:
+                table[a, i] = table[b, j] = 0
+                table[a, j] = table[b, i] = 1
+            if step >= start and step % every == 0:
+                mean += table.T @ table
+        total += mean / ((steps - start) / every)
+    np.fill_diagonal(total, 0)
+    return total
+
+
+def unit_test(differences, sizes, units, least):
+    """Two-sided p-value of a sum of differences: the jackknife over units, Student's t."""
+    names = np.unique(units)
+    d = np.array([differences[units == u].sum() for u in names])
+    m = np.array([sizes[units == u].sum() for u in names])
+    ratio = d.sum() / m.sum()
+    without = np.array([np.delete(d, u).sum() / np.delete(m, u).sum() for u in range(len(names))])
+    variance = (len(names) - 1) / len(names) * ((without - ratio) ** 2).sum() * m.sum() ** 2
+    freedom = max(1, (m**2).sum() ** 2 / (m**4).sum() - 1)
+    return 2 * t.sf(abs(d.sum()) / np.sqrt(max(variance, least)), freedom)
+
+
+def shuffled_guesses(rows):
+    """Recall of each document's guesses for all its tokens, and of its K most used experts; whether recall differs."""
+    guessed, chosen = (np.eye(E)[s].sum(1) for s in (rows.guesses, rows.sets))
+    names = np.unique(rows.document)
+    observed, expected, popular = (np.zeros(len(names)) for _ in range(3))
+    for d in names:
+        mask = rows.document == d
+        observed[d] = (guessed[mask] * chosen[mask]).sum()
+        expected[d] = (guessed[mask] @ chosen[mask].T).mean(1).sum()
+        popular[d] = np.sort(chosen[mask].sum(0))[-K:].sum()
+    requests = K * np.bincount(rows.document)
+    least = (expected * (1 - expected / requests)).sum()
+    return {
+        "shuffled": expected.sum() / requests.sum(), "document_popular": popular.sum() / requests.sum(),
+        "p": unit_test(observed - expected, requests, names // len(GROUPS), least)}
+
+
 def speculation(rows):
     """Of layer 1, guessed one layer ahead: requests, recall, and recall of its K most used experts."""
     hits = sum(len(set(a) & set(b)) for a, b in zip(rows.sets.tolist(), rows.guesses.tolist()))
     counts = np.sort(np.bincount(rows.sets.ravel(), minlength=E))
-    return {"requests": rows.sets.size, "recall": hits / rows.sets.size, "popular": counts[-K:].sum() / rows.sets.size}
+    return {
+        "requests": rows.sets.size, "recall": hits / rows.sets.size, "popular": counts[-K:].sum() / rows.sets.size,
+    } | shuffled_guesses(rows)
 
 
 def saturation(series, last):
@@ -482,7 +536,21 @@ def saturation(series, last):
 def paths(layers):
     first = np.stack([rows.sets[:, 0] for rows in layers], 1)
     unique, counts = np.unique(first, axis=0, return_counts=True)
-    return {"information": table_information(first[:, 0], first[:, 1]), "largest": counts.max(), "distinct": len(unique)}
+    best = unique[counts.argmax()]
+    document, token = layers[0].document, layers[0].token
+    # First choices of every two tokens of a document, the one's in the first layer and the other's in the second.
+    crossed, within = np.zeros((E, E)), 0
+    for d in np.unique(document):
+        own = first[document == d]
+        for a in own[:, 0]:
+            np.add.at(crossed[a], own[:, 1], 1 / len(own))
+        within += (own[:, :1] == best[0]).mean() * (own[:, 1:] == best[1]).mean() * len(own)
+    taken = np.bincount(token[(first == best).all(1)], minlength=V)
+    p = crossed / crossed.sum()
+    return {
+        "information": table_information(first[:, 0], first[:, 1]), "largest": counts.max(), "distinct": len(unique),
+        "chance": entropy(p.ravel(), np.outer(p.sum(1), p.sum(0)).ravel(), base=2), "independent": within / len(first),
+        "pooled": (first == best).mean(0).prod(), "token": taken.argmax(), "token_share": taken.max() / taken.sum()}
 
 
 def agreement(a, b):
@@ -509,10 +577,38 @@ def repetition(rows, mask):
     onehot = np.zeros((len(index), E))
     np.put_along_axis(onehot, rows.sets[index], 1, 1)
     firsts = np.bincount(rows.sets[index, 0], minlength=E) / len(index)
-    return {
+    chance = shuffled_repetition(rows, pairs, index)
+    return chance | {
         "pairs": len(pairs), "first": first, "any": any_, "load_first": (firsts**2).sum(),
         "load_any": ((onehot @ onehot.T) > 0).mean(),
     }
+
+
+def shuffled_repetition(rows, pairs, index):
+    """The same of every two tokens of a document, and whether neighbours differ from that."""
+    names = np.unique(rows.document[index])
+    observed, expected, variance = (np.zeros((2, len(names))) for _ in range(3))
+    sizes = np.zeros(len(names))
+    for place, d in enumerate(names):
+        own = rows.sets[rows.document == d]
+        n = len(own)
+        same = [own[:, :1] == own[:, 0], (np.eye(E)[own].sum(1) @ np.eye(E)[own].sum(1).T) > 0]
+        sizes[place] = n - 1
+        for kind in range(2):
+            observed[kind, place] = np.diag(same[kind], 1).sum()
+            expected[kind, place] = same[kind][~np.eye(n, dtype=bool)].mean() * (n - 1)
+        # Of first choices, over all orders: two pairs of neighbours are the same, have one token in common, or none.
+        k = np.bincount(own[:, 0], minlength=E)
+        two, three, four = k * (k - 1), k * (k - 1) * (k - 2), k * (k - 1) * (k - 2) * (k - 3)
+        apart = (two.sum() ** 2 - (two**2).sum() + four.sum()) / (n * (n - 1) * (n - 2) * (n - 3))
+        variance[0, place] = (
+            (n - 1) * two.sum() / (n * (n - 1)) + 2 * (n - 2) * three.sum() / (n * (n - 1) * (n - 2))
+            + (n - 2) * (n - 3) * apart - expected[0, place] ** 2)
+        variance[1, place] = expected[1, place] * (1 - expected[1, place] / (n - 1))
+    # Parallel texts are one unit; within a group, each is a document.
+    p = [unit_test(observed[k] - expected[k], sizes, names // len(GROUPS), variance[k].sum()) for k in range(2)]
+    share = expected.sum(1) / sizes.sum()
+    return {"document_first": share[0], "document_any": share[1], "p_first": p[0], "p_any": p[1]}
 
 
 def plain(value):
