@@ -33,6 +33,7 @@ package struct Scenario: Sendable {
     /// Clusters in each group, each with documents of that group only; 0: none.
     var clusters = 0
     var clusterSpread = 0.0
+    var areClustersUnequal = false
     /// Texts are in all groups at once.
     var isParallel = false
     var topicSpread = 0.0
@@ -57,6 +58,12 @@ package struct Scenario: Sendable {
             $0.topicSpread = 0.7
             $0.groups = .init(repeating: .init(documents: 20, dispersion: 0.3), count: 3)
         },
+        Scenario("parallel topics, 6 layers", "the same with a course over the layers") {
+            $0.isParallel = true
+            $0.topicSpread = 0.7
+            $0.groups = .init(repeating: .init(documents: 20, dispersion: 0.3), count: 2)
+            $0.layers = 6
+        },
         Scenario("topics by document", "documents differ strongly") {
             $0.groups = .init(repeating: .init(dispersion: 1.5), count: 3)
         },
@@ -69,6 +76,12 @@ package struct Scenario: Sendable {
             $0.groups = .init(repeating: .init(documents: 24, dispersion: 0.3), count: 3)
             $0.clusters = 3
             $0.clusterSpread = 0.7
+        },
+        Scenario("clusters of unequal size", "eight sources, the largest with a third of a group's documents") {
+            $0.groups = .init(repeating: .init(documents: 40, dispersion: 0.3), count: 3)
+            $0.clusters = 8
+            $0.clusterSpread = 0.7
+            $0.areClustersUnequal = true
         },
         Scenario("unequal dispersion", "one group's documents differ strongly, the others' hardly") {
             $0.groups = [.init(dispersion: 1.5), .init(dispersion: 0.1), .init(dispersion: 0.1)]
@@ -107,11 +120,23 @@ package struct Scenario: Sendable {
 
     /// Whether a sentence is false in the traces of this process.
     package func isFalse(_ sentence: Sentence) -> Bool {
-        planted == .nothing || planted == .spelling && ![.dependence, .specialist].contains(sentence)
+        switch sentence {
+        // Tokens that prefer the same experts make these go together.
+        case .coactivation: !isUneven
+        case .dependence, .specialist: planted == .nothing
+        case .withinToken, .repetition, .curve: planted == .nothing || planted == .spelling
+        }
     }
 
     /// Something planted, in several sizes.
     package static let powerStudies: [Scenario] = [5, 15, 80].flatMap { documents in
+        [0.05, 0.1, 0.2, 0.4].map { effect in
+            Scenario("persistence \(effect), \(documents) documents", "share of tokens that keep the noise of the one before") {
+                $0.groups = .init(repeating: .init(documents: documents), count: 3)
+                $0.planted = .persistence
+                $0.effect = effect
+            }
+        } +
         [0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.4].map { effect in
             Scenario("expert +\(effect), \(documents) documents", "logit of one expert raised in one group") {
                 $0.groups = .init(repeating: .init(documents: documents), count: 3)

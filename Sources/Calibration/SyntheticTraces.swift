@@ -26,12 +26,14 @@ extension Scenario {
         var documents: [TraceDocument] = []
         for (place, group) in groups.enumerated() {
             for text in 0..<group.documents {
+                // The square makes the first cluster the largest: √(1/8) of the documents.
+                let number = areClustersUnequal ? (text * text * clusters) / (group.documents * group.documents) : text % max(1, clusters)
                 let length = group.length * exp(group.lengthSpread * numbers.normal())
                 documents.append(
                     TraceDocument(
                         id: "\(place)-\(text)", group: "group \(place)", textSHA256: "",
                         tokens: min(600, max(4, Int(length.rounded()))), parallelID: isParallel ? "\(text)" : nil,
-                        cluster: clusters > 0 ? "\(place)-\(text % clusters)" : nil))
+                        cluster: clusters > 0 ? "\(place)-\(number)" : nil))
             }
         }
         let manifest = manifest(documents)

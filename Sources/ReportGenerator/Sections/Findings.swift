@@ -10,7 +10,7 @@ struct Findings {
         + "was tested for the sentence. Intervals are 95 % intervals over documents, or over what belongs together: parallel texts and "
         + "clusters of documents."
 
-    var all: [Finding] { [dependence, expert, load].compactMap(\.self) }
+    var all: [Finding] { [dependence, expert, repetition, load].compactMap(\.self) }
 
     /// Whether routing depends on the group, and how much a token's experts tell.
     private var dependence: Finding? {
@@ -91,6 +91,30 @@ struct Findings {
             "Each of \(sources) sources chose an expert of its own for every \(names.noun), and the other sources tested it: the choice held in "
             + "all of them for \(held.count) of \(Prose.plural(groups.count, names.noun))"
             + (held.isEmpty ? "." : " (\(Prose.list(held.map(names.prose)))).")
+    }
+
+    /// Whether neighbouring tokens keep their expert.
+    private var repetition: Finding? {
+        guard let metric = metrics.repetition else { return nil }
+        let layers = metric.pooled.count { $0.firstShuffled?.adjustedP != nil }
+        if case .notTestable = metric.repetition.outcome { return nil }
+        guard let best = metric.strongest, let first = best.first, let shuffled = best.firstShuffled else {
+            return Finding(
+                claim:
+                    "That neighbouring tokens have the same first expert more often than the document's tokens in a random order was not found.",
+                evidence: "\(Prose.plural(layers, "layer")) \(layers == 1 ? "was" : "were") tested. \(sample(metric.sample))")
+        }
+        return Finding(
+            claim:
+                "Neighbouring tokens have the same first expert more often than chance gives. In layer \(best.layer), "
+                + "\(Prose.percent(first.value)) of tokens have the first expert of the token before them; with the tokens of each document "
+                + "in a random order, \(Prose.percent(shuffled.expected)) would.",
+            evidence:
+                "The share is \(Prose.number(shuffled.ratio.value)) times that of a random order\(Prose.interval(shuffled.ratio)), over "
+                + "\(Prose.plural(best.pairs, "pair")) of neighbouring tokens. It was found above in \(metric.aboveChance.count) of "
+                + "\(Prose.plural(layers, "layer"))"
+                + (metric.belowChance.isEmpty ? "" : ", and below in \(metric.belowChance.count)")
+                + " (adjusted p < \(Verdict.level)).")
     }
 
     /// The most loaded expert, and experts without tokens.

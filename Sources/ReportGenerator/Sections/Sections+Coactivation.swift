@@ -42,7 +42,7 @@ extension Sections {
         }
         return
             "\(held) Of \(pairs) of experts in all layers, \(counts.joined(separator: " and ")) than the load gives "
-            + "(p < \(ChanceComparison.level) for all tests together)."
+            + "(p < \(Verdict.level) for all tests together)."
     }
 
     /// Expert × expert: given that a token went to the row's expert, where its other choices went.

@@ -49,7 +49,7 @@ extension Sections {
         }
         return
             "\(numbers) The same first expert as the token before was found \(counts.joined(separator: ", and ")) of \(layers) "
-            + "(p < \(ChanceComparison.level) for all tests together)."
+            + "(p < \(Verdict.level) for all tests together)."
     }
 
     /// Repetition beside chance and the published numbers of Mixtral, on a common axis of relative depth.

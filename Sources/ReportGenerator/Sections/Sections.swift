@@ -19,8 +19,8 @@ struct Sections {
         ].compactMap(\.self)
     }
 
-    /// All of them: the measured, then the tokens themselves, for which the trace is read again.
-    func all() throws(FileError) -> [Section] { measured + (try tokens()) }
+    /// All of them: the measured, then the tokens themselves, for which the trace is read again, then the rules.
+    func all() throws(FileError) -> [Section] { measured + (try tokens()) + [rules].compactMap(\.self) }
 
     var model: TraceManifest.Model { trace.manifest.model }
     /// The layers that were looked at.

@@ -9,10 +9,8 @@ public struct ChanceComparison: Codable, Sendable, Equatable {
     /// For all such tests of the metric together (Holm).
     public var adjustedP: Double?
 
-    /// A difference is called found where `adjustedP` is below this.
-    public static let level = 0.05
 
-    private var isFound: Bool { adjustedP.map { $0 < Self.level } ?? false }
+    private var isFound: Bool { Verdict.isFound(adjustedP) }
     /// Whether more than chance gives was found.
     public var isAbove: Bool { isFound && ratio.value > 1 }
     /// Whether less than chance gives was found.

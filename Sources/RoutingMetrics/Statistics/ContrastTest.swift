@@ -9,9 +9,9 @@ import Tensors
 /// t is brought to the normal scale with Satterthwaite's degrees of freedom, where units of unequal size count for fewer. Groups of
 /// different size and dispersion are so compared on one scale.
 ///
-/// A column that none of a few documents has would have no variance. So no column's variance is below what its share in all groups
-/// gives for independent draws, times the group's design effect over all columns (Kish 1965; as in a score test, where the variance is
-/// that of the null).
+/// A column that none of a few documents has would have no variance. So each column's variance is drawn towards what its share in all
+/// groups gives for independent draws (as in a score test, where the variance is that of the null), times the group's design effect over
+/// all columns (Kish 1965).
 ///
 /// A p-value is the larger of two:
 /// - the share of relabellings (`LabelExchange`) with a contrast at least as large: exact where documents are exchangeable, and
@@ -283,6 +283,9 @@ private struct ContrastData: Sendable {
         var second = [Double](repeating: 0, count: G)
         var fourth = [Double](repeating: 0, count: G)
         var aloneVariance = [Double](repeating: 0, count: G * E)
+        let size = total[E]
+        var freedom: [Double] = []
+        let crossedFreedom = squares.fourth > 0 ? max(1, squares.second * squares.second / squares.fourth - 1) : 1
         // Of units with several rows: variances of a label's share, of its rest's, and of their difference.
         var crossed = [Double](repeating: 0, count: 3 * G * E)
         values.withUnsafeBufferPointer { values in
@@ -297,6 +300,7 @@ private struct ContrastData: Sendable {
                 second[label] += size * size
                 fourth[label] += size * size * size * size
             }
+            freedom = (0..<G).map { fourth[$0] > 0 ? max(1, second[$0] * second[$0] / fourth[$0] - 1) : 1 }
             for row in single {
                 let label = labels[row]
                 let size = values[row * C + E]
@@ -315,9 +319,12 @@ private struct ContrastData: Sendable {
                     aloneVariance[label * E + e] *= scale
                     sum += aloneVariance[label * E + e]
                 }
-                let least = designEffect(sum, alone[label * C + E]) * alone[label * C + E]
+                let expected = designEffect(sum, alone[label * C + E]) * alone[label * C + E]
                 for e in 0..<E {
-                    aloneVariance[label * E + e] = max(aloneVariance[label * E + e], least * noise[e])
+                    let place = label * E + e
+                    aloneVariance[place] = Self.moderated(
+                        aloneVariance[place], expected * noise[e], freedom[label],
+                        isRare: alone[label * C + e] * size < total[e] * alone[label * C + E])
                 }
             }
             if !several.isEmpty {
@@ -328,19 +335,19 @@ private struct ContrastData: Sendable {
                         $1 % C == E && $1 != g * C + E ? $0 + alone[$1] : $0
                     }
                     guard own > 0, rest > 0 else { continue }
-                    for (kind, size) in [own, rest, 1 / (1 / own + 1 / rest)].enumerated() {
+                    for (kind, weight) in [own, rest, 1 / (1 / own + 1 / rest)].enumerated() {
                         let places = (kind * G + g) * E..<(kind * G + g + 1) * E
-                        let least = designEffect(crossed[places].reduce(0, +) * size * size, size) / size
+                        let expected = designEffect(crossed[places].reduce(0, +) * weight * weight, weight) / weight
                         for e in 0..<E {
-                            crossed[places.lowerBound + e] = max(crossed[places.lowerBound + e], least * noise[e])
+                            let place = places.lowerBound + e
+                            crossed[place] = Self.moderated(
+                                crossed[place], expected * noise[e], crossedFreedom,
+                                isRare: sums[g * C + e] * size < total[e] * sums[g * C + E])
                         }
                     }
                 }
             }
         }
-        let size = total[E]
-        let crossedFreedom = squares.fourth > 0 ? max(1, squares.second * squares.second / squares.fourth - 1) : 1
-        let freedom = (0..<G).map { fourth[$0] > 0 ? max(1, second[$0] * second[$0] / fourth[$0] - 1) : 1 }
         for (t, g) in targets.enumerated() {
             let own = sums[g * C + E]
             let rest = size - own
@@ -384,6 +391,17 @@ private struct ContrastData: Sendable {
                 body(t, e, cell)
             }
         }
+    }
+
+    /// A column's variance drawn towards what is expected of it, by as much as this many units would (empirical Bayes, as in Smyth 2004;
+    /// the degrees of freedom are left as they are).
+    private static let priorUnits = 4.0
+
+    /// - Parameter isRare: whether the label has less of the column than the others; then few of its units have any, their variance is
+    ///   too small just where the share is, and is not taken to be below what is expected.
+    private static func moderated(_ variance: Double, _ expected: Double, _ freedom: Double, isRare: Bool) -> Double {
+        let drawn = (freedom * variance + priorUnits * expected) / (freedom + priorUnits)
+        return isRare ? max(drawn, expected) : drawn
     }
 
     /// How many times the variance over units is that of independent draws, for all columns together; at least 1.

@@ -19,7 +19,7 @@ public struct Verdict: Sendable, Equatable {
     public enum Rule: String, Codable, Sendable, CaseIterable {
         case dependence, specialist, replication
         case withinToken = "within-token"
-        case curve
+        case repetition, coactivation, speculation, curve
 
         /// The claim, in general words.
         public var claim: String {
@@ -28,6 +28,9 @@ public struct Verdict: Sendable, Equatable {
             case .specialist: "An expert receives more of a group's assignments than of the other groups'."
             case .replication: "An expert chosen in one source of documents is the group's own in another source as well."
             case .withinToken: "The same token is routed differently in different groups."
+            case .repetition: "Neighbouring tokens have the same first expert more often than a random order of the document's tokens gives."
+            case .coactivation: "Two experts are chosen together more, or less, often than each document's load gives."
+            case .speculation: "Experts guessed layers ahead are right more often than another token's guesses of the same document."
             case .curve: "The divergence of parallel texts forms a U over the layers."
             }
         }
@@ -47,6 +50,13 @@ public struct Verdict: Sendable, Equatable {
             case .withinToken:
                 "Among occurrences of the same token ids some expert's share differs between groups, with p < 0.05 for all groups, experts and "
                     + "layers together (within-token, p_adjusted)."
+            case .repetition:
+                "Over documents, or what belongs together, the sum of observed less expected repetitions is above zero, with p < 0.05 for all "
+                    + "layers and groups together (repetition, p_adjusted_first)."
+            case .coactivation:
+                "The same for pairs of experts, against tables of tokens and experts that have each document's load (coactivation, p_adjusted)."
+            case .speculation:
+                "The same for guesses, against each document's guesses in a random order (speculation, p_adjusted)."
             case .curve:
                 "The divergence less that of different texts of one group falls to a minimum that is in neither the first nor the last layer and "
                     + "rises after it; the first and the last layer lie above the minimum, by intervals that hold for all layers at once."
@@ -62,6 +72,15 @@ public struct Verdict: Sendable, Equatable {
     init(_ rule: Rule, _ outcome: Outcome) {
         self.rule = rule
         self.outcome = outcome
+    }
+
+    init(_ rule: Rule, _ comparisons: [ChanceComparison?], where isFound: (ChanceComparison) -> Bool) {
+        let tested = comparisons.compactMap(\.self).filter { $0.adjustedP != nil }
+        self.init(
+            rule,
+            tested.isEmpty
+                ? .notTestable("there are too few documents, or they do not differ")
+                : tested.contains(where: isFound) ? .found : .notFound)
     }
 
     /// - Parameter pValues: adjusted for one another; nil: not tested.
@@ -104,6 +123,23 @@ extension WithinTokenMetric {
     public var withinToken: Verdict {
         Verdict(.withinToken, anyOf: layers.map(\.adjustedP), otherwise: "no two groups can be compared")
     }
+}
+
+extension RepetitionMetric {
+    /// Whether neighbouring tokens keep their first expert more often than a random order of the document's tokens gives.
+    public var repetition: Verdict {
+        Verdict(.repetition, pooled.map(\.firstShuffled)) { $0.isAbove }
+    }
+}
+
+extension CoactivationMetric {
+    /// Whether some experts are chosen together more, or less, often than each document's load gives.
+    public var coactivation: Verdict { Verdict(.coactivation, pairs.map(\.chance)) { $0.isAbove || $0.isBelow } }
+}
+
+extension SpeculationMetric {
+    /// Whether experts can be guessed layers ahead better than from another token of the document.
+    public var speculation: Verdict { Verdict(.speculation, rows.map(\.shuffled)) { $0.isAbove } }
 }
 
 extension ParallelDivergenceMetric {

@@ -1,0 +1,36 @@
+import RoutingMetrics
+
+extension Sections {
+    /// When which sentence is printed, and a text about the statistics that can be put into a paper.
+    var rules: Section? {
+        guard let sample = metrics.sample else { return nil }
+        return Section(
+            id: "rules", title: "When a sentence is printed",
+            lead:
+                "A sentence about what was found is printed where its rule allows it. How often each is printed where it is false, and from "
+                + "which effect on it is found, is counted in simulation by `moescope calibrate`; the counts are in Benchmarks/CALIBRATION.md.",
+            paragraphs: Verdict.Rule.allCases.map { "\($0.claim) \($0.criterion)" } + [methodsText(sample)],
+            method: "References: \(Self.references.joined(separator: "; ")).")
+    }
+
+    /// What a paper says about how the numbers were made.
+    private func methodsText(_ sample: MetricSample) -> String {
+        let settings = sample.settings
+        let level = Prose.percent(settings.level)
+        return
+            "Methods, for a paper: Routing was recorded with MoEScope \(ReportVersion.current) over \(Prose.count(sample.documents)) documents "
+            + "(\(Prose.count(sample.tokens)) tokens; \(settings.skippedPositions) at the start of each left out). Shares of experts were "
+            + "compared between each \(names.noun) and the others by studentized contrasts of ratios, whose variances were taken over documents, "
+            + "parallel sets of documents, or clusters of documents, with Satterthwaite's degrees of freedom. A p-value is the larger of one "
+            + "from \(Prose.count(settings.permutations)) relabellings of what is exchangeable, adjusted by the largest contrast, and "
+            + "Welch's with Bonferroni's correction. \(level) intervals come from \(Prose.count(settings.bootstrap)) bootstrap replicates over the "
+            + "same units (seed \(settings.seed)); information and divergences are less the jackknife's bias. Repetition was compared with "
+            + "its expectation in a random order of each document's tokens."
+    }
+
+    private static let references = [
+        "Efron 1979 (bootstrap)", "Hesterberg 2014, arXiv 1411.5279 (few documents)", "Quenouille 1949 (jackknife)",
+        "Satterthwaite 1946; Welch 1947", "Janssen 1997; Chung & Romano 2013 (studentized permutations)",
+        "Westfall & Young 1993 (largest contrast)", "Kish 1965 (design effect)", "Mantel & Haenszel 1959 (within tokens)",
+    ]
+}
