@@ -5,10 +5,11 @@
 #   make bench     side by side with other engines, into Benchmarks/RESULTS.md
 #   make parity    largest differences to Hugging Face transformers, shape by shape
 #   make conformance  settings given in every way, through Hugging Face transformers and here: the same or refused
+#   make calibrate  how often the report's sentences are false, and what they find, into Benchmarks/CALIBRATION.md
 #   make example   Reports/Example/ again, byte for byte
 #   make format    formats the sources
 
-.PHONY: help demo test bench parity conformance example format build clean
+.PHONY: help demo test bench parity conformance calibrate example format build clean
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -35,6 +36,11 @@ parity:
 conformance:
 	@Scripts/setup parity
 	@Scripts/optional Scripts/conformance "make conformance"
+
+calibrate:
+	@Scripts/setup demo
+	@Scripts/build
+	@Scripts/calibrate
 
 example:
 	@Scripts/setup demo

@@ -137,6 +137,7 @@ let package = Package(
         .testTarget(
             name: "RoutingMetricsTests", dependencies: ["RoutingMetrics", "Tensors", "TestSupport"],
             swiftSettings: strict),
+        .testTarget(name: "CalibrationTests", dependencies: ["Calibration", "RoutingMetrics"], swiftSettings: strict),
         .testTarget(
             name: "ReportGeneratorTests", dependencies: ["ReportGenerator", "RoutingMetrics", "Traces", "TestSupport"],
             swiftSettings: strict),

@@ -128,6 +128,15 @@ package struct Scenario: Sendable {
         }
     }
 
+    /// An expert that takes nearly all of one group's tokens, among 6,144 cells.
+    package static let oneExpertOfManyCells = Scenario("one expert of many cells", "one of 64 experts in one of 16 layers") {
+        $0.groups = .init(repeating: .init(documents: 8), count: 6)
+        $0.layers = 16
+        $0.experts = 64
+        $0.planted = .expert
+        $0.effect = 6
+    }
+
     /// Something planted, in several sizes.
     package static let powerStudies: [Scenario] = [5, 15, 80].flatMap { documents in
         [0.05, 0.1, 0.2, 0.4].map { effect in

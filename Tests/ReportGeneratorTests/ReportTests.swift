@@ -20,11 +20,11 @@ import Traces
 
     @Test func findingsNameWhatWasPlanted() throws {
         let claims = try report().findingTexts
-        #expect(claims.count == 3)
+        #expect(claims.count == 4)
         // The planted preference is strongest in the middle layer, where expert (group + 2) mod 8 takes every first choice.
-        #expect(claims[0].contains("In layer 2, a token's experts carry"))
-        #expect(claims[1].contains("of layer 2. It receives 50 % of the assignments"))
-        #expect(claims[2].contains("often have the same first expert"))
+        #expect(claims[0].contains("In layer 2, a token's set of 2 experts tells 1.77 of the 2.32 bits"))
+        #expect(claims[1].contains("of layer 2. It receives 50 % (95 % interval"))
+        #expect(claims[2].contains("have the same first expert"))
     }
 
     @Test func tablesAreWrittenWithTheirDescription() throws {

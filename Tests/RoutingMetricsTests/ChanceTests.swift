@@ -9,18 +9,18 @@ import Testing
         let three = SamplingDesign(documents: 3)
         let differences = [1.0, 2, 3]
         // Mean 2; residuals over 1 − 1/3 are ±1.5; variance 2/3 · 4.5; t = 6/√3 with two degrees of freedom.
-        let test = try #require(UnitSumTest(0..<3, design: three) { (differences[$0], 1) })
+        let test = try #require(ChanceTest(0..<3) { (differences[$0], 1) })
         #expect(isClose(test.error, 3.0.squareRoot()) && isClose(test.freedom, 2))
         #expect(abs(test.pValue - 0.0742) < 0.005)
         // Chance alone would vary by 12.
-        let wide = try #require(UnitSumTest(0..<3, design: three, leastVariance: 12) { (differences[$0], 1) })
+        let wide = try #require(ChanceTest(0..<3, leastVariance: 12) { (differences[$0], 1) })
         #expect(isClose(wide.error, 12.0.squareRoot()) && wide.pValue > test.pValue)
         // No variance to be seen: one document, documents alike, one unit of several documents.
-        #expect(UnitSumTest(0..<1, design: three) { (differences[$0], 1) } == nil)
-        #expect(UnitSumTest(0..<3, design: three) { _ in (1, 1) } == nil)
-        #expect(UnitSumTest(0..<3, design: three) { ($0 == 0 ? 1 : 0, $0 == 0 ? 1 : 0) } == nil)
+        #expect(ChanceTest(0..<1) { (differences[$0], 1) } == nil)
+        #expect(ChanceTest(0..<3) { _ in (1, 1) } == nil)
+        #expect(ChanceTest(0..<3) { ($0 == 0 ? 1 : 0, $0 == 0 ? 1 : 0) } == nil)
         // Of units of very different size, few count.
-        let unequal = try #require(UnitSumTest(0..<3, design: three) { (differences[$0], $0 == 0 ? 100 : 1) })
+        let unequal = try #require(ChanceTest(0..<3) { (differences[$0], $0 == 0 ? 100 : 1) })
         #expect(unequal.freedom == 1)
     }
 

@@ -86,12 +86,14 @@ import Tensors
             let coverage = found.hits / found.count
             print("coverage \(column): \(coverage) of \(Int(found.count))")
             #expect(found.count >= Double(trials) / 2, "\(column): intervals in \(found.count) cells only")
-            #expect((0.93...0.97).contains(coverage), "\(column): \(coverage)")
+            // Bounds that hold for all layers, or all cells, at once cover more.
+            let isSimultaneous = column.hasSuffix("excess") || column.hasPrefix("specialists")
+            #expect((0.93...(isSimultaneous ? 1 : 0.97)).contains(coverage), "\(column): \(coverage)")
         }
     }
 
     /// One row of each table and trial, so that p-values are independent.
-    @Test func pValuesAreUniformWithoutGroups() throws {
+    @Test func pValuesKeepTheirLevelWithoutGroups() throws {
         let trials = 400
         let settings = MetricSettings(bootstrap: 0, permutations: 199, minimumCount: 5, threads: 1)
         let columns: [String] = try Self.alike(seed: 0).with { first, second in
@@ -114,8 +116,11 @@ import Tensors
             let significance = Self.kolmogorovSmirnov(p, step: 1.0 / 200)
             let rejected = Double(p.prefix { $0 <= 0.05 }.count) / Double(p.count)
             print("p-values \(name): KS p \(significance), \(rejected) at 0.05")
+            // Comparisons of groups report the larger of two p-values, for many cells at once: below 0.05 at most as often as they say.
+            #expect(rejected <= 0.08, "\(name): \(rejected)")
+            guard name == "agreement-nll" else { continue }
             #expect(significance > 0.01, "\(name)")
-            #expect((0.02...0.08).contains(rejected), "\(name): \(rejected)")
+            #expect(rejected >= 0.02, "\(name): \(rejected)")
         }
     }
 

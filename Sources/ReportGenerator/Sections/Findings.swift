@@ -81,16 +81,17 @@ struct Findings {
                 + "\(Prose.plural(best.tokens, "token")). \(replicated(metric, best))")
     }
 
-    /// Whether sources agree on each group's expert.
+    /// Whether sources agree on the groups' experts.
     private func replicated(_ metric: SpecialistMetric, _ best: SpecialistMetric.Row) -> String {
-        let groups = Set(metric.replications.map(\.group)).sorted()
-        guard !groups.isEmpty else { return "" }
-        let held = groups.filter { metric.replication(of: $0).isFound }
-        let sources = Set(metric.replications.map(\.testedIn)).count
+        guard !metric.replications.isEmpty else { return "" }
+        let held = metric.replications.count { Verdict.isFound($0.adjustedP) && $0.logOdds > 0 }
+        let own = metric.replications.filter { $0.group == best.group }
+        let ownHeld = own.count { Verdict.isFound($0.adjustedP) && $0.logOdds > 0 }
+        let sources = Set(metric.replications.map(\.cluster)).count
         return
-            "Each of \(sources) sources chose an expert of its own for every \(names.noun), and the other sources tested it: the choice held in "
-            + "all of them for \(held.count) of \(Prose.plural(groups.count, names.noun))"
-            + (held.isEmpty ? "." : " (\(Prose.list(held.map(names.prose)))).")
+            "The documents are of \(sources) sources. Where all sources but one choose each \(names.noun)'s expert and the one left out tests it, "
+            + "the choice holds in \(held) of \(metric.replications.count) tests (adjusted p < \(Verdict.level))"
+            + (own.isEmpty ? "." : ", in \(ownHeld) of \(own.count) for \(names.prose(best.group)).")
     }
 
     /// Whether neighbouring tokens keep their expert.

@@ -11,15 +11,15 @@
 /// documents of, and else, outside blocks, between units. So what is found in parallel texts is found for the clusters that they are of.
 package struct SamplingDesign: Sendable, Equatable {
     /// What each document is resampled with.
-    private(set) var resampled: [Int]
+    package private(set) var resampled: [Int]
     let resampledCount: Int
     /// The unit of each document.
-    private(set) var unit: [Int]
+    package private(set) var unit: [Int]
     let unitCount: Int
     /// What a document's label is exchanged with as a whole.
-    private(set) var item: [Int]
+    package private(set) var item: [Int]
     /// The block of each document; -1: none.
-    private(set) var block: [Int]
+    package private(set) var block: [Int]
 
     /// Fewer clusters of a group cannot tell the group from its clusters: with six in each of two groups, labels of clusters
     /// can be exchanged in 924 ways; with five, in 252, and a variance over five clusters has four degrees of freedom.

@@ -102,7 +102,7 @@ extension CoactivationMetric {
 
     private static func test(
         _ table: DocumentTable, _ input: MetricInput, _ pair: Int, _ E: Int, _ P: Int
-    ) -> UnitSumTest? {
+    ) -> ChanceTest? {
         let (i, j) = experts(ofPair: pair, among: E)
         let values = table.values
         // A document's tokens are the same in every column.
@@ -116,7 +116,7 @@ extension CoactivationMetric {
             let crossed = a * b * (n - a) * (n - b) / (n * n * (n - 1))
             return sum + min(crossed, max(0, expected * (1 - expected / min(a, b))))
         }
-        return UnitSumTest(0..<table.documentCount, design: table.design, leastVariance: least) { document in
+        return ChanceTest(0..<table.documentCount, leastVariance: least) { document in
             let row = document * table.columns
             return (
                 values[row + E + pair] - values[row + E + P + pair], tokens[document] > 1 ? Double(tokens[document]) : 0

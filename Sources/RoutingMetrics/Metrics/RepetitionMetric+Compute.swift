@@ -111,11 +111,11 @@ private struct ShuffledRepetition {
     }
 
     /// - Parameter group: nil: all documents.
-    func test(_ kind: Kind, _ input: MetricInput, _ group: Int?) -> UnitSumTest? {
+    func test(_ kind: Kind, _ input: MetricInput, _ group: Int?) -> ChanceTest? {
         let C = Self.columns
         let documents = input.groupOf.indices.filter { group == nil || input.groupOf[$0] == group }
-        return UnitSumTest(
-            documents, design: input.design, leastVariance: documents.reduce(0) { $0 + values[C * $1 + kind.variance] }
+        return ChanceTest(
+            documents, leastVariance: documents.reduce(0) { $0 + values[C * $1 + kind.variance] }
         ) { document in
             (
                 values[C * document + kind.observed] - values[C * document + kind.chance],

@@ -7,7 +7,7 @@ public struct SpecialistMetric: MetricResult, Equatable {
             + "with the largest lower bound of ln(odds of the share in the group / odds of the share elsewhere); bounds hold for all cells "
             + "at once, so also for the chosen one",
         source:
-            "simultaneous intervals: Bonferroni with Student's t; replication: the cell is chosen in one cluster of documents and tested in another")
+            "simultaneous intervals: Bonferroni with Student's t; replication: the cell is chosen in the documents of all clusters but one and tested in that one")
 
     /// A cell that was chosen, with intervals that the choice does not spoil.
     public struct Row: Codable, Sendable, Equatable {
@@ -27,13 +27,13 @@ public struct SpecialistMetric: MetricResult, Equatable {
         public var cells: Int
     }
 
-    /// A cell chosen among the documents of one cluster, and tested among those of another.
+    /// A cell chosen among the documents of all other clusters, and tested among those of one.
     public struct Replication: Codable, Sendable, Equatable {
         public var group: String
         public var layer: Int
         public var expert: Int
-        public var chosenIn: String
-        public var testedIn: String
+        /// The cluster whose documents test it; those of all others have chosen it.
+        public var cluster: String
         /// Documents of the group in the cluster where it was tested.
         public var documents: Int
         public var share: Double
@@ -81,10 +81,10 @@ public struct SpecialistMetric: MetricResult, Equatable {
 
     private var replicationTable: MetricTable {
         MetricTable(
-            name: "specialists-replication", title: "Experts chosen in one cluster of documents and tested in another",
+            name: "specialists-replication", title: "Experts chosen in all clusters but one and tested in that one",
             columns: [
-                .group, .layer, .expert, MetricColumn("chosen_in", .text, "cluster whose documents chose the expert"),
-                MetricColumn("tested_in", .text, "cluster whose documents test it"), .documents,
+                .group, MetricColumn("cluster", .text, "cluster whose documents test the expert; those of all others have chosen it"),
+                .layer, .expert, .documents,
                 MetricColumn("share", .real, "the expert's share of the group's assignments, where tested"),
                 MetricColumn("elsewhere", .real, "its share in the groups compared with, where tested"),
                 MetricColumn("log_odds", .real, "log odds ratio of the two"), .pValue,
@@ -92,8 +92,8 @@ public struct SpecialistMetric: MetricResult, Equatable {
             ],
             rows: replications.map {
                 [
-                    .text($0.group), .integer($0.layer), .integer($0.expert), .text($0.chosenIn), .text($0.testedIn),
-                    .integer($0.documents), .real($0.share), .real($0.elsewhere), .real($0.logOdds), .real($0.pValue),
+                    .text($0.group), .text($0.cluster), .integer($0.layer), .integer($0.expert), .integer($0.documents),
+                    .real($0.share), .real($0.elsewhere), .real($0.logOdds), .real($0.pValue),
                     .real($0.adjustedP),
                 ]
             })
@@ -125,6 +125,9 @@ public struct SpecialistMetric: MetricResult, Equatable {
             detectable: differences.isEmpty ? nil : quantile(differences, 0.5))
     }
 
+    /// More clusters than this are units, and too many to be looked at one by one.
+    private static let mostSources = 20
+
     private static func replications(
         _ input: MetricInput, _ groups: [Int]
     ) throws(MetricError) -> [Replication] {
@@ -136,33 +139,30 @@ public struct SpecialistMetric: MetricResult, Equatable {
         }
         let sources = documents.mapValues { $0.filter { $0.value >= least } }.filter { $0.value.count > 1 }
             .sorted { $0.key < $1.key }
-        // Clusters that are units themselves are too many, and too small, to be looked at one by one.
-        guard 2...SamplingDesign.fewestClusters ~= sources.count else { return [] }
-        var found: [GroupContrasts] = []
-        for (place, source) in sources.enumerated() {
-            let groups = source.value.keys.sorted()
-            let tables = input.contrastTables(groups) { input.trace.documents[$0].cluster == source.key }
-            found.append(
-                GroupContrasts(
-                    test: ContrastTest(
-                        tables, targets: Array(groups.indices), settings: input.settings,
-                        stream: 0x7265_7000 + UInt64(place)), groups: groups))
-        }
+        guard 2...mostSources ~= sources.count else { return [] }
         var rows: [Replication] = []
-        for group in groups {
-            for (a, chosenIn) in sources.enumerated() {
-                guard let best = found[a].specialist(of: group, settings: input.settings) else { continue }
-                for (b, testedIn) in sources.enumerated() where b != a {
-                    guard let cell = found[b].cells(layer: best.layer, group: group)?[best.expert] else { continue }
-                    rows.append(
-                        Replication(
-                            group: input.groups[group], layer: input.layers[best.layer].layer, expert: best.expert,
-                            chosenIn: chosenIn.key, testedIn: testedIn.key,
-                            documents: documents[testedIn.key]?[group] ?? 0, share: cell.share, elsewhere: cell.rest,
-                            logOdds: cell.logOdds, pValue: cell.pValue, adjustedP: 1))
-                }
+        for (place, source) in sources.enumerated() {
+            func contrasts(_ groups: [Int], _ stream: UInt64, where isKept: (String?) -> Bool) -> GroupContrasts {
+                let tables = input.contrastTables(groups) { isKept(input.trace.documents[$0].cluster) }
+                return GroupContrasts(
+                    test: ContrastTest(
+                        tables, targets: Array(groups.indices), settings: input.settings, stream: stream), groups: groups)
+            }
+            let stream = 0x7265_7000 + 2 * UInt64(place)
+            let choosing = contrasts(input.comparableGroups, stream) { $0 != source.key }
+            let testing = contrasts(source.value.keys.sorted(), stream + 1) { $0 == source.key }
+            for group in testing.groups {
+                guard let best = choosing.specialist(of: group, settings: input.settings),
+                    let cell = testing.cells(layer: best.layer, group: group)?[best.expert]
+                else { continue }
+                rows.append(
+                    Replication(
+                        group: input.groups[group], layer: input.layers[best.layer].layer, expert: best.expert,
+                        cluster: source.key, documents: source.value[group] ?? 0, share: cell.share,
+                        elsewhere: cell.rest, logOdds: cell.logOdds, pValue: cell.pValue, adjustedP: 1))
             }
         }
+        rows.sort { ($0.group, $0.cluster) < ($1.group, $1.cluster) }
         for index in rows.indices { rows[index].adjustedP = min(1, rows[index].pValue * Double(rows.count)) }
         return rows
     }

@@ -170,7 +170,7 @@ public struct SpeculationMetric: MetricResult, Equatable {
             let (expected, requests) = (value(document, Column.shuffled), value(document, Column.requests))
             return sum + (requests > 0 ? max(0, expected * (1 - expected / requests)) : 0)
         }
-        let test = UnitSumTest(documents, design: input.design, leastVariance: least) {
+        let test = ChanceTest(documents, leastVariance: least) {
             (value($0, Column.hits) - value($0, Column.shuffled), value($0, Column.requests))
         }
         let hasChance = sums[Column.shuffled] > 0 && sums[Column.requests] > 0

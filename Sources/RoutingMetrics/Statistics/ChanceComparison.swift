@@ -4,7 +4,7 @@ public struct ChanceComparison: Codable, Sendable, Equatable {
     public var expected: Double
     /// Observed over expected.
     public var ratio: Estimate
-    /// Two-sided, whether observed and expected differ (`UnitSumTest`); nil where there are too few documents to see their variance.
+    /// Two-sided, whether observed and expected differ (`ChanceTest`); nil where there are too few documents to see their variance.
     public var pValue: Double?
     /// For all such tests of the metric together (Holm).
     public var adjustedP: Double?

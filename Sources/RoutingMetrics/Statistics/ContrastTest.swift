@@ -21,43 +21,43 @@ import Tensors
 ///
 /// Adjusted p-values hold for all columns of all tables together: relabellings by the largest contrast of each (Westfall & Young
 /// 1993, single step), Welch's by Bonferroni.
-struct ContrastTest: Sendable {
-    struct Cell: Sendable {
+package struct ContrastTest: Sendable {
+    package struct Cell: Sendable {
         /// Σ y/Σ m in the group, and in the groups it is compared with.
-        var share = 0.0
-        var rest = 0.0
+        package var share = 0.0
+        package var rest = 0.0
         /// Σ m in the group, and in the groups it is compared with.
-        var size = 0.0
-        var restSize = 0.0
+        package var size = 0.0
+        package var restSize = 0.0
         /// Standard errors of `share`, `rest` and of their difference, over units.
-        var shareError = 0.0
-        var restError = 0.0
-        var error = 0.0
+        package var shareError = 0.0
+        package var restError = 0.0
+        package var error = 0.0
         /// Degrees of freedom of `error`, `shareError` and `restError`.
-        var freedom = 1.0
-        var shareFreedom = 1.0
-        var restFreedom = 1.0
+        package var freedom = 1.0
+        package var shareFreedom = 1.0
+        package var restFreedom = 1.0
         /// The contrast on the normal scale; its sign is the difference's.
-        var z = 0.0
+        package var z = 0.0
         /// Two-sided, for this column of this group alone.
-        var pValue = 1.0
+        package var pValue = 1.0
         /// Two-sided, for all columns of all groups of the table.
-        var tableP = 1.0
+        package var tableP = 1.0
         /// Two-sided, for all columns of all groups of all tables.
-        var adjustedP = 1.0
+        package var adjustedP = 1.0
     }
 
     /// [tables][G][E]; nil for a group that was not compared.
-    private(set) var cells: [[[Cell]?]]
+    package private(set) var cells: [[[Cell]?]]
     /// Cells compared in all tables.
-    private(set) var count = 0
+    package private(set) var count = 0
 
     /// - Parameters:
     ///   - tables: of the same documents, with the same columns: E numerators, then the size.
     ///   - targets: groups to compare with the others, by their place.
     ///   - noise: for each table and column, the variance of one independent draw; nil: numerators are counts out of the size, and it is
     ///     p(1 − p), p the share in all documents.
-    init(
+    package init(
         _ tables: [DocumentTable], targets: [Int], settings: MetricSettings, stream: UInt64 = 0,
         noise: [[Double]]? = nil
     ) {
@@ -502,7 +502,7 @@ extension ContrastTest.Cell {
 }
 
 /// Inverse of `normalScale`.
-func studentScale(_ z: Double, freedom: Double) -> Double {
+package func studentScale(_ z: Double, freedom: Double) -> Double {
     let scaled = z * (8 * freedom + 3) / (8 * freedom + 1)
     let t = (freedom * expm1(scaled * scaled / freedom)).squareRoot()
     return z < 0 ? -t : t
@@ -510,7 +510,7 @@ func studentScale(_ z: Double, freedom: Double) -> Double {
 
 /// Student's t on the normal scale: Wallace's approximation (Annals of Mathematical Statistics 30, 1959), whose tails are a little
 /// heavier than Student's: at four degrees of freedom and t = 10, p is 6.6e-4 where it should be 5.6e-4.
-func normalScale(_ t: Double, freedom: Double) -> Double {
+package func normalScale(_ t: Double, freedom: Double) -> Double {
     let z = (8 * freedom + 1) / (8 * freedom + 3) * (freedom * log1p(t * t / freedom)).squareRoot()
     return t < 0 ? -z : z
 }

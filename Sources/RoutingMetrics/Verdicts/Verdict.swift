@@ -26,7 +26,7 @@ public struct Verdict: Sendable, Equatable {
             switch self {
             case .dependence: "Routing depends on the group."
             case .specialist: "An expert receives more of a group's assignments than of the other groups'."
-            case .replication: "An expert chosen in one source of documents is the group's own in another source as well."
+            case .replication: "A group's expert that all other sources of documents choose is the group's own in the last source as well."
             case .withinToken: "The same token is routed differently in different groups."
             case .repetition: "Neighbouring tokens have the same first expert more often than a random order of the document's tokens gives."
             case .coactivation: "Two experts are chosen together more, or less, often than each document's load gives."
@@ -45,8 +45,8 @@ public struct Verdict: Sendable, Equatable {
                 "The share differs with p_adjusted < 0.05 and is larger in the group. Of all such cells the one with the largest lower bound of "
                     + "the log odds ratio is named; its intervals hold for all cells at once (specialists)."
             case .replication:
-                "Each source chooses the expert by the rule above; in every other source the same expert's share is larger in the group, with "
-                    + "p_adjusted < 0.05 (specialists-replication)."
+                "All sources but one choose the expert by the rule above; in the one left out, the same expert's share is larger in the group, with "
+                    + "p_adjusted < 0.05; and this for every source left out (specialists-replication)."
             case .withinToken:
                 "Among occurrences of the same token ids some expert's share differs between groups, with p < 0.05 for all groups, experts and "
                     + "layers together (within-token, p_adjusted)."
@@ -110,10 +110,10 @@ extension SpecialistMetric {
         Verdict(.specialist, detectable == nil ? .notTestable(reason) : rows.isEmpty ? .notFound : .found)
     }
 
-    /// Whether every source's choice holds in the other sources, for a group.
+    /// Whether the choice of all other sources holds in every source, for a group.
     public func replication(of group: String) -> Verdict {
         let own = replications.filter { $0.group == group }
-        guard !own.isEmpty else { return Verdict(.replication, .notTestable("no two sources have chosen an expert")) }
+        guard !own.isEmpty else { return Verdict(.replication, .notTestable("there are no two sources")) }
         return Verdict(.replication, own.allSatisfy { Verdict.isFound($0.adjustedP) && $0.logOdds > 0 } ? .found : .notFound)
     }
 }

@@ -508,7 +508,7 @@ def shuffled_guesses(rows):
     least = (expected * (1 - expected / requests)).sum()
     return {
         "shuffled": expected.sum() / requests.sum(), "document_popular": popular.sum() / requests.sum(),
-        "p": unit_test(observed - expected, requests, names // len(GROUPS), least)}
+        "p": unit_test(observed - expected, requests, names, least)}
 
 
 def speculation(rows):
@@ -605,8 +605,8 @@ def shuffled_repetition(rows, pairs, index):
             (n - 1) * two.sum() / (n * (n - 1)) + 2 * (n - 2) * three.sum() / (n * (n - 1) * (n - 2))
             + (n - 2) * (n - 3) * apart - expected[0, place] ** 2)
         variance[1, place] = expected[1, place] * (1 - expected[1, place] / (n - 1))
-    # Parallel texts are one unit; within a group, each is a document.
-    p = [unit_test(observed[k] - expected[k], sizes, names // len(GROUPS), variance[k].sum()) for k in range(2)]
+    # Under chance alone documents are independent, also where they are of one text.
+    p = [unit_test(observed[k] - expected[k], sizes, names, variance[k].sum()) for k in range(2)]
     share = expected.sum(1) / sizes.sum()
     return {"document_first": share[0], "document_any": share[1], "p_first": p[0], "p_any": p[1]}
 

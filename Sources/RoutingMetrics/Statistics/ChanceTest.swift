@@ -1,13 +1,15 @@
-/// Is the sum of a column over units zero? For what is observed less what chance gives, chance being known of each document: how
+/// Is the sum of a column over documents zero? For what is observed less what chance gives, chance being known of each document: how
 /// often neighbours have the same expert less how often they have it in a random order of the document's tokens. Documents differ as
 /// they like in what chance gives them; their differences have mean zero where there is nothing but chance.
 ///
-/// The statistic is Σ d / se, with d the sum of a unit's differences and m its size. The variance is taken over units, around the
-/// mean difference per size and with a correction for each unit's weight: the jackknife of Σ d / Σ m, or CR3 of
-/// Bell & McCaffrey (Survey Methodology 28, 2002). Student's t has (Σ m²)² / Σ m⁴ − 1 degrees of freedom, so that units of
-/// unequal size count for fewer (Satterthwaite's for residuals that grow with the unit; Carter, Schnepel & Steigerwald, Review of
+/// Then documents are independent of each other, whatever else they share: text, source or group.
+///
+/// The statistic is Σ d / se, with d a document's difference and m its size. The variance is taken over documents, around the
+/// mean difference per size and with a correction for each document's weight: the jackknife of Σ d / Σ m, or CR3 of
+/// Bell & McCaffrey (Survey Methodology 28, 2002). Student's t has (Σ m²)² / Σ m⁴ − 1 degrees of freedom, so that documents of
+/// unequal size count for fewer (Satterthwaite's for residuals that grow with the document; Carter, Schnepel & Steigerwald, Review of
 /// Economics and Statistics 99, 2017), and is brought to the normal scale.
-package struct UnitSumTest: Sendable {
+package struct ChanceTest: Sendable {
     /// Standard error of the sum.
     package let error: Double
     package let freedom: Double
@@ -17,25 +19,17 @@ package struct UnitSumTest: Sendable {
     package let pValue: Double
 
     /// - Parameters:
-    ///   - documents: the documents that take part, as places in the design.
-    ///   - leastVariance: the variance of the sum that chance alone gives, where that is known: units that chance makes alike,
+    ///   - documents: the documents that take part.
+    ///   - leastVariance: the variance of the sum that chance alone gives, where that is known: documents that chance makes alike,
     ///     as where a rare thing did not happen in any of them, would seem to have none.
     ///   - value: what is observed less what chance gives, and the size of what it was observed in; a document of size 0
     ///     says nothing.
-    /// - Returns: nil where no variance can be seen: fewer than two units, or units that do not differ.
+    /// - Returns: nil where no variance can be seen: fewer than two documents, or documents that do not differ.
     package init?(
-        _ documents: some Sequence<Int>, design: SamplingDesign, leastVariance: Double = 0,
+        _ documents: some Sequence<Int>, leastVariance: Double = 0,
         _ value: (Int) -> (difference: Double, size: Double)
     ) {
-        var units: [Int: (difference: Double, size: Double)] = [:]
-        for document in documents {
-            let (difference, size) = value(document)
-            guard size > 0 else { continue }
-            let before = units[design.unit[document]] ?? (0, 0)
-            units[design.unit[document]] = (before.difference + difference, before.size + size)
-        }
-        // In order: a dictionary's own would change the last bits from run to run.
-        let ordered = units.sorted { $0.key < $1.key }.map(\.value)
+        let ordered = documents.map(value).filter { $0.size > 0 }
         guard ordered.count > 1 else { return nil }
         let count = Double(ordered.count)
         let sum = ordered.reduce(0) { $0 + $1.difference }
