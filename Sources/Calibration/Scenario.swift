@@ -129,7 +129,9 @@ package struct Scenario: Sendable {
     }
 
     /// An expert that takes nearly all of one group's tokens, among 6,144 cells.
-    package static let oneExpertOfManyCells = Scenario("one expert of many cells", "one of 64 experts in one of 16 layers") {
+    package static let oneExpertOfManyCells = Scenario(
+        "one expert of many cells", "one of 64 experts in one of 16 layers"
+    ) {
         $0.groups = .init(repeating: .init(documents: 8), count: 6)
         $0.layers = 16
         $0.experts = 64
@@ -140,18 +142,20 @@ package struct Scenario: Sendable {
     /// Something planted, in several sizes.
     package static let powerStudies: [Scenario] = [5, 15, 80].flatMap { documents in
         [0.05, 0.1, 0.2, 0.4].map { effect in
-            Scenario("persistence \(effect), \(documents) documents", "share of tokens that keep the noise of the one before") {
+            Scenario(
+                "persistence \(effect), \(documents) documents", "share of tokens that keep the noise of the one before"
+            ) {
                 $0.groups = .init(repeating: .init(documents: documents), count: 3)
                 $0.planted = .persistence
                 $0.effect = effect
             }
-        } +
-        [0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.4].map { effect in
-            Scenario("expert +\(effect), \(documents) documents", "logit of one expert raised in one group") {
-                $0.groups = .init(repeating: .init(documents: documents), count: 3)
-                $0.planted = .expert
-                $0.effect = effect
-            }
         }
+            + [0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.4].map { effect in
+                Scenario("expert +\(effect), \(documents) documents", "logit of one expert raised in one group") {
+                    $0.groups = .init(repeating: .init(documents: documents), count: 3)
+                    $0.planted = .expert
+                    $0.effect = effect
+                }
+            }
     }
 }

@@ -27,7 +27,9 @@ extension Scenario {
         for (place, group) in groups.enumerated() {
             for text in 0..<group.documents {
                 // The square makes the first cluster the largest: √(1/8) of the documents.
-                let number = areClustersUnequal ? (text * text * clusters) / (group.documents * group.documents) : text % max(1, clusters)
+                let number =
+                    areClustersUnequal
+                    ? (text * text * clusters) / (group.documents * group.documents) : text % max(1, clusters)
                 let length = group.length * exp(group.lengthSpread * numbers.normal())
                 documents.append(
                     TraceDocument(
@@ -71,7 +73,9 @@ extension Scenario {
         for document in documents {
             let place = groups.indices.first { document.group == "group \($0)" } ?? 0
             var own = drawn(groups[place].dispersion, &numbers)
-            for (key, spread) in [(document.parallelID.map { "text \($0)" }, topicSpread), (document.cluster, clusterSpread)] {
+            for (key, spread) in [
+                (document.parallelID.map { "text \($0)" }, topicSpread), (document.cluster, clusterSpread),
+            ] {
                 guard let key else { continue }
                 if shared[key] == nil { shared[key] = drawn(spread, &numbers) }
                 for (i, value) in (shared[key] ?? []).enumerated() { own[i] += value }

@@ -36,7 +36,8 @@ struct CalibrateCommand: ParsableCommand {
     @Option(help: .init("Bootstrap replicates.", valueName: "n"))
     var bootstrap = 199
 
-    @Option(help: .init("JSON Lines file that keeps counts, and that a stopped run is continued from.", valueName: "file"))
+    @Option(
+        help: .init("JSON Lines file that keeps counts, and that a stopped run is continued from.", valueName: "file"))
     var output: String?
 
     @Flag(help: "Print JSON.")
@@ -53,7 +54,9 @@ struct CalibrateCommand: ParsableCommand {
 
     func validate() throws {
         guard traces > 0 else { throw ValidationError("--traces: expected 1 or more, found \(traces)") }
-        guard permutations >= 19 else { throw ValidationError("--permutations: expected 19 or more, found \(permutations)") }
+        guard permutations >= 19 else {
+            throw ValidationError("--permutations: expected 19 or more, found \(permutations)")
+        }
     }
 
     func run() throws {

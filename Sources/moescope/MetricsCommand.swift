@@ -29,8 +29,7 @@ struct MetricsCommand: ParsableCommand {
     @Flag(help: "Explain every metric: its formula and where it comes from.")
     var list = false
 
-    @Option(help: "What makes a group: group (as the corpus says) or length (quarters by tokens).")
-    var by: MetricSettings.Grouping = .group
+    @OptionGroup var statistics: StatisticsOptions
 
     @Option(help: "Which tokens: prompt (all that were read), generated (by the model; see generate --trace), all.")
     var positions: MetricSettings.Positions = .prompt
@@ -40,18 +39,6 @@ struct MetricsCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Rows left out at the start of each document.", valueName: "n"))
     var skip = 1
-
-    @Option(help: ArgumentHelp("Bootstrap replicates over documents.", valueName: "n"))
-    var bootstrap = MetricSettings().bootstrap
-
-    @Option(help: ArgumentHelp("Permutations of group labels over documents.", valueName: "n"))
-    var permutations = MetricSettings().permutations
-
-    @Option(help: ArgumentHelp("Of bootstrap and permutations.", valueName: "n"))
-    var seed = MetricSettings().seed
-
-    @Option(help: ArgumentHelp("Documents a group needs to be shown.", valueName: "n"))
-    var minimumDocuments = MetricSettings().minimumDocuments
 
     @Option(
         help: ArgumentHelp("Group that task-experts compares with (default: all other groups).", valueName: "group"))
@@ -81,8 +68,7 @@ struct MetricsCommand: ParsableCommand {
     func validate() throws {
         guard !(json && csv) else { throw ValidationError("--json or --csv, not both") }
         for (name, value) in [
-            ("--skip", skip), ("--bootstrap", bootstrap), ("--permutations", permutations), ("--rows", rows),
-            ("--minimum-documents", minimumDocuments), ("--minimum-count", minimumCount),
+            ("--skip", skip), ("--rows", rows), ("--minimum-count", minimumCount),
         ] where value < 0 {
             throw ValidationError("\(name): expected 0 or more, found \(value)")
         }
@@ -102,10 +88,9 @@ struct MetricsCommand: ParsableCommand {
         let types = try names.isEmpty ? MetricCatalog.all : names.map { try MetricCatalog.named($0) }
         guard let trace else { return }
         var settings = MetricSettings(
-            grouping: by, positions: positions, skippedPositions: skip, bootstrap: bootstrap,
-            permutations: permutations,
-            minimumDocuments: minimumDocuments, seed: seed, reference: reference, threshold: threshold,
+            positions: positions, skippedPositions: skip, reference: reference, threshold: threshold,
             minimumCount: minimumCount, adjacentRanks: adjacentRanks, threads: threads)
+        statistics.apply(to: &settings)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
         let input = try MetricInput(try Trace(folder: URL(filePath: trace)), settings: settings)
         var results: [any MetricValues] = []

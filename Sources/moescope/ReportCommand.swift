@@ -42,6 +42,8 @@ struct ReportCommand: ParsableCommand {
     @Option(help: "Which tokens: prompt (all that were read), generated (by the model; see generate --trace), all.")
     var positions: MetricSettings.Positions = .prompt
 
+    @OptionGroup var statistics: StatisticsOptions
+
     @Option(help: ArgumentHelp("Look at these layers only, e.g. 0,3 or 0-5 (default: all).", valueName: "list"))
     var layers: String?
 
@@ -89,6 +91,7 @@ struct ReportCommand: ParsableCommand {
         let experiment = try experiments.first.map { try RecordedExperiment(folder: $0, beside: opened) }
         let other = try others.first.map { try Trace(folder: $0) }
         var settings = MetricSettings(positions: positions)
+        statistics.apply(to: &settings)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
         var report = Report(
             trace: opened,

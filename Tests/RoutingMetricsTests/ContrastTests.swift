@@ -88,7 +88,8 @@ import Testing
     @Test func studentScaleUndoesNormalScale() {
         for freedom in [1.0, 4, 30] {
             for t in [-7.0, -0.3, 0, 2, 40] {
-                #expect(abs(studentScale(normalScale(t, freedom: freedom), freedom: freedom) - t) < 1e-9 * max(1, abs(t)))
+                #expect(
+                    abs(studentScale(normalScale(t, freedom: freedom), freedom: freedom) - t) < 1e-9 * max(1, abs(t)))
             }
         }
     }

@@ -38,7 +38,9 @@ import Traces
         }
         #expect(try json(threads: 1, seed: 1) == json(threads: 3, seed: 1))
         // Counts alone know no seed, nor do intervals that are not resampled.
-        if name != "vocabulary", name != "specialists" { #expect(try json(threads: 1, seed: 1) != json(threads: 1, seed: 2)) }
+        if name != "vocabulary", name != "specialists" {
+            #expect(try json(threads: 1, seed: 1) != json(threads: 1, seed: 2))
+        }
     }
 
     @Test func smallGroupsSaySo() throws {

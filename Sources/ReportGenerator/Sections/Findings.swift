@@ -28,7 +28,8 @@ struct Findings {
                 claim: "A dependence of routing on the \(names.noun) was not found.",
                 evidence:
                     "In none of \(Prose.plural(association.layers.count, "layer")) does an expert's share differ between a \(names.noun) and the "
-                    + "others (smallest adjusted \(Prose.probability(smallest))). \(power)\(sample(association.sample))")
+                    + "others (smallest adjusted \(Prose.probability(smallest))). \(power)\(sample(association.sample))"
+            )
         case .found:
             let told = tells(found.map(\.layer))
             return Finding(
@@ -36,7 +37,8 @@ struct Findings {
                 evidence:
                     "In \(found.count) of \(Prose.plural(association.layers.count, "layer")) some expert's share of a \(names.noun)'s assignments "
                     + "differs from its share elsewhere (adjusted p < \(Verdict.level); the smallest is "
-                    + "\(Prose.probability(smallest))). \(told?.evidence ?? "")\(reasons.map { $0 + " " } ?? "")\(sample(association.sample))")
+                    + "\(Prose.probability(smallest))). \(told?.evidence ?? "")\(reasons.map { $0 + " " } ?? "")\(sample(association.sample))"
+            )
         }
     }
 
@@ -50,7 +52,7 @@ struct Findings {
         return (
             "In layer \(best.layer), a token's \(what) tells\(best.method == .decoding ? " at least" : "") "
                 + "\(Prose.number(bits.value)) of the \(Prose.number(best.groupEntropy)) bits that would name its \(names.noun) "
-                + "(\(Prose.percent(share.value)))\(Prose.interval(bits)).",
+                + "(\(Prose.percent(share.value))\(Prose.interval(bits, unit: "bits"))).",
             single.map {
                 metric.sample.expertsPerToken > 1
                     ? "One of its experts alone tells \(Prose.number($0.value)) bits\(Prose.interval($0)). " : ""
@@ -103,7 +105,8 @@ struct Findings {
             return Finding(
                 claim:
                     "That neighbouring tokens have the same first expert more often than the document's tokens in a random order was not found.",
-                evidence: "\(Prose.plural(layers, "layer")) \(layers == 1 ? "was" : "were") tested. \(sample(metric.sample))")
+                evidence:
+                    "\(Prose.plural(layers, "layer")) \(layers == 1 ? "was" : "were") tested. \(sample(metric.sample))")
         }
         return Finding(
             claim:
@@ -120,7 +123,8 @@ struct Findings {
 
     /// The most loaded expert, and experts without tokens.
     private var load: Finding? {
-        guard let load = metrics.load, let fullest = load.layers.max(by: { $0.maxOverMean.value < $1.maxOverMean.value })
+        guard let load = metrics.load,
+            let fullest = load.layers.max(by: { $0.maxOverMean.value < $1.maxOverMean.value })
         else { return nil }
         let dead = load.layers.flatMap { layer in layer.deadExperts.map { "expert \($0) of layer \(layer.layer)" } }
         return Finding(
@@ -145,8 +149,10 @@ struct Findings {
     /// Groups that could not be compared, and why.
     private var reasons: String? {
         guard let metric = metrics.result(SpecialistMetric.self), !metric.notCompared.isEmpty else { return nil }
-        return metric.notCompared.sorted { $0.key < $1.key }.map { "\(names.prose($0.key)) is not compared: \($0.value)." }
-            .joined(separator: " ")
+        return metric.notCompared.sorted { $0.key < $1.key }.map {
+            "\(names.prose($0.key)) is not compared: \($0.value)."
+        }
+        .joined(separator: " ")
     }
 
     private func sample(_ sample: MetricSample) -> String {

@@ -53,6 +53,12 @@ enum Prose {
         return " (95 % interval \(number(low)) to \(number(high)))"
     }
 
+    /// "; 95 % interval 0.49 to 0.55 bits", for use inside parentheses.
+    static func interval(_ estimate: Estimate, unit: String) -> String {
+        guard let low = estimate.lower, let high = estimate.upper else { return "" }
+        return "; 95 % interval \(number(low)) to \(number(high)) \(unit)"
+    }
+
     static func percentInterval(_ estimate: Estimate) -> String {
         guard let low = estimate.lower, let high = estimate.upper else { return "" }
         return " (95 % interval \(percent(low)) to \(percent(high)))"

@@ -35,8 +35,9 @@ extension Sections {
         let shape =
             switch metric.curve {
             case .u(let minimum):
-                " Over the layers it forms a U with its minimum in layer \(minimum), as is published for larger models."
-            case .notU: " Over the layers it does not form the U that is published for larger models."
+                " Beyond what different texts of one \(names.noun) do, it forms a U over the layers with its minimum in layer \(minimum), as is published for "
+                    + "larger models."
+            case .notU: " The U over the layers that is published for larger models was not found."
             case .flat: " The intervals of all layers overlap."
             case .tooFewLayers, .noIntervals: ""
             }

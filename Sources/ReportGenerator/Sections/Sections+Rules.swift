@@ -31,6 +31,7 @@ extension Sections {
     private static let references = [
         "Efron 1979 (bootstrap)", "Hesterberg 2014, arXiv 1411.5279 (few documents)", "Quenouille 1949 (jackknife)",
         "Satterthwaite 1946; Welch 1947", "Janssen 1997; Chung & Romano 2013 (studentized permutations)",
-        "Westfall & Young 1993 (largest contrast)", "Kish 1965 (design effect)", "Mantel & Haenszel 1959 (within tokens)",
+        "Westfall & Young 1993 (largest contrast)", "Kish 1965 (design effect)",
+        "Mantel & Haenszel 1959 (within tokens)",
     ]
 }

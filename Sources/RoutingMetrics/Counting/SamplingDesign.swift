@@ -68,7 +68,9 @@ package struct SamplingDesign: Sendable, Equatable {
             }
         }
         var nested = sets
-        for cluster in clusters where !isCrossed(cluster) && cluster.allSatisfy({ block[$0] < 0 }) { nested.join(cluster) }
+        for cluster in clusters where !isCrossed(cluster) && cluster.allSatisfy({ block[$0] < 0 }) {
+            nested.join(cluster)
+        }
         var whole = nested
         for cluster in clusters { whole.join(cluster) }
         (resampled, resampledCount) = (areEnough(whole, sets) ? whole : nested).numbers

@@ -142,7 +142,8 @@ struct SharedAssignments {
         if replicates.count > 1 {
             let plugIn = observed.within.plugIn
             let bootstrap = Bootstrap(
-                value: plugIn, replicates: replicates, interval: .debiased, sizes: strata.strata.map(\.count), level: settings.level)
+                value: plugIn, replicates: replicates, interval: .debiased, sizes: strata.strata.map(\.count),
+                level: settings.level)
             within = bootstrap.estimate(0, value: (plugIn - bootstrap.bias(0)) * bits) { $0 * bits }
         }
         return WithinTokenMetric.Layer(

@@ -4,7 +4,8 @@ import Foundation
 public struct AssociationMetric: MetricResult, Equatable {
     public static let definition = MetricDefinition(
         name: "association", title: "Association of groups and experts",
-        formula: "χ² = Σ (n − expected)²/expected over assignments; Cramér's V = √(χ²/(N·(min(G,E) − 1))), G and E those that occur; "
+        formula:
+            "χ² = Σ (n − expected)²/expected over assignments; Cramér's V = √(χ²/(N·(min(G,E) − 1))), G and E those that occur; "
             + "log odds = ln((a+½)(d+½)/((b+½)(c+½))) of group g and expert e against all others",
         source:
             "Cramér 1946; Haldane 1956 for the halves; p-values: the larger of a permutation's of the studentized difference of shares (max-T, "
@@ -109,7 +110,8 @@ public struct AssociationMetric: MetricResult, Equatable {
             layers.append(
                 Layer(
                     layer: layer.layer, assignments: Int(sums.reduce(0, +)), chiSquare: bootstrap.values[0],
-                    cramersV: bootstrap.estimate(1, value: bootstrap.values[1], within: 0...1), pValue: found?.pValue, adjustedP: found?.adjustedP))
+                    cramersV: bootstrap.estimate(1, value: bootstrap.values[1], within: 0...1), pValue: found?.pValue,
+                    adjustedP: found?.adjustedP))
             for g in 0..<G {
                 let compared = contrasts.cells(layer: layerPlace, group: groups[g])
                 for e in 0..<E {

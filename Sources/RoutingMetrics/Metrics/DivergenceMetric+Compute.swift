@@ -60,7 +60,8 @@ extension DivergenceMetric {
             let all = PermutationTest(table, settings: input.settings, stream: stream, width: width, statistic)
             layers.append(
                 Layer(
-                    layer: layer.layer, mean: bootstrap.estimate(width - 1, within: 0...log(2.0)), nullMean: all.mean(width - 1)))
+                    layer: layer.layer, mean: bootstrap.estimate(width - 1, within: 0...log(2.0)),
+                    nullMean: all.mean(width - 1)))
             for (place, pair) in combinations.enumerated() {
                 let test = PermutationTest(
                     table.restricted(to: [pair.0, pair.1]), settings: input.settings,

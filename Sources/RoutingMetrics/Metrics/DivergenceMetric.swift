@@ -4,7 +4,8 @@ public struct DivergenceMetric: MetricResult, Equatable {
         name: "divergence", title: "Jensen–Shannon divergence between groups",
         formula:
             "JSD(p_a, p_b) = H((p_a+p_b)/2) − (H(p_a)+H(p_b))/2 in nats, p_g(e) = n(g,e)/Σ_e n(g,e); at most log 2",
-        source: "Lin 1991; less the jackknife's bias over documents; p-values: as in \"association\", for the two groups")
+        source:
+            "Lin 1991; less the jackknife's bias over documents; p-values: as in \"association\", for the two groups")
 
     public struct Pair: Codable, Sendable, Equatable {
         public var layer: Int
@@ -41,7 +42,10 @@ public struct DivergenceMetric: MetricResult, Equatable {
                     .layer, MetricColumn("group_a", .text, "first group"),
                     MetricColumn("group_b", .text, "second group"),
                 ] + MetricColumn.estimate("divergence", unit: "nats", "JSD of the groups' shares; at most ln 2")
-                    + [MetricColumn("null_mean", .real, unit: "nats", "mean over permuted labels"), .pValue, .adjustedP],
+                    + [
+                        MetricColumn("null_mean", .real, unit: "nats", "mean over permuted labels"), .pValue,
+                        .adjustedP,
+                    ],
                 rows: pairs.map {
                     [.integer($0.layer), .text($0.groupA), .text($0.groupB)] + $0.divergence.cells
                         + [.real($0.nullMean), .optional($0.pValue), .optional($0.adjustedP)]

@@ -28,10 +28,10 @@ public struct GroupExpertShare: Codable, Sendable, Equatable {
                 .layer, .group, .expert, .documents, .tokens,
                 MetricColumn("assignments", .integer, "assignments of the group's tokens to the expert"),
             ] + MetricColumn.estimate("share", definition) + [
-                    MetricColumn("elsewhere", .real, "the expert's share of assignments in the groups compared with"),
-                    MetricColumn("contrast", .real, "log odds ratio of share of assignments, here against elsewhere"),
-                    .pValue, .adjustedP, .note,
-                ],
+                MetricColumn("elsewhere", .real, "the expert's share of assignments in the groups compared with"),
+                MetricColumn("contrast", .real, "log odds ratio of share of assignments, here against elsewhere"),
+                .pValue, .adjustedP, .note,
+            ],
             rows: rows.map {
                 [
                     .integer($0.layer), .text($0.group), .integer($0.expert), .integer($0.documents),

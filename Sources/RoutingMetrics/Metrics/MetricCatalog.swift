@@ -4,7 +4,8 @@ public enum MetricCatalog {
     public static let all: [any MetricResult.Type] = [
         LoadMetric.self, DomainShareMetric.self, SpecializationMetric.self, InformationMetric.self,
         DecodingMetric.self,
-        AssociationMetric.self, SpecialistMetric.self, TaskExpertMetric.self, WithinTokenMetric.self, DivergenceMetric.self,
+        AssociationMetric.self, SpecialistMetric.self, TaskExpertMetric.self, WithinTokenMetric.self,
+        DivergenceMetric.self,
         ParallelDivergenceMetric.self, RepetitionMetric.self, CoactivationMetric.self, ConfidenceMetric.self,
         ExpertConfidenceMetric.self,
         AuxiliaryLossMetric.self, VocabularyMetric.self, PathMetric.self, ExpertCacheMetric.self, AttentionMetric.self,

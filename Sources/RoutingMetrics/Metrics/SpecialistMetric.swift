@@ -7,7 +7,8 @@ public struct SpecialistMetric: MetricResult, Equatable {
             + "with the largest lower bound of ln(odds of the share in the group / odds of the share elsewhere); bounds hold for all cells "
             + "at once, so also for the chosen one",
         source:
-            "simultaneous intervals: Bonferroni with Student's t; replication: the cell is chosen in the documents of all clusters but one and tested in that one")
+            "simultaneous intervals: Bonferroni with Student's t; replication: the cell is chosen in the documents of all clusters but one and tested in that one"
+    )
 
     /// A cell that was chosen, with intervals that the choice does not spoil.
     public struct Row: Codable, Sendable, Equatable {
@@ -60,20 +61,26 @@ public struct SpecialistMetric: MetricResult, Equatable {
             MetricTable(
                 name: Self.definition.name, title: Self.definition.title,
                 columns: [.group, .layer, .expert, .documents, .tokens]
-                    + MetricColumn.estimate("share", "the expert's share of the group's assignments; bounds for all cells at once")
+                    + MetricColumn.estimate(
+                        "share", "the expert's share of the group's assignments; bounds for all cells at once")
                     + MetricColumn.estimate("elsewhere", "its share of assignments in the groups compared with")
                     + MetricColumn.estimate("log_odds", "log odds ratio of the two") + [
                         .adjustedP, MetricColumn("cells", .integer, "cells that the bounds hold for at once"), .note,
                     ],
                 rows: rows.map {
-                    [.text($0.group), .integer($0.layer), .integer($0.expert), .integer($0.documents), .integer($0.tokens)]
+                    [
+                        .text($0.group), .integer($0.layer), .integer($0.expert), .integer($0.documents),
+                        .integer($0.tokens),
+                    ]
                         + $0.share.cells + $0.elsewhere.cells + $0.logOdds.cells
                         + [.real($0.adjustedP), .integer($0.cells), .missing]
                 }
                     + sample.groups.filter { group in !rows.contains { $0.group == group.name } }.map { group in
                         let note =
                             notCompared[group.name] ?? (group.isLargeEnough ? "no expert found" : "too few documents")
-                        return [.text(group.name), .missing, .missing, .integer(group.documents), .integer(group.tokens)]
+                        return [
+                            .text(group.name), .missing, .missing, .integer(group.documents), .integer(group.tokens),
+                        ]
                             + [MetricCell](repeating: .missing, count: 11) + [.text(note)]
                     })
         ] + (replications.isEmpty ? [] : [replicationTable])
@@ -83,7 +90,9 @@ public struct SpecialistMetric: MetricResult, Equatable {
         MetricTable(
             name: "specialists-replication", title: "Experts chosen in all clusters but one and tested in that one",
             columns: [
-                .group, MetricColumn("cluster", .text, "cluster whose documents test the expert; those of all others have chosen it"),
+                .group,
+                MetricColumn(
+                    "cluster", .text, "cluster whose documents test the expert; those of all others have chosen it"),
                 .layer, .expert, .documents,
                 MetricColumn("share", .real, "the expert's share of the group's assignments, where tested"),
                 MetricColumn("elsewhere", .real, "its share in the groups compared with, where tested"),
@@ -117,7 +126,8 @@ public struct SpecialistMetric: MetricResult, Equatable {
                     logOdds: found.logOdds, adjustedP: best.cell.adjustedP, cells: count))
         }
         let all = contrasts.test.cells.flatMap { $0.compactMap(\.self).flatMap(\.self) }
-        let differences = all.map { $0.detectable(level: level, count: count) }.filter { $0.isFinite && $0 > 0 }.sorted()
+        let differences = all.map { $0.detectable(level: level, count: count) }.filter { $0.isFinite && $0 > 0 }
+            .sorted()
         return SpecialistMetric(
             sample: input.sample, rows: rows,
             notCompared: Dictionary(uniqueKeysWithValues: input.confounded.map { (input.groups[$0], $1) }),
@@ -146,7 +156,8 @@ public struct SpecialistMetric: MetricResult, Equatable {
                 let tables = input.contrastTables(groups) { isKept(input.trace.documents[$0].cluster) }
                 return GroupContrasts(
                     test: ContrastTest(
-                        tables, targets: Array(groups.indices), settings: input.settings, stream: stream), groups: groups)
+                        tables, targets: Array(groups.indices), settings: input.settings, stream: stream),
+                    groups: groups)
             }
             let stream = 0x7265_7000 + 2 * UInt64(place)
             let choosing = contrasts(input.comparableGroups, stream) { $0 != source.key }

@@ -52,7 +52,8 @@ package struct Bootstrap: Sendable {
         if intervals.contains(.debiased) {
             let units = ResampledUnits(table, table.design.unit, table.design.unitCount)
             biases = Self.biases(
-                values, Self.jackknife(table, units, threads: settings.threads, width: width, statistic), units, intervals)
+                values, Self.jackknife(table, units, threads: settings.threads, width: width, statistic), units,
+                intervals)
         } else {
             biases = [Double](repeating: 0, count: width)
         }
@@ -123,7 +124,8 @@ package struct Bootstrap: Sendable {
     ///   - range: what the quantity can be: value and bounds are cut there.
     ///   - transform: rising or falling; applied to the result and its bounds.
     package func estimate(
-        _ index: Int, value reported: Double? = nil, within range: ClosedRange<Double> = -Double.infinity...Double.infinity,
+        _ index: Int, value reported: Double? = nil,
+        within range: ClosedRange<Double> = -Double.infinity...Double.infinity,
         through transform: (Double) -> Double = { $0 }
     ) -> Estimate {
         func cut(_ number: Double) -> Double {
@@ -176,7 +178,8 @@ package struct Bootstrap: Sendable {
 
     /// The statistic without each unit: [units, width].
     private static func jackknife(
-        _ table: DocumentTable, _ units: ResampledUnits, threads: Int?, width: Int, _ statistic: @escaping TableStatistic
+        _ table: DocumentTable, _ units: ResampledUnits, threads: Int?, width: Int,
+        _ statistic: @escaping TableStatistic
     ) -> [Double] {
         let sums = table.sums
         let members = units.documents

@@ -9,7 +9,6 @@ public struct ChanceComparison: Codable, Sendable, Equatable {
     /// For all such tests of the metric together (Holm).
     public var adjustedP: Double?
 
-
     private var isFound: Bool { Verdict.isFound(adjustedP) }
     /// Whether more than chance gives was found.
     public var isAbove: Bool { isFound && ratio.value > 1 }

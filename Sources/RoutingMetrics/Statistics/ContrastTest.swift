@@ -113,7 +113,9 @@ package struct ContrastTest: Sendable {
                 for e in row.indices {
                     let welch = 2 * normalCDF(-abs(row[e].z))
                     let size = abs(row[e].z) * (1 - 1e-12)
-                    func share(_ sorted: [Double]) -> Double { Double(1 + Self.atLeast(size, in: sorted)) / Double(1 + B) }
+                    func share(_ sorted: [Double]) -> Double {
+                        Double(1 + Self.atLeast(size, in: sorted)) / Double(1 + B)
+                    }
                     row[e].tableP = max(share(own), min(1, welch * Double(perTable)))
                     row[e].adjustedP = max(share(all), min(1, welch * Double(count)))
                 }
@@ -331,9 +333,11 @@ private struct ContrastData: Sendable {
                 addCrossed(values, labels, sums, into: &crossed)
                 for g in targets {
                     let own = sums[g * C + E] - alone[g * C + E]
-                    let rest = total[E] - sums[g * C + E] - alone.indices.reduce(0) {
-                        $1 % C == E && $1 != g * C + E ? $0 + alone[$1] : $0
-                    }
+                    let rest =
+                        total[E] - sums[g * C + E]
+                        - alone.indices.reduce(0) {
+                            $1 % C == E && $1 != g * C + E ? $0 + alone[$1] : $0
+                        }
                     guard own > 0, rest > 0 else { continue }
                     for (kind, weight) in [own, rest, 1 / (1 / own + 1 / rest)].enumerated() {
                         let places = (kind * G + g) * E..<(kind * G + g + 1) * E
@@ -382,7 +386,10 @@ private struct ContrastData: Sendable {
                 let restSpread = spread - inside * inside / freedom[g] - between * between / crossedFreedom
                 cell.shareFreedom = Self.freedom([(inside, freedom[g]), (ownCrossed, crossedFreedom)])
                 cell.restFreedom = Self.freedom(
-                    [(restVariance, restSpread > 0 ? restVariance * restVariance / restSpread : 1), (restCrossed, crossedFreedom)])
+                    [
+                        (restVariance, restSpread > 0 ? restVariance * restVariance / restSpread : 1),
+                        (restCrossed, crossedFreedom),
+                    ])
                 restVariance += restCrossed
                 cell.error = variance.squareRoot()
                 cell.shareError = shareVariance.squareRoot()

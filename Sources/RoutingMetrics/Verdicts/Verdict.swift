@@ -26,11 +26,14 @@ public struct Verdict: Sendable, Equatable {
             switch self {
             case .dependence: "Routing depends on the group."
             case .specialist: "An expert receives more of a group's assignments than of the other groups'."
-            case .replication: "A group's expert that all other sources of documents choose is the group's own in the last source as well."
+            case .replication:
+                "A group's expert that all other sources of documents choose is the group's own in the last source as well."
             case .withinToken: "The same token is routed differently in different groups."
-            case .repetition: "Neighbouring tokens have the same first expert more often than a random order of the document's tokens gives."
+            case .repetition:
+                "Neighbouring tokens have the same first expert more often than a random order of the document's tokens gives."
             case .coactivation: "Two experts are chosen together more, or less, often than each document's load gives."
-            case .speculation: "Experts guessed layers ahead are right more often than another token's guesses of the same document."
+            case .speculation:
+                "Experts guessed layers ahead are right more often than another token's guesses of the same document."
             case .curve: "The divergence of parallel texts forms a U over the layers."
             }
         }
@@ -86,7 +89,8 @@ public struct Verdict: Sendable, Equatable {
     /// - Parameter pValues: adjusted for one another; nil: not tested.
     init(_ rule: Rule, anyOf pValues: [Double?], otherwise reason: String) {
         let tested = pValues.compactMap(\.self)
-        self.init(rule, tested.isEmpty ? .notTestable(reason) : tested.contains(where: Self.isFound) ? .found : .notFound)
+        self.init(
+            rule, tested.isEmpty ? .notTestable(reason) : tested.contains(where: Self.isFound) ? .found : .notFound)
     }
 }
 
@@ -114,7 +118,8 @@ extension SpecialistMetric {
     public func replication(of group: String) -> Verdict {
         let own = replications.filter { $0.group == group }
         guard !own.isEmpty else { return Verdict(.replication, .notTestable("there are no two sources")) }
-        return Verdict(.replication, own.allSatisfy { Verdict.isFound($0.adjustedP) && $0.logOdds > 0 } ? .found : .notFound)
+        return Verdict(
+            .replication, own.allSatisfy { Verdict.isFound($0.adjustedP) && $0.logOdds > 0 } ? .found : .notFound)
     }
 }
 
