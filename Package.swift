@@ -139,7 +139,11 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "CalibrationTests", dependencies: ["Calibration", "RoutingMetrics"], swiftSettings: strict),
         .testTarget(
-            name: "ReportGeneratorTests", dependencies: ["ReportGenerator", "RoutingMetrics", "Traces", "TestSupport"],
+            name: "ReportGeneratorTests",
+            dependencies: [
+                "FileFormats", "ReportGenerator", "RoutingMetrics", "Traces", "TestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "TracingTests",

@@ -1,3 +1,5 @@
+import Crypto
+import FileFormats
 import Foundation
 import ReportGenerator
 import RoutingMetrics
@@ -36,9 +38,17 @@ import Traces
                 as? [String: Any])
         let resources = try #require(package["resources"] as? [[String: Any]])
         #expect(resources.count >= 10)
+        let settings = try #require(package["settings"] as? [String: Any])
+        #expect(settings["seed"] as? String == "20250101" && settings["permutations"] as? Int == 1999)
+        #expect((package["sources"] as? [Any])?.count == 3 && package["licenses"] != nil)
+        let metrics = try #require(package["metrics"] as? [[String: Any]])
+        #expect(metrics.allSatisfy { !(($0["formula"] as? String) ?? "").isEmpty && $0["source"] != nil })
         for resource in resources {
             let path = try #require(resource["path"] as? String)
             let text = String(decoding: try Data(contentsOf: folder.appending(path: path)), as: UTF8.self)
+            let data = try Data(contentsOf: folder.appending(path: path))
+            #expect(resource["hash"] as? String == "sha256:" + SHA256.hash(data: data).hex)
+            #expect(resource["bytes"] as? Int == data.count)
             let schema = try #require(resource["schema"] as? [String: Any])
             let fields = try #require(schema["fields"] as? [[String: Any]])
             let names = fields.compactMap { $0["name"] as? String }

@@ -6,7 +6,6 @@ import Testing
 /// What is observed against what the same documents give by chance: examples that can be done by hand.
 @Suite struct ChanceTests {
     @Test func unitSumsByHand() throws {
-        let three = SamplingDesign(documents: 3)
         let differences = [1.0, 2, 3]
         // Mean 2; residuals over 1 − 1/3 are ±1.5; variance 2/3 · 4.5; t = 6/√3 with two degrees of freedom.
         let test = try #require(ChanceTest(0..<3) { (differences[$0], 1) })

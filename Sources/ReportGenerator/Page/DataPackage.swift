@@ -1,5 +1,8 @@
+import Crypto
 import FileFormats
+import Foundation
 import RoutingMetrics
+import Traces
 
 /// `datapackage.json`: what every column of every CSV file is (Frictionless Data Package, tabular profile).
 struct DataPackage {
@@ -7,9 +10,35 @@ struct DataPackage {
     var title: String
     var description: String
     var tables: [MetricTable]
+    /// What every table was written as.
+    var files: [String: Data]
+    var metrics: ReportMetrics
+    var manifest: TraceManifest
 
     var json: JSON {
         [
+            "version": .string(ReportVersion.current),
+            "created": .string(manifest.updated.isEmpty ? manifest.created : manifest.updated),
+            "sources": [
+                ["title": .string("corpus \(manifest.corpus.source)"), "sha256": .string(manifest.corpus.sha256)],
+                ["title": .string("model \(manifest.model.name)"), "sha256": .string(manifest.model.sha256)],
+                [
+                    "title": .string("tokenizer \(manifest.tokenizer.kind)"),
+                    "sha256": .string(manifest.tokenizer.sha256),
+                ],
+            ],
+            // The program's; what the tables say is about the reader's own model and corpus.
+            "licenses": [["name": "Apache-2.0", "title": "MoEScope, which made these tables"]],
+            "settings": settings,
+            "metrics": .array(
+                metrics.results.map { result in
+                    let definition = Swift.type(of: result).definition
+                    return [
+                        "name": .string(definition.name), "title": .string(definition.title),
+                        "formula": .string(definition.formula), "source": .string(definition.source),
+                        "tables": .array(result.tables.map { .string($0.name) }),
+                    ]
+                }),
             "profile": "tabular-data-package",
             "name": .string(name),
             "title": .string(title),
@@ -17,12 +46,29 @@ struct DataPackage {
                 description
                     + " A text cell that begins with =, +, -, @, a tab, a carriage return or an apostrophe has an apostrophe in front,"
                     + " so that spreadsheets show it as text. Drop one leading apostrophe to get the data back."),
-            "resources": .array(tables.map(Self.resource)),
+            "resources": .array(tables.map(resource)),
         ]
     }
 
-    private static func resource(_ table: MetricTable) -> JSON {
-        [
+    /// How intervals and p-values were computed, and over what.
+    private var settings: JSON {
+        guard let sample = metrics.sample else { return [:] }
+        let settings = sample.settings
+        return [
+            "seed": .string("\(settings.seed)"), "level": .double(settings.level),
+            "bootstrap": .int(settings.bootstrap),
+            "permutations": .int(settings.permutations), "minimum_documents": .int(settings.minimumDocuments),
+            "grouping": .string(settings.grouping.rawValue), "positions": .string(settings.positions.rawValue),
+            "skipped_positions": .int(settings.skippedPositions), "documents": .int(sample.documents),
+            "tokens": .int(sample.tokens),
+        ]
+    }
+
+    private func resource(_ table: MetricTable) -> JSON {
+        let file = files[table.name] ?? Data()
+        return [
+            "bytes": .int(file.count),
+            "hash": .string("sha256:" + SHA256.hash(data: file).hex),
             "profile": "tabular-data-resource",
             "name": .string(table.name),
             "title": .string(table.title),
@@ -32,7 +78,7 @@ struct DataPackage {
             "encoding": "utf-8",
             "dialect": ["delimiter": ",", "lineTerminator": "\r\n", "quoteChar": "\"", "doubleQuote": true],
             "schema": [
-                "fields": .array(table.columns.map(field)),
+                "fields": .array(table.columns.map(Self.field)),
                 "missingValues": [""],
             ],
         ]

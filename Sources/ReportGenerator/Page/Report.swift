@@ -50,14 +50,17 @@ public struct Report: Sendable {
     public func writeTables(to folder: URL) throws(ReportError) {
         try Self.makeFolder(folder)
         let tables = tables
+        var files: [String: Data] = [:]
         for table in tables {
-            try Self.write(table.csvFile(), to: folder.appending(path: table.name + ".csv"))
+            let file = table.csvFile()
+            try Self.write(file, to: folder.appending(path: table.name + ".csv"))
+            files[table.name] = file
         }
         let package = DataPackage(
             name: "moescope-report", title: title,
             description:
                 "Routing metrics of \(manifest.model.name) over \(manifest.corpus.source), by MoEScope \(ReportVersion.current).",
-            tables: tables)
+            tables: tables, files: files, metrics: metrics, manifest: manifest)
         try Self.write(
             Data((package.json.serialized(.pretty) + "\n").utf8), to: folder.appending(path: "datapackage.json"))
     }

@@ -63,6 +63,11 @@ struct Findings {
     /// The group's expert whose share differs most from elsewhere.
     private var expert: Finding? {
         guard let metric = metrics.result(SpecialistMetric.self) else { return nil }
+        func others(_ row: SpecialistMetric.Row) -> String {
+            let compared = metric.sample.largeGroupNames.filter { $0 != row.group && metric.notCompared[$0] == nil }
+            if compared.count == 1 { return names.prose(compared[0]) }
+            return "the \(names.noun)s that \(names.prose(row.group)) is compared with"
+        }
         func floor(_ row: SpecialistMetric.Row) -> Double { row.logOdds.lower ?? row.logOdds.value }
         guard let best = metric.rows.max(by: { floor($0) < floor($1) }) else {
             guard case .notFound = metric.specialist.outcome else { return nil }
@@ -75,7 +80,7 @@ struct Findings {
                 "The most specialized expert is expert \(best.expert) of layer \(best.layer). It receives "
                 + "\(Prose.percent(best.share.value))\(Prose.percentInterval(best.share)) of the assignments of "
                 + "\(names.prose(best.group)), and \(Prose.percent(best.elsewhere.value))\(Prose.percentInterval(best.elsewhere)) of those of "
-                + "the \(names.noun)s that \(names.prose(best.group)) is compared with.",
+                + "\(others(best)).",
             evidence:
                 "It was chosen by the ratio of the odds of both shares. Its intervals hold for all "
                 + "\(Prose.count(best.cells)) pairs of an expert and a \(names.noun) at once, so also for the chosen one (adjusted "

@@ -56,14 +56,15 @@ package struct SamplingDesign: Sendable, Equatable {
             blocks += 1
         }
         let clusters = members(cluster)
+        func counts(_ joined: Joined) -> [Int] {
+            var seen = [Set<Int>](repeating: [], count: isJudged.count)
+            for (document, group) in group.enumerated() { seen[group].insert(joined.root(document)) }
+            return seen.map(\.count)
+        }
+        func hasSeveral(_ joined: Joined) -> Bool { zip(isJudged, counts(joined)).allSatisfy { !$0 || $1 > 1 } }
         /// Whether joining leaves every judged group six units or more, or as many as it had.
         func areEnough(_ joined: Joined, _ before: Joined) -> Bool {
-            func counts(_ joined: Joined) -> [Int] {
-                var seen = [Set<Int>](repeating: [], count: isJudged.count)
-                for (document, group) in group.enumerated() { seen[group].insert(joined.root(document)) }
-                return seen.map(\.count)
-            }
-            return zip(isJudged, zip(counts(joined), counts(before))).allSatisfy {
+            zip(isJudged, zip(counts(joined), counts(before))).allSatisfy {
                 !$0 || $1.0 >= Self.fewestClusters || $1.0 == $1.1
             }
         }
@@ -73,7 +74,8 @@ package struct SamplingDesign: Sendable, Equatable {
         }
         var whole = nested
         for cluster in clusters { whole.join(cluster) }
-        (resampled, resampledCount) = (areEnough(whole, sets) ? whole : nested).numbers
+        // One cluster shows nothing of how clusters differ: then what is resampled is the texts of that cluster.
+        (resampled, resampledCount) = (areEnough(whole, sets) ? whole : hasSeveral(nested) ? nested : sets).numbers
         var cells = nested
         for cluster in clusters where isCrossed(cluster) {
             let free = cluster.filter { block[$0] < 0 }
