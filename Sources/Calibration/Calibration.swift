@@ -42,6 +42,39 @@ package struct ClaimRate: Codable, Sendable, Equatable {
     }
 }
 
+/// From which effect on a sentence is found in four of five traces.
+package struct DetectableEffect: Codable, Sendable, Equatable {
+    package var sentence: String
+    package var planted: String
+    package var documents: Int
+    /// Between the effects that were tried, by interpolation; nil where the largest was not found so often.
+    package var effect: Double?
+
+    /// - Parameter rates: of the planted scenarios.
+    package static func all(_ scenarios: [Scenario], _ rates: [ClaimRate]) -> [DetectableEffect] {
+        var result: [DetectableEffect] = []
+        for sentence in Sentence.allCases {
+            let own = scenarios.filter { $0.isFound(by: sentence) }
+            for documents in Set(own.map(\.documentsPerGroup)).sorted() {
+                let tried = own.filter { $0.documentsPerGroup == documents }.sorted { $0.effect < $1.effect }
+                let shares = tried.map { scenario in
+                    rates.first { $0.scenario == scenario.name && $0.sentence == sentence.rawValue }?.rate ?? 0
+                }
+                var effect: Double?
+                if let place = shares.firstIndex(where: { $0 >= 0.8 }) {
+                    let (below, least) = place > 0 ? (shares[place - 1], tried[place - 1].effect) : (0, 0)
+                    effect = least + (0.8 - below) / (shares[place] - below) * (tried[place].effect - least)
+                }
+                result.append(
+                    .init(
+                        sentence: sentence.rawValue, planted: tried[0].planted.rawValue, documents: documents,
+                        effect: effect))
+            }
+        }
+        return result
+    }
+}
+
 /// Draws traces and counts the sentences that are printed of them.
 package struct Calibration: Sendable {
     package var settings: MetricSettings

@@ -128,6 +128,18 @@ package struct Scenario: Sendable {
         }
     }
 
+    /// Whether what is planted is what a sentence is about.
+    package func isFound(by sentence: Sentence) -> Bool {
+        switch sentence {
+        case .dependence, .specialist, .withinToken: planted == .expert
+        case .repetition: planted == .persistence
+        case .coactivation, .curve: false
+        }
+    }
+
+    /// Documents of each group, the first group's where they differ.
+    package var documentsPerGroup: Int { groups.first?.documents ?? 0 }
+
     /// An expert that takes nearly all of one group's tokens, among 6,144 cells.
     package static let oneExpertOfManyCells = Scenario(
         "one expert of many cells", "one of 64 experts in one of 16 layers"

@@ -97,7 +97,8 @@ struct CalibrateCommand: ParsableCommand {
                 }
             }
             totals += rates.filter { rate in
-                rate.traces > 0 && (power || Sentence(rawValue: rate.sentence).map(scenario.isFalse) ?? false)
+                guard let sentence = Sentence(rawValue: rate.sentence) else { return false }
+                return rate.traces > 0 && (power ? scenario.isFound(by: sentence) : scenario.isFalse(sentence))
             }
         }
         progress.update(wanted.count * traces, of: wanted.count * traces)
@@ -107,6 +108,7 @@ struct CalibrateCommand: ParsableCommand {
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
             try print(String(decoding: try encoder.encode(totals), as: UTF8.self))
         } else {
+            if power { try print(Self.table(DetectableEffect.all(wanted, totals)) + "\n") }
             try print(Self.table(totals, name: power ? "planted" : "scenario"))
         }
     }
@@ -121,6 +123,23 @@ struct CalibrateCommand: ParsableCommand {
         try text.write(to: url, options: .atomic)
     }
 
+    /// Markdown: from which effect on each sentence is found.
+    private static func table(_ effects: [DetectableEffect]) -> String {
+        markdown(
+            ["sentence", "planted", "documents per group", "effect found in 80 % of traces"],
+            effects.map {
+                [
+                    $0.sentence, $0.planted, "\($0.documents)",
+                    $0.effect.map { String(format: "%.2f", $0) } ?? "more than was tried",
+                ]
+            })
+    }
+
+    private static func markdown(_ header: [String], _ rows: [[String]]) -> String {
+        ([header, header.map { _ in "---" }] + rows).map { "| " + $0.joined(separator: " | ") + " |" }
+            .joined(separator: "\n")
+    }
+
     /// Markdown: a row per scenario and sentence.
     private static func table(_ rates: [ClaimRate], name: String) -> String {
         let header = ["\(name)", "sentence", "traces", "printed", "rate", "95 % upper bound"]
@@ -128,7 +147,6 @@ struct CalibrateCommand: ParsableCommand {
         let rows = rates.map {
             [$0.scenario, $0.sentence, "\($0.traces)", "\($0.claims)", percent($0.rate), percent($0.upper)]
         }
-        return ([header, header.map { _ in "---" }] + rows).map { "| " + $0.joined(separator: " | ") + " |" }
-            .joined(separator: "\n")
+        return markdown(header, rows)
     }
 }
