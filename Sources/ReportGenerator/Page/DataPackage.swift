@@ -9,6 +9,8 @@ struct DataPackage {
     var name: String
     var title: String
     var description: String
+    /// RFC 3339: when the trace was finished.
+    var created: String
     var tables: [MetricTable]
     /// What every table was written as.
     var files: [String: Data]
@@ -18,7 +20,7 @@ struct DataPackage {
     var json: JSON {
         [
             "version": .string(ReportVersion.current),
-            "created": .string(manifest.updated.isEmpty ? manifest.created : manifest.updated),
+            "created": .string(created),
             "sources": [
                 ["title": .string("corpus \(manifest.corpus.source)"), "sha256": .string(manifest.corpus.sha256)],
                 ["title": .string("model \(manifest.model.name)"), "sha256": .string(manifest.model.sha256)],

@@ -60,7 +60,7 @@ public struct Report: Sendable {
             name: "moescope-report", title: title,
             description:
                 "Routing metrics of \(manifest.model.name) over \(manifest.corpus.source), by MoEScope \(ReportVersion.current).",
-            tables: tables, files: files, metrics: metrics, manifest: manifest)
+            created: date, tables: tables, files: files, metrics: metrics, manifest: manifest)
         try Self.write(
             Data((package.json.serialized(.pretty) + "\n").utf8), to: folder.appending(path: "datapackage.json"))
     }

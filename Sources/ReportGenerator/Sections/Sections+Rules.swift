@@ -9,7 +9,7 @@ extension Sections {
             lead:
                 "A sentence about what was found is printed where its rule allows it. How often each is printed where it is false, and from "
                 + "which effect on it is found, is counted in simulation by `moescope calibrate`; the counts are in Benchmarks/CALIBRATION.md.",
-            paragraphs: Verdict.Rule.allCases.map { "\($0.claim) \($0.criterion)" } + [methodsText(sample)],
+            paragraphs: Verdict.Rule.allCases.map { "“\($0.claim)” \($0.criterion)" } + [methodsText(sample)],
             method: "References: \(Self.references.joined(separator: "; ")).")
     }
 

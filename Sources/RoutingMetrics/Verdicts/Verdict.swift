@@ -45,8 +45,8 @@ public struct Verdict: Sendable, Equatable {
                 "In some layer some expert's share of assignments differs between a group and the others, with p < 0.05 for all groups, "
                     + "experts and layers together (association, p_adjusted). A layer is named only if its own p_adjusted is below 0.05."
             case .specialist:
-                "The share differs with p_adjusted < 0.05 and is larger in the group. Of all such cells the one with the largest lower bound of "
-                    + "the log odds ratio is named; its intervals hold for all cells at once (specialists)."
+                "The share differs with p_adjusted < 0.05 and is larger in the group. Of all such pairs of an expert and a group the one with the largest lower bound of "
+                    + "the log odds ratio is named; its intervals hold for all pairs at once (specialists)."
             case .replication:
                 "All sources but one choose the expert by the rule above; in the one left out, the same expert's share is larger in the group, with "
                     + "p_adjusted < 0.05; and this for every source left out (specialists-replication)."
@@ -54,7 +54,7 @@ public struct Verdict: Sendable, Equatable {
                 "Among occurrences of the same token ids some expert's share differs between groups, with p < 0.05 for all groups, experts and "
                     + "layers together (within-token, p_adjusted)."
             case .repetition:
-                "Over documents, or what belongs together, the sum of observed less expected repetitions is above zero, with p < 0.05 for all "
+                "Over documents, the sum of observed less expected repetitions is above zero, with p < 0.05 for all "
                     + "layers and groups together (repetition, p_adjusted_first)."
             case .coactivation:
                 "The same for pairs of experts, against tables of tokens and experts that have each document's load (coactivation, p_adjusted)."
