@@ -20,7 +20,7 @@ extension Scenario {
         // A stream of its own for every scenario: FNV-1a of its name.
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        var numbers = Numbers(generator: SeededGenerator(seed: hash, stream: UInt64(number)))
+        var numbers = SeededGenerator(seed: hash, stream: UInt64(number))
         let url = Self.folder.appending(path: "\(hash)-\(number)")
         defer { try? FileManager.default.removeItem(at: url) }
         var documents: [TraceDocument] = []
@@ -30,7 +30,7 @@ extension Scenario {
                 let number =
                     areClustersUnequal
                     ? (text * text * clusters) / (group.documents * group.documents) : text % max(1, clusters)
-                let length = group.length * exp(group.lengthSpread * numbers.normal())
+                let length = group.length * exp(group.lengthSpread * Double(numbers.normal()))
                 documents.append(
                     TraceDocument(
                         id: "\(place)-\(text)", group: "group \(place)", textSHA256: "",
@@ -62,10 +62,10 @@ extension Scenario {
                 groups: documents.reduce(into: [:]) { $0[$1.group, default: 0] += 1 }))
     }
 
-    private func fill(_ shard: TraceShard, _ documents: [TraceDocument], _ numbers: inout Numbers) {
+    private func fill(_ shard: TraceShard, _ documents: [TraceDocument], _ numbers: inout SeededGenerator) {
         let size = layers * experts
-        func drawn(_ spread: Double, _ numbers: inout Numbers) -> [Double] {
-            (0..<size).map { _ in spread * numbers.normal() }
+        func drawn(_ spread: Double, _ numbers: inout SeededGenerator) -> [Double] {
+            (0..<size).map { _ in spread * Double(numbers.normal()) }
         }
         let base = drawn(isUneven ? 0.5 : 0, &numbers)
         var shared: [String: [Double]] = [:]
@@ -83,13 +83,13 @@ extension Scenario {
             if planted == .expert && place == 0 { own[0] += effect }
             var noise = [Double](repeating: 0, count: size)
             for position in 0..<document.tokens {
-                var token = numbers.generator.below(Self.vocabulary)
+                var token = numbers.below(Self.vocabulary)
                 // A third of a group's tokens are of a third of the vocabulary that is its own.
-                if planted == .spelling, numbers.generator.below(3) == 0 { token = token % 4 + 4 * (place % 3) }
+                if planted == .spelling, numbers.below(3) == 0 { token = token % 4 + 4 * (place % 3) }
                 shard.tokens[row] = Int32(token)
                 shard.logprobs[row] = position == 0 ? .nan : -1
-                let keeps = planted == .persistence && position > 0 && numbers.uniform() < effect
-                for i in 0..<size where !keeps || i >= experts { noise[i] = numbers.normal() }
+                let keeps = planted == .persistence && position > 0 && Double(numbers.uniform()) < effect
+                for i in 0..<size where !keeps || i >= experts { noise[i] = Double(numbers.normal()) }
                 for layer in 0..<layers {
                     let start = layer * experts
                     let logits = (0..<experts).map { (expert: Int) -> Double in
@@ -115,17 +115,6 @@ extension Scenario {
         for (slot, expert) in best.enumerated() {
             shard.expertIndices(layerIndex: layer)[slots * row + slot] = UInt16(expert)
             shard.expertWeights(layerIndex: layer)[slots * row + slot] = Float(weights[slot] / total)
-        }
-    }
-
-    private struct Numbers {
-        var generator: SeededGenerator
-
-        mutating func uniform() -> Double { Double(generator.next() >> 11) / 9_007_199_254_740_992 }
-
-        mutating func normal() -> Double {
-            let (u, v) = (uniform() + 1e-300, uniform())
-            return (-2 * log(u)).squareRoot() * cos(2 * .pi * v)
         }
     }
 }

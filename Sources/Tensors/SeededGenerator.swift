@@ -43,6 +43,11 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
         Int(next().multipliedFullWidth(by: UInt64(bound)).high)
     }
 
+    /// Puts elements into a random order (Fisher and Yates); the same on every machine, as the standard library's own is not promised to be.
+    package mutating func shuffle<Element>(_ elements: inout [Element]) {
+        for last in stride(from: elements.count - 1, to: 0, by: -1) { elements.swapAt(last, below(last + 1)) }
+    }
+
     /// Uniform in [0, 1), 24 bits.
     package mutating func uniform() -> Float { Float(next() >> 40) * 0x1p-24 }
 

@@ -27,17 +27,7 @@ struct CompareCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Only these layers, e.g. 0,3,5.", valueName: "list"))
     var layers: String?
 
-    @Option(help: ArgumentHelp("Bootstrap replicates over documents.", valueName: "n"))
-    var bootstrap = MetricSettings().bootstrap
-
-    @Option(help: ArgumentHelp("Sign flips of the paired test.", valueName: "n"))
-    var permutations = MetricSettings().permutations
-
-    @Option(help: ArgumentHelp("Documents a group needs to be shown.", valueName: "n"))
-    var minimumDocuments = MetricSettings().minimumDocuments
-
-    @Option(help: ArgumentHelp("Of bootstrap and sign flips.", valueName: "n"))
-    var seed = MetricSettings().seed
+    @OptionGroup var statistics: StatisticsOptions
 
     @Flag(help: "Everything as one JSON object.")
     var json = false
@@ -48,17 +38,11 @@ struct CompareCommand: ParsableCommand {
     func validate() throws {
         guard !(json && csv) else { throw ValidationError("--json or --csv, not both") }
         guard traces.count > 1 else { throw ValidationError("expected two traces or more, found \(traces.count)") }
-        for (name, value) in [
-            ("--bootstrap", bootstrap), ("--permutations", permutations), ("--minimum-documents", minimumDocuments),
-        ] where value < 0 {
-            throw ValidationError("\(name): expected 0 or more, found \(value)")
-        }
     }
 
     func run() throws {
-        var settings = MetricSettings(
-            positions: positions, bootstrap: bootstrap, permutations: permutations,
-            minimumDocuments: minimumDocuments, seed: seed)
+        var settings = MetricSettings(positions: positions)
+        statistics.apply(to: &settings)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
         let series = try traces.map { try Trace(folder: URL(filePath: $0)) }
         let result: any MetricValues

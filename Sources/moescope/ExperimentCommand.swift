@@ -87,17 +87,7 @@ struct ExperimentCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Threads to compute with (default: all processors).", valueName: "n"))
     var threads: Int?
 
-    @Option(help: ArgumentHelp("Of controls, random routing, bootstrap and sign flips.", valueName: "n"))
-    var seed = MetricSettings().seed
-
-    @Option(help: ArgumentHelp("Bootstrap replicates over documents.", valueName: "n"))
-    var bootstrap = MetricSettings().bootstrap
-
-    @Option(help: ArgumentHelp("Sign flips of the paired tests.", valueName: "n"))
-    var permutations = MetricSettings().permutations
-
-    @Option(help: ArgumentHelp("Documents a group needs to be shown.", valueName: "n"))
-    var minimumDocuments = MetricSettings().minimumDocuments
+    @OptionGroup var statistics: StatisticsOptions
 
     @Flag(help: "Continue an interrupted run of the same plan.")
     var resume = false
@@ -110,11 +100,8 @@ struct ExperimentCommand: ParsableCommand {
         ] {
             if let value, value < 1 { throw ValidationError("\(name): expected at least 1, found \(value)") }
         }
-        for (name, value) in [
-            ("--random-controls", randomControls), ("--bootstrap", bootstrap), ("--permutations", permutations),
-            ("--minimum-documents", minimumDocuments),
-        ] where value < 0 {
-            throw ValidationError("\(name): expected 0 or more, found \(value)")
+        guard randomControls >= 0 else {
+            throw ValidationError("--random-controls: expected 0 or more, found \(randomControls)")
         }
     }
 
@@ -139,10 +126,11 @@ struct ExperimentCommand: ParsableCommand {
             throw ExitCode(InterruptFlag.exitCode)
         }
         line.finish()
+        var settings = MetricSettings()
+        statistics.apply(to: &settings)
         let result = ExperimentResult(
             plan, likelihoods, groupOf: run.corpus.documents.map(\.group), ids: run.corpus.documents.map(\.id),
-            settings: MetricSettings(
-                bootstrap: bootstrap, permutations: permutations, minimumDocuments: minimumDocuments, seed: seed))
+            settings: settings)
         // Files first: they are whole, whatever becomes of standard output.
         try result.write(to: folder)
         for table in result.tables { try print(table.text(limit: 60)) }
@@ -151,8 +139,8 @@ struct ExperimentCommand: ParsableCommand {
         try print(
             "\(scored) documents scored, \(likelihoods.tokens.reduce(0, +)) tokens predicted"
                 + (plan.split.map { "; experts were chosen on \($0.choosing.count) other documents" } ?? "")
-                + ". 95 % intervals from \(bootstrap) bootstraps over documents, and over draws where controls are "
-                + "random; p-values from \(permutations) sign flips, or studentized from those bootstraps; seed \(seed)"
+                + ". 95 % intervals from \(statistics.bootstrap) bootstraps over documents, and over draws where controls are "
+                + "random; p-values from \(statistics.permutations) sign flips, or studentized from those bootstraps; seed \(statistics.seed)"
         )
         say(
             "\(output): plan.json, nll.jsonl, result.json, \(result.tables.map { "\($0.name).csv" }.joined(separator: ", "))"
@@ -177,7 +165,7 @@ struct ExperimentCommand: ParsableCommand {
         design.strength = strength
         design.renormalize = renormalize
         design.matrix = matrix
-        design.seed = seed
+        design.seed = statistics.seed
         return try run.plan(
             ExperimentPlan.Kind(rawValue: kind.rawValue) ?? .randomRouting, design,
             counts: try counts.map { try parseIntegers($0, option: "--counts") })

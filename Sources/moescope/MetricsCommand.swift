@@ -29,6 +29,9 @@ struct MetricsCommand: ParsableCommand {
     @Flag(help: "Explain every metric: its formula and where it comes from.")
     var list = false
 
+    @Option(help: "What makes a group: group (as the corpus says) or length (quarters by tokens).")
+    var by: MetricSettings.Grouping = .group
+
     @OptionGroup var statistics: StatisticsOptions
 
     @Option(help: "Which tokens: prompt (all that were read), generated (by the model; see generate --trace), all.")
@@ -88,7 +91,7 @@ struct MetricsCommand: ParsableCommand {
         let types = try names.isEmpty ? MetricCatalog.all : names.map { try MetricCatalog.named($0) }
         guard let trace else { return }
         var settings = MetricSettings(
-            positions: positions, skippedPositions: skip, reference: reference, threshold: threshold,
+            grouping: by, positions: positions, skippedPositions: skip, reference: reference, threshold: threshold,
             minimumCount: minimumCount, adjacentRanks: adjacentRanks, threads: threads)
         statistics.apply(to: &settings)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }

@@ -42,6 +42,9 @@ struct ReportCommand: ParsableCommand {
     @Option(help: "Which tokens: prompt (all that were read), generated (by the model; see generate --trace), all.")
     var positions: MetricSettings.Positions = .prompt
 
+    @Option(help: "What makes a group: group (as the corpus says) or length (quarters by tokens).")
+    var by: MetricSettings.Grouping = .group
+
     @OptionGroup var statistics: StatisticsOptions
 
     @Option(help: ArgumentHelp("Look at these layers only, e.g. 0,3 or 0-5 (default: all).", valueName: "list"))
@@ -90,7 +93,7 @@ struct ReportCommand: ParsableCommand {
         }
         let experiment = try experiments.first.map { try RecordedExperiment(folder: $0, beside: opened) }
         let other = try others.first.map { try Trace(folder: $0) }
-        var settings = MetricSettings(positions: positions)
+        var settings = MetricSettings(grouping: by, positions: positions)
         statistics.apply(to: &settings)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
         var report = Report(

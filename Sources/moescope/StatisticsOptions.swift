@@ -1,18 +1,15 @@
 import ArgumentParser
 import RoutingMetrics
 
-/// What makes a group, and how intervals and p-values are computed: the same in every command that prints them.
+/// How intervals and p-values are computed: the same in every command that prints them.
 struct StatisticsOptions: ParsableArguments {
-    @Option(help: "What makes a group: group (as the corpus says) or length (quarters by tokens).")
-    var by: MetricSettings.Grouping = .group
-
     @Option(help: ArgumentHelp("Bootstrap replicates over documents, or what belongs together.", valueName: "n"))
     var bootstrap = MetricSettings().bootstrap
 
-    @Option(help: ArgumentHelp("Permutations of group labels.", valueName: "n"))
+    @Option(help: ArgumentHelp("Permutations of group labels, or sign flips of paired differences.", valueName: "n"))
     var permutations = MetricSettings().permutations
 
-    @Option(help: ArgumentHelp("Of bootstrap and permutations.", valueName: "n"))
+    @Option(help: ArgumentHelp("Of everything that is drawn at random.", valueName: "n"))
     var seed = MetricSettings().seed
 
     @Option(help: ArgumentHelp("Documents a group needs to be shown.", valueName: "n"))
@@ -28,7 +25,6 @@ struct StatisticsOptions: ParsableArguments {
 
     /// Puts them into settings.
     func apply(to settings: inout MetricSettings) {
-        settings.grouping = by
         settings.bootstrap = bootstrap
         settings.permutations = permutations
         settings.seed = seed

@@ -39,9 +39,7 @@ struct DecodingFolds {
         var foldOf: [Int: Int] = [:]
         for (_, units) in strata {
             var shuffled = units
-            for last in stride(from: shuffled.count - 1, to: 0, by: -1) {
-                shuffled.swapAt(last, generator.below(last + 1))
-            }
+            generator.shuffle(&shuffled)
             for unit in shuffled { foldOf[unit] = foldOf.count % Self.most }
         }
         fold = unit.indices.map { group[$0] >= 0 ? foldOf[unit[$0]] ?? -1 : -1 }

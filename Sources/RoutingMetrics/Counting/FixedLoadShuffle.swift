@@ -72,7 +72,7 @@ package struct FixedLoadShuffle {
     }
 
     private mutating func round() {
-        for last in stride(from: count - 1, to: 0, by: -1) { order.swapAt(last, generator.below(last + 1)) }
+        generator.shuffle(&order)
         for place in stride(from: 0, to: count - 1, by: 2) { trade(order[place] * words, order[place + 1] * words) }
     }
 

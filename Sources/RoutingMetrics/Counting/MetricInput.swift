@@ -22,8 +22,8 @@ public struct MetricInput: Sendable {
     /// Which documents of the trace belong together.
     let design: SamplingDesign
     let router: RouterProbabilities
-    let contrastsCache = GroupContrastsCache()
-    let decodingCache = DecodingCache()
+    let knownContrasts = ComputedOnce<GroupContrasts, Never>()
+    let knownDecoding = ComputedOnce<DecodingMetric, MetricError>()
 
     /// Counts on this many pairs of experts per document and layer at most; beyond, pairs are kept per group only.
     static let pairBudget = 32_000_000
@@ -125,6 +125,18 @@ public struct MetricInput: Sendable {
     /// where a model has dense layers, or where not every layer was captured. Every metric prints the number that `LayerCounts`
     /// got from here, and never a row.
     static func modelLayer(of row: Int, in layout: TraceLayout) -> Int { layout.layers[row] }
+
+    /// [D, E + 1]: assignments to every expert, then tokens, of each document of the trace.
+    func assignmentsWithTokens(_ layer: LayerCounts) -> [Double] {
+        let E = layer.experts
+        var values: [Double] = []
+        values.reserveCapacity(tokens.count * (E + 1))
+        for (document, count) in tokens.enumerated() {
+            values.append(contentsOf: layer.assignments[document * E..<(document + 1) * E])
+            values.append(Double(count))
+        }
+        return values
+    }
 
     /// How many layers are looked at.
     package var layerCount: Int { layers.count }

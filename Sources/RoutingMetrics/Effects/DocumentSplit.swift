@@ -36,7 +36,7 @@ public struct DocumentSplit: Codable, Sendable, Equatable {
         var turn = 0
         for kind in kinds.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
             var sets = kind.value.sorted { $0.lexicographicallyPrecedes($1) }
-            for last in stride(from: sets.count - 1, to: 0, by: -1) { sets.swapAt(last, numbers.below(last + 1)) }
+            numbers.shuffle(&sets)
             for set in sets {
                 halves[turn] += set
                 turn = 1 - turn

@@ -86,7 +86,7 @@ private struct LayerSets {
         var visited: [[Candidate]] = []
         for _ in 0..<MatchedDraws.orders {
             var order = others
-            for last in stride(from: order.count - 1, to: 0, by: -1) { order.swapAt(last, numbers.below(last + 1)) }
+            numbers.shuffle(&order)
             var covered = [Bool](repeating: false, count: tokens)
             var count = 0
             var chosen: [Int] = []

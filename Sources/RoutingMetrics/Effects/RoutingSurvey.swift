@@ -46,14 +46,14 @@ public struct RoutingSurvey: Sendable {
         func smoothed(_ name: String) -> [Double] {
             let tokens = Double(tokens[name] ?? 0)
             return (layers[name]?[layer]?.meeting ?? Array(repeating: 0, count: experts))
-                .map { (Double($0) + 0.5) / (tokens + 1) }
+                .map { halvedShare(Double($0), of: tokens) }
         }
         let own = smoothed(group)
         let others = groups.filter { $0 != group }.map(smoothed)
         return own.indices.map { expert in
             let elsewhere =
                 others.isEmpty ? 0.5 : others.reduce(0) { $0 + $1[expert] } / Double(others.count)
-            return log(own[expert] / (1 - own[expert])) - log(elsewhere / (1 - elsewhere))
+            return logit(own[expert]) - logit(elsewhere)
         }
     }
 

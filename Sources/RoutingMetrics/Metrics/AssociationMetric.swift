@@ -101,7 +101,7 @@ public struct AssociationMetric: MetricResult, Equatable {
         var cells: [Cell] = []
         let contrasts = input.contrasts
         for (layerPlace, layer) in input.layers.enumerated() {
-            let found = contrasts.layer(layerPlace)
+            let found = contrasts.test.smallest(layerPlace)
             let table = input.table(columns: E, values: layer.assignments).restricted(to: groups)
             let stream = input.stream(definition.name, layer)
             let bootstrap = Bootstrap(
@@ -110,7 +110,7 @@ public struct AssociationMetric: MetricResult, Equatable {
             layers.append(
                 Layer(
                     layer: layer.layer, assignments: Int(sums.reduce(0, +)), chiSquare: bootstrap.values[0],
-                    cramersV: bootstrap.estimate(1, value: bootstrap.values[1], within: 0...1), pValue: found?.pValue,
+                    cramersV: bootstrap.estimate(1, value: bootstrap.values[1], within: 0...1), pValue: found?.tableP,
                     adjustedP: found?.adjustedP))
             for g in 0..<G {
                 let compared = contrasts.cells(layer: layerPlace, group: groups[g])

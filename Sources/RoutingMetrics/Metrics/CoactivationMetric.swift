@@ -5,7 +5,7 @@ public struct CoactivationMetric: MetricResult, Equatable {
         formula:
             "N_ij / N_i over all pairs in S; chance: the mean over tables in which each token of a document has as many experts and "
             + "each expert as many tokens as it has, all such tables being equally likely; ratio is observed over that, and its p-value "
-            + "asks whether the sum of observed less expected over units is zero; uniform is (K−1)/(E−1); with --adjacent-ranks N_ij "
+            + "asks whether the sum of observed less expected over documents is zero; uniform is (K−1)/(E−1); with --adjacent-ranks N_ij "
             + "counts only choices of neighbouring ranks, and uniform is 2(K−1)/(K(E−1))",
         source: "OLMoE (arXiv 2409.02060), section 5.2; chance: Strona et al. (Nature Communications 5, 2014)")
 

@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 import Tensors
 import Traces
 
@@ -7,7 +6,7 @@ extension DecodingMetric {
     /// Reads the shards twice: to choose β on some tokens, and to score all. Memory is that of the models and of sums per document.
     /// - Throws: where fewer than two groups have enough documents, or documents of more than one unit.
     public static func compute(_ input: MetricInput) throws(MetricError) -> DecodingMetric {
-        try input.decodingCache.value { () throws(MetricError) in try decode(input) }
+        try input.knownDecoding.value { () throws(MetricError) in try decode(input) }
     }
 
     private static func decode(_ input: MetricInput) throws(MetricError) -> DecodingMetric {
@@ -301,21 +300,5 @@ private final class LayerDecoder: @unchecked Sendable {
             folds: plan.foldCount, gain: bootstrap.estimate(0), groupEntropy: bootstrap.values[2],
             share: bootstrap.estimate(1), exponent: exponents.reduce(0, +) / Double(exponents.count), windows: windows,
             note: notes.isEmpty ? nil : notes.joined(separator: "; "))
-    }
-}
-
-/// Computed when the first metric asks, and then kept: "information" quotes it.
-final class DecodingCache: Sendable {
-    private let known = Mutex<Result<DecodingMetric, MetricError>?>(nil)
-
-    func value(_ compute: () throws(MetricError) -> DecodingMetric) throws(MetricError) -> DecodingMetric {
-        let result = known.withLock { known -> Result<DecodingMetric, MetricError> in
-            if let known { return known }
-            let result: Result<DecodingMetric, MetricError>
-            do throws(MetricError) { result = .success(try compute()) } catch { result = .failure(error) }
-            known = result
-            return result
-        }
-        return try result.get()
     }
 }

@@ -66,13 +66,13 @@ extension DivergenceMetric {
                 let test = PermutationTest(
                     table.restricted(to: [pair.0, pair.1]), settings: input.settings,
                     stream: input.stream(definition.name, layer, place + 1), width: 1, single)
-                let found = tests[place].flatMap { $0.cells[layerPlace][0] }
+                let found = tests[place].flatMap { $0.smallest(layerPlace) }
                 pairs.append(
                     Pair(
                         layer: layer.layer, groupA: input.groups[groups[pair.0]], groupB: input.groups[groups[pair.1]],
                         divergence: bootstrap.estimate(place, within: 0...log(2.0)), nullMean: test.mean(0),
-                        pValue: found?.map(\.tableP).min(),
-                        adjustedP: found?.map(\.adjustedP).min().map { min(1, $0 * tested) }))
+                        pValue: found?.tableP,
+                        adjustedP: (found?.adjustedP).map { min(1, $0 * tested) }))
             }
         }
         return DivergenceMetric(sample: input.sample, pairs: pairs, layers: layers)

@@ -1,5 +1,3 @@
-import Synchronization
-
 /// Every group's use of every expert against the other groups': the one comparison that all metrics of groups and experts quote.
 struct GroupContrasts: Sendable {
     /// By layer, in the order of `MetricInput.layers`; groups by their place in `MetricInput.groups`.
@@ -12,14 +10,6 @@ struct GroupContrasts: Sendable {
     func cells(layer: Int, group: Int) -> [ContrastTest.Cell]? {
         guard let place = groups.firstIndex(of: group) else { return nil }
         return test.cells[layer][place]
-    }
-
-    /// Whether the group matters in a layer at all: the smallest of its cells' p-values for the whole layer, and for all layers; nil
-    /// where no group is compared.
-    func layer(_ layer: Int) -> (pValue: Double, adjustedP: Double)? {
-        let cells = test.cells[layer].compactMap(\.self).flatMap(\.self)
-        guard let own = cells.map(\.tableP).min(), let all = cells.map(\.adjustedP).min() else { return nil }
-        return (own, all)
     }
 
     /// The cell that is most a group's own, of those that are found: see `SpecialistMetric`.
@@ -39,20 +29,6 @@ struct GroupContrasts: Sendable {
             }
         }
         return best
-    }
-}
-
-/// Computed when the first metric asks, and then kept.
-final class GroupContrastsCache: Sendable {
-    private let known = Mutex<GroupContrasts?>(nil)
-
-    func value(_ compute: () -> GroupContrasts) -> GroupContrasts {
-        known.withLock { known in
-            if let known { return known }
-            let result = compute()
-            known = result
-            return result
-        }
     }
 }
 
@@ -94,7 +70,7 @@ extension MetricInput {
     }
 
     var contrasts: GroupContrasts {
-        contrastsCache.value {
+        knownContrasts.value {
             let groups = comparableGroups
             return GroupContrasts(test: contrastTest(groups, targets: Array(groups.indices)), groups: groups)
         }

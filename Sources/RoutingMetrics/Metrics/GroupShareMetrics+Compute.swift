@@ -33,7 +33,7 @@ extension GroupExpertShare {
         var rows: [GroupExpertShare] = []
         for (layerPlace, layer) in input.layers.enumerated() {
             let values =
-                denominator == .tokens ? Self.withTokens(layer.assignments, input.tokens, E) : layer.assignments
+                denominator == .tokens ? input.assignmentsWithTokens(layer) : layer.assignments
             let table = input.table(columns: C, values: values)
             let G = large.count
             let kept = table.restricted(to: large)
@@ -71,15 +71,5 @@ extension GroupExpertShare {
         var total = 0.0
         for e in 0..<E { total += sums[group * C + e] }
         return total
-    }
-
-    private static func withTokens(_ assignments: [Double], _ tokens: [Int], _ E: Int) -> [Double] {
-        var values: [Double] = []
-        values.reserveCapacity(tokens.count * (E + 1))
-        for (document, count) in tokens.enumerated() {
-            values.append(contentsOf: assignments[document * E..<(document + 1) * E])
-            values.append(Double(count))
-        }
-        return values
     }
 }

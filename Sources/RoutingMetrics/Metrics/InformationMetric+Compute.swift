@@ -56,14 +56,14 @@ extension InformationMetric {
         var units: [UnitRow] = []
         let contrasts = input.contrasts
         for (place, layer) in input.layers.enumerated() {
-            let found = contrasts.layer(place)
+            let found = contrasts.test.smallest(place)
             let table = input.table(columns: E, values: layer.assignments).restricted(to: groups)
             let own = plugIn(table, input, stream: input.stream(definition.name, layer))
             layers.append(
                 Layer(
                     layer: layer.layer, assignments: Int(table.values.reduce(0, +)), plugIn: own.plugIn,
                     information: own.information, groupEntropy: own.groupEntropy, share: own.share,
-                    pValue: found?.pValue, adjustedP: found?.adjustedP))
+                    pValue: found?.tableP, adjustedP: found?.adjustedP))
             let firsts = input.table(columns: E, values: layer.firsts).restricted(to: groups)
             let first = plugIn(firsts, input, stream: input.stream(definition.name, layer, 1))
             let tokens = groups.reduce(0) { $0 + input.sample.groups[$1].tokens }
@@ -141,14 +141,9 @@ extension InformationMetric {
             guard let found = try DecodingMetric.compute(input).layers.first(where: { $0.layer == layer.layer }) else {
                 throw MetricError(definition.name, "layer \(layer.layer) was not decoded")
             }
-            func cut(_ estimate: Estimate, _ most: Double) -> Estimate {
-                func inside(_ value: Double) -> Double { min(max(value, 0), most) }
-                return Estimate(
-                    inside(estimate.value), lower: estimate.lower.map(inside), upper: estimate.upper.map(inside))
-            }
             return UnitRow(
                 layer: layer.layer, unit: .set, method: .decoding, tokens: found.tokens,
-                information: cut(found.gain, found.groupEntropy), share: cut(found.share, 1),
+                information: found.gain.cut(to: 0...found.groupEntropy), share: found.share.cut(to: 0...1),
                 groupEntropy: found.groupEntropy,
                 note: ["a lower bound: \(reason)", found.note].compactMap(\.self).joined(separator: "; "))
         } catch {

@@ -5,7 +5,7 @@ public struct RepetitionMetric: MetricResult, Equatable {
         formula:
             "P(e¹_i = e¹_{i+1}) and P(S_i ∩ S_{i+1} ≠ ∅); chance: the same in a random order of each document's tokens, for first "
             + "choices Σ_e n_e(n_e−1)/(n(n−1)) of a document's n tokens; ratio is observed over that, and its p-value asks whether the "
-            + "sum of observed less expected over units is zero. Beside it, two tokens drawn independently from all documents of the "
+            + "sum of observed less expected over documents is zero. Beside it, two tokens drawn independently from all documents of the "
             + "group, and 1/E and 1 − C(E−K,K)/C(E,K) under uniform load",
         source: "Mixtral of Experts (arXiv 2401.04088), Table 5")
 

@@ -150,6 +150,7 @@ public struct SpecialistMetric: MetricResult, Equatable {
         let sources = documents.mapValues { $0.filter { $0.value >= least } }.filter { $0.value.count > 1 }
             .sorted { $0.key < $1.key }
         guard 2...mostSources ~= sources.count else { return [] }
+        let compared = input.comparableGroups
         var rows: [Replication] = []
         for (place, source) in sources.enumerated() {
             func contrasts(_ groups: [Int], _ stream: UInt64, where isKept: (String?) -> Bool) -> GroupContrasts {
@@ -160,7 +161,7 @@ public struct SpecialistMetric: MetricResult, Equatable {
                     groups: groups)
             }
             let stream = 0x7265_7000 + 2 * UInt64(place)
-            let choosing = contrasts(input.comparableGroups, stream) { $0 != source.key }
+            let choosing = contrasts(compared, stream) { $0 != source.key }
             let testing = contrasts(source.value.keys.sorted(), stream + 1) { $0 == source.key }
             for group in testing.groups {
                 guard let best = choosing.specialist(of: group, settings: input.settings),

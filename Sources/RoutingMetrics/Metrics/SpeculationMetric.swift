@@ -9,7 +9,7 @@ public struct SpeculationMetric: MetricResult, Equatable {
             "recall = Σ |Ŝ ∩ S| / Σ |S|, S the experts of layer l, Ŝ the K that layer l's own norm and router choose for the "
             + "residual stream that layer l−a's router reads, a = 1, 2, 10; chance: each document's guesses in a random order of its "
             + "tokens, Σ_e ĝ_e a_e / n of a document's n tokens, ĝ_e guesses and a_e choices of an expert; ratio is recall over that, and "
-            + "its p-value asks whether the sum of hits less expected hits over units is zero; beside it K/E, and the recall of always "
+            + "its p-value asks whether the sum of hits less expected hits over documents is zero; beside it K/E, and the recall of always "
             + "guessing the layer's K most used experts, of the trace and (in hindsight) of the document",
         source:
             "\"Fast inference of mixture-of-experts models with offloading\" (arXiv 2312.17238), Figure 2, which prints no numbers"

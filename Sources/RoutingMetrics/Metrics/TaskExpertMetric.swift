@@ -73,12 +73,7 @@ public struct TaskExpertMetric: MetricResult, Equatable {
             }
         }
         for (layerPlace, layer) in input.layers.enumerated() {
-            var values: [Double] = []
-            for document in input.tokens.indices {
-                values.append(contentsOf: layer.assignments[document * E..<(document + 1) * E])
-                values.append(Double(input.tokens[document]))
-            }
-            let table = input.table(columns: C, values: values)
+            let table = input.table(columns: C, values: input.assignmentsWithTokens(layer))
             for (place, group) in groups.enumerated() where names[place] != reference {
                 // Two rows: the group, and what it is compared with.
                 let others = groups.filter { $0 != group && (reference == nil || input.groups[$0] == reference) }

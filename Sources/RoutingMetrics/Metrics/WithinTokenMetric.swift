@@ -86,7 +86,8 @@ public struct WithinTokenMetric: MetricResult, Equatable {
                 hint: "trace more documents")
         }
         var layers: [Layer] = []
-        let comparable = groups.indices.filter { input.comparableGroups.contains(groups[$0]) }
+        let compared = input.comparableGroups
+        let comparable = groups.indices.filter { compared.contains(groups[$0]) }
         var residuals: [DocumentTable] = []
         var noise: [[Double]] = []
         for layer in input.layers {
@@ -105,9 +106,9 @@ public struct WithinTokenMetric: MetricResult, Equatable {
             residuals, targets: Array(comparable.indices), settings: input.settings, stream: 0x746f6b,
             noise: noise)
         for index in layers.indices {
-            let cells = test.cells[index].compactMap(\.self).flatMap(\.self)
-            layers[index].pValue = cells.map(\.tableP).min()
-            layers[index].adjustedP = cells.map(\.adjustedP).min()
+            let found = test.smallest(index)
+            layers[index].pValue = found?.tableP
+            layers[index].adjustedP = found?.adjustedP
         }
         return WithinTokenMetric(sample: input.sample, layers: layers)
     }

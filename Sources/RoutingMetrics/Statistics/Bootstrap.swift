@@ -128,12 +128,11 @@ package struct Bootstrap: Sendable {
         within range: ClosedRange<Double> = -Double.infinity...Double.infinity,
         through transform: (Double) -> Double = { $0 }
     ) -> Estimate {
-        func cut(_ number: Double) -> Double {
-            number.isNaN ? number : min(max(number, range.lowerBound), range.upperBound)
-        }
         let value = values[index]
-        let shown = reported ?? cut(transform(value - biases[index]))
-        guard !replicates.isEmpty, value.isFinite, replicates[index].count > 1 else { return Estimate(shown) }
+        let shown = reported ?? transform(value - biases[index])
+        guard !replicates.isEmpty, value.isFinite, replicates[index].count > 1 else {
+            return Estimate(shown).cut(to: range)
+        }
         let sorted = replicates[index]
         var (low, high) = (tail, 1 - tail)
         var shift = 0.0
@@ -156,8 +155,9 @@ package struct Bootstrap: Sendable {
             low = moved(low)
             high = moved(high)
         }
-        let bounds = [Self.bound(sorted, low) - shift, Self.bound(sorted, high) - shift].map { cut(transform($0)) }
+        let bounds = [Self.bound(sorted, low) - shift, Self.bound(sorted, high) - shift].map(transform)
         return Estimate(shown, lower: min(bounds[0], bounds[1], shown), upper: max(bounds[0], bounds[1], shown))
+            .cut(to: range)
     }
 
     static func evaluate(_ sums: [Double], width: Int, _ statistic: TableStatistic) -> [Double] {

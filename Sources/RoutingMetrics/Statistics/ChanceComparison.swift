@@ -36,7 +36,7 @@ extension MetricColumn {
             + estimate("ratio" + suffix, "\(observed) over chance_document\(suffix)") + [
                 MetricColumn(
                     "p_chance" + suffix, .real,
-                    "two-sided, over documents (or parallel sets, or clusters): do \(observed) and chance_document\(suffix) differ?"
+                    "two-sided, over documents: do \(observed) and chance_document\(suffix) differ?"
                 ),
                 MetricColumn("p_adjusted" + suffix, .real, "p-value for all such tests of this table together (Holm)"),
             ]

@@ -45,7 +45,7 @@ package struct ChanceTest: Sendable {
         // Below this, differences are those of rounding.
         guard variance.squareRoot() > 1e-9 * size else { return nil }
         error = max(variance, leastVariance).squareRoot()
-        freedom = max(1, second * second / fourth - 1)
+        freedom = degreesOfFreedom(squares: second, fourthPowers: fourth)
         z = normalScale(sum / error, freedom: freedom)
         pValue = min(1, 2 * normalCDF(-abs(z)))
     }

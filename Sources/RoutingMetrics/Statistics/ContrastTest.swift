@@ -125,6 +125,14 @@ package struct ContrastTest: Sendable {
         self.cells = cells
     }
 
+    /// Whether groups differ in a table at all: the smallest of its cells' p-values, for the whole table and for all tables; nil where
+    /// no group is compared.
+    package func smallest(_ table: Int) -> (tableP: Double, adjustedP: Double)? {
+        let cells = cells[table].compactMap(\.self).flatMap(\.self)
+        guard let own = cells.map(\.tableP).min(), let all = cells.map(\.adjustedP).min() else { return nil }
+        return (own, all)
+    }
+
     /// How many of some rising values are at least this.
     private static func atLeast(_ value: Double, in sorted: [Double]) -> Int {
         var (low, high) = (0, sorted.count)
@@ -287,7 +295,7 @@ private struct ContrastData: Sendable {
         var aloneVariance = [Double](repeating: 0, count: G * E)
         let size = total[E]
         var freedom: [Double] = []
-        let crossedFreedom = squares.fourth > 0 ? max(1, squares.second * squares.second / squares.fourth - 1) : 1
+        let crossedFreedom = degreesOfFreedom(squares: squares.second, fourthPowers: squares.fourth)
         // Of units with several rows: variances of a label's share, of its rest's, and of their difference.
         var crossed = [Double](repeating: 0, count: 3 * G * E)
         values.withUnsafeBufferPointer { values in
@@ -302,7 +310,7 @@ private struct ContrastData: Sendable {
                 second[label] += size * size
                 fourth[label] += size * size * size * size
             }
-            freedom = (0..<G).map { fourth[$0] > 0 ? max(1, second[$0] * second[$0] / fourth[$0] - 1) : 1 }
+            freedom = (0..<G).map { degreesOfFreedom(squares: second[$0], fourthPowers: fourth[$0]) }
             for row in single {
                 let label = labels[row]
                 let size = values[row * C + E]
@@ -331,13 +339,10 @@ private struct ContrastData: Sendable {
             }
             if !several.isEmpty {
                 addCrossed(values, labels, sums, into: &crossed)
+                let allAlone = (0..<G).reduce(0) { $0 + alone[$1 * C + E] }
                 for g in targets {
                     let own = sums[g * C + E] - alone[g * C + E]
-                    let rest =
-                        total[E] - sums[g * C + E]
-                        - alone.indices.reduce(0) {
-                            $1 % C == E && $1 != g * C + E ? $0 + alone[$1] : $0
-                        }
+                    let rest = size - sums[g * C + E] - (allAlone - alone[g * C + E])
                     guard own > 0, rest > 0 else { continue }
                     for (kind, weight) in [own, rest, 1 / (1 / own + 1 / rest)].enumerated() {
                         let places = (kind * G + g) * E..<(kind * G + g + 1) * E
@@ -469,24 +474,21 @@ private struct ContrastData: Sendable {
 }
 
 extension ContrastTest.Cell {
-    /// A share with half a count added to it and half a count to the others' (Haldane 1956).
-    private static func halved(_ share: Double, _ size: Double) -> Double { (share * size + 0.5) / (size + 1) }
-
-    private static func logit(_ share: Double) -> Double { log(share / (1 - share)) }
-
     /// Log odds ratio of the share in the group and elsewhere, natural logarithm.
-    var logOdds: Double { Self.logit(Self.halved(share, size)) - Self.logit(Self.halved(rest, restSize)) }
+    var logOdds: Double {
+        logit(halvedShare(share * size, of: size)) - logit(halvedShare(rest * restSize, of: restSize))
+    }
 
     /// The share in the group, in the groups it is compared with, and the log odds ratio, with intervals that hold for `count` cells at
     /// once (Bonferroni, Student's t on the logit scale).
     func simultaneous(level: Double, count: Int) -> (share: Estimate, elsewhere: Estimate, logOdds: Estimate) {
         let z = normalQuantile(1 - (1 - level) / (2 * Double(max(1, count))))
-        let (p, q) = (Self.halved(share, size), Self.halved(rest, restSize))
+        let (p, q) = (halvedShare(share * size, of: size), halvedShare(rest * restSize, of: restSize))
         func interval(_ value: Double, _ p: Double, _ error: Double, _ freedom: Double) -> Estimate {
             let reach = studentScale(z, freedom: freedom) * error / (p * (1 - p))
             func share(_ logit: Double) -> Double { 1 / (1 + exp(-logit)) }
             return Estimate(
-                value, lower: min(value, share(Self.logit(p) - reach)), upper: max(value, share(Self.logit(p) + reach)))
+                value, lower: min(value, share(logit(p) - reach)), upper: max(value, share(logit(p) + reach)))
         }
         let covariance = (shareError * shareError + restError * restError - error * error) / 2
         let (own, other) = (1 / (p * (1 - p)), 1 / (q * (1 - q)))
@@ -506,6 +508,14 @@ extension ContrastTest.Cell {
         let critical = studentScale(normalQuantile(1 - (1 - level) / (2 * Double(max(1, count)))), freedom: freedom)
         return (critical + studentScale(normalQuantile(0.8), freedom: freedom)) * error
     }
+}
+
+/// Degrees of freedom of a variance over units of unequal size, (Σ m²)²/Σ m⁴ − 1, at least 1: n − 1 for n equal ones.
+/// - Parameters:
+///   - squares: Σ m², m the units' sizes.
+///   - fourthPowers: Σ m⁴
+func degreesOfFreedom(squares: Double, fourthPowers: Double) -> Double {
+    fourthPowers > 0 ? max(1, squares * squares / fourthPowers - 1) : 1
 }
 
 /// Inverse of `normalScale`.

@@ -12,6 +12,14 @@ public struct Estimate: Codable, Sendable, Equatable {
         self.upper = upper
     }
 
+    /// Value and bounds cut at what the quantity can be.
+    func cut(to range: ClosedRange<Double>) -> Estimate {
+        func cut(_ number: Double) -> Double {
+            number.isNaN ? number : min(max(number, range.lowerBound), range.upperBound)
+        }
+        return Estimate(cut(value), lower: lower.map(cut), upper: upper.map(cut))
+    }
+
     var cells: [MetricCell] { [.real(value), .optional(lower), .optional(upper)] }
 }
 

@@ -23,9 +23,7 @@ struct LabelExchange: Sendable {
         var result = labels
         for block in blocks {
             var exchanged = block.map { labels[$0[0]] }
-            for last in stride(from: exchanged.count - 1, to: 0, by: -1) {
-                exchanged.swapAt(last, generator.below(last + 1))
-            }
+            generator.shuffle(&exchanged)
             for (item, label) in zip(block, exchanged) { for document in item { result[document] = label } }
         }
         return result
@@ -66,9 +64,5 @@ package struct PermutationTest: Sendable {
 
     func mean(_ index: Int) -> Double {
         null[index].isEmpty ? 0 : null[index].reduce(0, +) / Double(null[index].count)
-    }
-
-    func quantile(_ index: Int, _ probability: Double) -> Double {
-        null[index].isEmpty ? 0 : RoutingMetrics.quantile(null[index].sorted(), probability)
     }
 }

@@ -53,6 +53,12 @@ func entropy(_ counts: some Sequence<Double>) -> Double {
     return total > 0 ? max(0, log(total) - sum / total) : 0
 }
 
+/// A count's share with half a count added to it, and half a count to the others' (Haldane 1956): never 0 or 1.
+func halvedShare(_ count: Double, of size: Double) -> Double { (count + 0.5) / (size + 1) }
+
+/// Logarithm of the odds of a share, natural.
+func logit(_ share: Double) -> Double { log(share / (1 - share)) }
+
 /// Standard normal distribution function.
 package func normalCDF(_ x: Double) -> Double { 0.5 * erfc(-x / 2.0.squareRoot()) }
 
