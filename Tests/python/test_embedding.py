@@ -180,7 +180,13 @@ def test_a_trace_that_is_told_to_stop_can_go_on(moescope, tmp_path, name):
     corpus.write_text("".join(f'{{"tokens": {[1, *range(3, 200)]}}}\n' for _ in range(400)))
     output = tmp_path / "t"
     command = [moescope, "trace", "polyglot", "--corpus", str(corpus), "--output", str(output), "--wave-tokens", "400"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # Under nohup SIGHUP is ignored, and children inherit that.
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(getattr(signal, name), signal.SIG_DFL),
+    )
     while not (output / "shards" / "000000.safetensors").exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
