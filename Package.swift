@@ -135,7 +135,7 @@ let package = Package(
         .testTarget(
             name: "TracesTests", dependencies: ["FileFormats", "Traces", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "RoutingMetricsTests", dependencies: ["RoutingMetrics", "Tensors", "TestSupport"],
+            name: "RoutingMetricsTests", dependencies: ["Calibration", "RoutingMetrics", "Tensors", "TestSupport"],
             swiftSettings: strict),
         .testTarget(name: "CalibrationTests", dependencies: ["Calibration", "RoutingMetrics"], swiftSettings: strict),
         .testTarget(

@@ -13,7 +13,9 @@
     X(browser, "browser.mustache")                  \
     X(attention, "attention.mustache")              \
     X(tokens_script, "tokens.js")                   \
-    X(attention_script, "attention.js")
+    X(attention_script, "attention.js")             \
+    X(nulls, "nulls.json")                          \
+    X(power, "power.json")
 
 static const unsigned char report[] = {
 #embed "../../Reports/Templates/report.mustache"
@@ -46,6 +48,12 @@ static const unsigned char attention_script[] = {
 #embed "../../Reports/Templates/attention.js"
 };
 
+static const unsigned char nulls[] = {
+#embed "../../Reports/Templates/nulls.json"
+};
+static const unsigned char power[] = {
+#embed "../../Reports/Templates/power.json"
+};
 #define ENTRY(symbol, file) {file, symbol, sizeof symbol},
 static const crt_template templates[] = {TEMPLATES(ENTRY)};
 

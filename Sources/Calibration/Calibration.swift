@@ -2,30 +2,14 @@ import Foundation
 import RoutingMetrics
 import Tensors
 
-/// How often a sentence is printed.
-package struct ClaimRate: Codable, Sendable, Equatable {
-    package var scenario: String
-    package var sentence: String
-    /// Traces where the documents could tell.
-    package var traces: Int
-    package var claims: Int
-
-    package init(scenario: String, sentence: String, traces: Int, claims: Int) {
-        self.scenario = scenario
-        self.sentence = sentence
-        self.traces = traces
-        self.claims = claims
-    }
-
-    package var rate: Double { traces > 0 ? Double(claims) / Double(traces) : 0 }
-
+extension Rate {
     /// Upper bound of the rate, exact, one-sided at 97.5 % (Clopper & Pearson 1934); 1 where nothing was tried.
     package var upper: Double {
-        guard traces > claims else { return 1 }
+        guard count > hits else { return 1 }
         var (low, high) = (rate, 1.0)
         for _ in 0..<60 {
             let middle = (low + high) / 2
-            if Self.atMost(claims, of: traces, middle) > 0.025 { low = middle } else { high = middle }
+            if Self.atMost(hits, of: count, middle) > 0.025 { low = middle } else { high = middle }
         }
         return high
     }
@@ -42,23 +26,16 @@ package struct ClaimRate: Codable, Sendable, Equatable {
     }
 }
 
-/// From which effect on a sentence is found in four of five traces.
-package struct DetectableEffect: Codable, Sendable, Equatable {
-    package var sentence: String
-    package var planted: String
-    package var documents: Int
-    /// Between the effects that were tried, by interpolation; nil where the largest was not found so often.
-    package var effect: Double?
-
+extension DetectableEffect {
     /// - Parameter rates: of the planted scenarios.
-    package static func all(_ scenarios: [Scenario], _ rates: [ClaimRate]) -> [DetectableEffect] {
+    package static func all(_ scenarios: [Scenario], _ rates: [Rate]) -> [DetectableEffect] {
         var result: [DetectableEffect] = []
         for sentence in Sentence.allCases {
             let own = scenarios.filter { $0.isFound(by: sentence) }
-            for documents in Set(own.map(\.documentsPerGroup)).sorted() {
-                let tried = own.filter { $0.documentsPerGroup == documents }.sorted { $0.effect < $1.effect }
+            for documents in Set(own.map(\.documentsPerSource)).sorted() {
+                let tried = own.filter { $0.documentsPerSource == documents }.sorted { $0.effect < $1.effect }
                 let shares = tried.map { scenario in
-                    rates.first { $0.scenario == scenario.name && $0.sentence == sentence.rawValue }?.rate ?? 0
+                    rates.first { $0.scenario == scenario.name && $0.subject == sentence.rawValue }?.rate ?? 0
                 }
                 var effect: Double?
                 if let place = shares.firstIndex(where: { $0 >= 0.8 }) {
@@ -67,7 +44,7 @@ package struct DetectableEffect: Codable, Sendable, Equatable {
                 }
                 result.append(
                     .init(
-                        sentence: sentence.rawValue, planted: tried[0].planted.rawValue, documents: documents,
+                        sentence: sentence.rawValue, planted: tried[0].about, documents: documents,
                         effect: effect))
             }
         }
@@ -86,7 +63,7 @@ package struct Calibration: Sendable {
     }
 
     /// Traces with these numbers, side by side on all processors.
-    package func rates(_ scenario: Scenario, traces: Range<Int>, threads: Int? = nil) throws -> [ClaimRate] {
+    package func rates(_ scenario: Scenario, traces: Range<Int>, threads: Int? = nil) throws -> [Rate] {
         let width = sentences.count
         // 1 printed, 0 not, -1 the documents cannot tell, -2 an error.
         let found = Parallel.rows(traces.count, width: width, threads: threads) { place, results in
@@ -94,7 +71,9 @@ package struct Calibration: Sendable {
             try? scenario.withTrace(traces.lowerBound + place) { trace in
                 let input = try MetricInput(trace, settings: settings)
                 for (i, sentence) in sentences.enumerated() {
-                    results[i] = try sentence.isPrinted(input).map { $0 ? 1 : 0 } ?? -1
+                    // What is planted and cannot be told is not found.
+                    let unknown: Double = scenario.isFound(by: sentence) ? 0 : -1
+                    results[i] = try sentence.isPrinted(input).map { $0 ? 1 : 0 } ?? unknown
                 }
             }
         }
@@ -107,9 +86,9 @@ package struct Calibration: Sendable {
         }
         return sentences.enumerated().map { i, sentence in
             let own = traces.indices.map { found[($0 - traces.lowerBound) * width + i] }
-            return ClaimRate(
-                scenario: scenario.name, sentence: sentence.rawValue, traces: own.count { $0 >= 0 },
-                claims: own.count { $0 == 1 })
+            return Rate(
+                scenario: scenario.name, subject: sentence.rawValue, count: own.count { $0 >= 0 },
+                hits: own.count { $0 == 1 })
         }
     }
 }

@@ -18,8 +18,14 @@ package struct Scenario: Sendable {
         case nothing
         /// Added to expert 0 of layer 0 in the first group.
         case expert
+        /// The same in every layer but the middle ones: all of it in the first and the last, and less towards the middle.
+        case course
         /// The share of tokens that keep the noise of the token before them, in layer 0.
         case persistence
+        /// The correlation of two experts' noise in layer 0.
+        case pair
+        /// The share of tokens whose guesses are made from their own logits.
+        case guesses
         /// Groups have other tokens, and tokens are routed alike: routing depends on the group, the same token's does not.
         case spelling
     }
@@ -34,6 +40,10 @@ package struct Scenario: Sendable {
     var clusters = 0
     var clusterSpread = 0.0
     var areClustersUnequal = false
+    /// Whether every cluster has documents of all groups.
+    var areClustersShared = false
+    /// What a shared cluster adds to each group apart.
+    var interactionSpread = 0.0
     /// Texts are in all groups at once.
     var isParallel = false
     var topicSpread = 0.0
@@ -83,6 +93,18 @@ package struct Scenario: Sendable {
             $0.clusterSpread = 0.7
             $0.areClustersUnequal = true
         },
+        Scenario("two sources in every group", "each source has documents of all groups, and resembles itself") {
+            $0.groups = .init(repeating: .init(documents: 30, dispersion: 0.3), count: 3)
+            $0.clusters = 2
+            $0.clusterSpread = 0.7
+            $0.areClustersShared = true
+        },
+        Scenario("sources that disagree", "groups differ in each of two sources, but each time otherwise") {
+            $0.groups = .init(repeating: .init(documents: 30, dispersion: 0.3), count: 3)
+            $0.clusters = 2
+            $0.areClustersShared = true
+            $0.interactionSpread = 0.7
+        },
         Scenario("unequal dispersion", "one group's documents differ strongly, the others' hardly") {
             $0.groups = [.init(dispersion: 1.5), .init(dispersion: 0.1), .init(dispersion: 0.1)]
             $0.isUneven = false
@@ -122,23 +144,31 @@ package struct Scenario: Sendable {
     package func isFalse(_ sentence: Sentence) -> Bool {
         switch sentence {
         // Tokens that prefer the same experts make these go together.
-        case .coactivation: !isUneven
-        case .dependence, .specialist: planted == .nothing
-        case .withinToken, .repetition, .curve: planted == .nothing || planted == .spelling
+        case .coactivation: !isUneven && planted == .nothing
+        // In these sources groups do differ.
+        case .dependence, .specialist: planted == .nothing && interactionSpread == 0
+        case .replication: planted == .nothing
+        case .withinToken, .curve: (planted == .nothing || planted == .spelling) && interactionSpread == 0
+        case .repetition, .speculation: planted == .nothing || planted == .spelling
         }
     }
 
     /// Whether what is planted is what a sentence is about.
     package func isFound(by sentence: Sentence) -> Bool {
         switch sentence {
-        case .dependence, .specialist, .withinToken: planted == .expert
+        case .dependence, .specialist, .withinToken: planted == .expert && clusters == 0
+        case .replication: planted == .expert && clusters > 0
         case .repetition: planted == .persistence
-        case .coactivation, .curve: false
+        case .coactivation: planted == .pair
+        case .speculation: planted == .guesses
+        case .curve: planted == .course
         }
     }
 
-    /// Documents of each group, the first group's where they differ.
-    package var documentsPerGroup: Int { groups.first?.documents ?? 0 }
+    /// Documents of each group, the first group's where they differ; of each source of theirs, where groups share sources.
+    package var documentsPerSource: Int {
+        (groups.first?.documents ?? 0) / (areClustersShared ? max(1, clusters) : 1)
+    }
 
     /// An expert that takes nearly all of one group's tokens, among 6,144 cells.
     package static let oneExpertOfManyCells = Scenario(
@@ -152,22 +182,49 @@ package struct Scenario: Sendable {
     }
 
     /// Something planted, in several sizes.
-    package static let powerStudies: [Scenario] = [5, 15, 80].flatMap { documents in
-        [0.05, 0.1, 0.2, 0.4].map { effect in
-            Scenario(
-                "persistence \(effect), \(documents) documents", "share of tokens that keep the noise of the one before"
+    package static let powerStudies: [Scenario] = [5, 15, 80].flatMap { documents -> [Scenario] in
+        let logits = [0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.4]
+        let shares = [0.025, 0.05, 0.1, 0.2, 0.4]
+        let kinds: [[Scenario]] = [
+            studies("expert", "added to the logit of one expert in one group", .expert, documents, logits),
+            studies("expert in two sources", "the same, for documents of two sources", .expert, documents, logits) {
+                // In each of them as many as the name says.
+                $0.groups = .init(repeating: .init(documents: 2 * documents), count: 3)
+                $0.clusters = 2
+                $0.clusterSpread = 0.7
+                $0.areClustersShared = true
+            },
+            studies(
+                "persistence", "share of tokens that keep the noise of the one before", .persistence, documents, shares),
+            studies(
+                "pair", "correlation of the noise of two experts' logits", .pair, documents, [0.05, 0.1, 0.2, 0.4, 0.8]
+            ) { $0.isUneven = false },
+            studies(
+                "guesses", "share of tokens whose guesses are made from their own logits", .guesses, documents, shares),
+            studies(
+                "course", "added to the logit of one expert in one group in the first and the last of six layers",
+                .course,
+                documents, [0.8, 1.6, 2.4, 3.2]
             ) {
+                $0.groups = .init(repeating: .init(documents: documents), count: 2)
+                $0.isParallel = true
+                $0.layers = 6
+            },
+        ]
+        return kinds.flatMap(\.self)
+    }
+
+    private static func studies(
+        _ name: String, _ about: String, _ planted: Planted, _ documents: Int, _ effects: [Double],
+        _ change: (inout Scenario) -> Void = { _ in }
+    ) -> [Scenario] {
+        effects.map { effect in
+            Scenario("\(name) \(effect), \(documents) documents", about) {
                 $0.groups = .init(repeating: .init(documents: documents), count: 3)
-                $0.planted = .persistence
+                $0.planted = planted
                 $0.effect = effect
+                change(&$0)
             }
         }
-            + [0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.4].map { effect in
-                Scenario("expert +\(effect), \(documents) documents", "logit of one expert raised in one group") {
-                    $0.groups = .init(repeating: .init(documents: documents), count: 3)
-                    $0.planted = .expert
-                    $0.effect = effect
-                }
-            }
     }
 }

@@ -5,7 +5,7 @@ import Traces
 package enum Sentence: String, Sendable, CaseIterable {
     case dependence, specialist
     case withinToken = "within-token"
-    case repetition, coactivation, curve
+    case replication, repetition, coactivation, speculation, curve
 
     /// Whether the sentence is printed of a trace; nil where its documents cannot tell.
     package func isPrinted(_ input: MetricInput) throws(MetricError) -> Bool? {
@@ -14,6 +14,9 @@ package enum Sentence: String, Sendable, CaseIterable {
             case .dependence: try AssociationMetric.compute(input).dependence
             case .specialist: try SpecialistMetric.compute(input).specialist
             case .withinToken: try WithinTokenMetric.compute(input).withinToken
+            case .replication:
+                try SpecialistMetric.compute(input).anyReplication
+            case .speculation: try SpeculationMetric.compute(input).speculation
             case .repetition: RepetitionMetric.compute(input).repetition
             case .coactivation: try CoactivationMetric.compute(input).coactivation
             case .curve:

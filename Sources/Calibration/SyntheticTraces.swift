@@ -4,25 +4,12 @@ import Tensors
 import Traces
 
 extension Scenario {
-    /// In memory where the system has such a folder: thousands of traces are written and thrown away.
-    private static let folder: URL = {
-        let memory = URL(filePath: "/dev/shm")
-        let usable = FileManager.default.isWritableFile(atPath: memory.path)
-        return (usable ? memory : FileManager.default.temporaryDirectory)
-            .appending(path: "moescope-calibration-\(ProcessInfo.processInfo.processIdentifier)")
-    }()
-
     private static let vocabulary = 12
 
     /// Draws a trace, and opens it.
     /// - Parameter body: may use it until it returns.
     package func withTrace<Result>(_ number: Int, _ body: (Trace) throws -> Result) throws -> Result {
-        // A stream of its own for every scenario: FNV-1a of its name.
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        var numbers = SeededGenerator(seed: hash, stream: UInt64(number))
-        let url = Self.folder.appending(path: "\(hash)-\(number)")
-        defer { try? FileManager.default.removeItem(at: url) }
+        var numbers = SeededGenerator(seed: Scratch.hash(name), stream: UInt64(number))
         var documents: [TraceDocument] = []
         for (place, group) in groups.enumerated() {
             for text in 0..<group.documents {
@@ -35,16 +22,18 @@ extension Scenario {
                     TraceDocument(
                         id: "\(place)-\(text)", group: "group \(place)", textSHA256: "",
                         tokens: min(600, max(4, Int(length.rounded()))), parallelID: isParallel ? "\(text)" : nil,
-                        cluster: clusters > 0 ? "\(place)-\(number)" : nil))
+                        cluster: clusters > 0 ? (areClustersShared ? "\(number)" : "\(place)-\(number)") : nil))
             }
         }
         let manifest = manifest(documents)
-        let writer = try TraceWriter(creating: url, manifest: manifest)
         let shard = TraceShard(layout: TraceLayout(manifest), documents: documents)
         fill(shard, documents, &numbers)
-        try writer.append(shard)
-        try writer.finish()
-        return try body(try Trace(folder: url))
+        return try Scratch.withFolder { url in
+            let writer = try TraceWriter(creating: url, manifest: manifest)
+            try writer.append(shard)
+            try writer.finish()
+            return try body(try Trace(folder: url))
+        }
     }
 
     private func manifest(_ documents: [TraceDocument]) -> TraceManifest {
@@ -54,7 +43,8 @@ extension Scenario {
                 heads: 1, kvHeads: 1, hiddenSize: 8, vocabSize: Self.vocabulary, quantization: "F32",
                 parametersTotal: 1, parametersActive: 1, sha256: ""),
             tokenizer: .init(kind: .noTokenizer, sha256: ""),
-            capture: .init(routerLogits: .f32, layers: Array(0..<layers), predicted: false),
+            capture: .init(
+                routerLogits: .f32, layers: Array(0..<layers), predicted: false, speculative: [1]),
             compute: .init(precision: "exact", isa: "none", threads: 1, version: "0"),
             corpus: .init(
                 source: "synthetic", sha256: "", documents: documents.count,
@@ -75,12 +65,13 @@ extension Scenario {
             var own = drawn(groups[place].dispersion, &numbers)
             for (key, spread) in [
                 (document.parallelID.map { "text \($0)" }, topicSpread), (document.cluster, clusterSpread),
-            ] {
+                (document.cluster.map { "\(document.group) in \($0)" }, interactionSpread),
+            ] where spread > 0 {
                 guard let key else { continue }
                 if shared[key] == nil { shared[key] = drawn(spread, &numbers) }
                 for (i, value) in (shared[key] ?? []).enumerated() { own[i] += value }
             }
-            if planted == .expert && place == 0 { own[0] += effect }
+            if place == 0 { for layer in 0..<layers { own[layer * experts] += added(layer) } }
             var noise = [Double](repeating: 0, count: size)
             for position in 0..<document.tokens {
                 var token = numbers.below(Self.vocabulary)
@@ -90,14 +81,23 @@ extension Scenario {
                 shard.logprobs[row] = position == 0 ? .nan : -1
                 let keeps = planted == .persistence && position > 0 && Double(numbers.uniform()) < effect
                 for i in 0..<size where !keeps || i >= experts { noise[i] = Double(numbers.normal()) }
+                if planted == .pair {
+                    noise[1] = effect * noise[0] + (1 - effect * effect).squareRoot() * noise[1]
+                }
                 for layer in 0..<layers {
                     let start = layer * experts
-                    let logits = (0..<experts).map { (expert: Int) -> Double in
-                        let place = start + expert
+                    let expected = (0..<experts).map { base[start + $0] + own[start + $0] }
+                    let logits = expected.indices.map { (expert: Int) -> Double in
                         let pattern = isUneven ? 0.6 * Double((token + expert + layer) % 3) : 0
-                        return base[place] + own[place] + noise[place] + pattern
+                        return expected[expert] + noise[start + expert] + pattern
                     }
-                    put(logits, shard, layer, row)
+                    shard.set(logits: logits, layer, row)
+                    guard layer > 0 else { continue }
+                    let isRight = planted == .guesses && Double(numbers.uniform()) < effect
+                    let guess = largest(slots, of: isRight ? logits : expected.map { $0 + Double(numbers.normal()) })
+                    guess.map(Int32.init).withUnsafeBufferPointer {
+                        shard.setGuesses($0, ahead: 1, layer: layer, row: row)
+                    }
                 }
                 row += 1
             }
@@ -105,16 +105,12 @@ extension Scenario {
         precondition(row == shard.rowCount)
     }
 
-    private func put(_ logits: [Double], _ shard: TraceShard, _ layer: Int, _ row: Int) {
-        for (expert, value) in logits.enumerated() {
-            shard.routerLogits(layerIndex: layer)[row * experts + expert] = Float(value)
-        }
-        let best = logits.indices.sorted { (logits[$1], $0) < (logits[$0], $1) }.prefix(slots)
-        let weights = best.map { exp(logits[$0] - logits[best[0]]) }
-        let total = weights.reduce(0, +)
-        for (slot, expert) in best.enumerated() {
-            shard.expertIndices(layerIndex: layer)[slots * row + slot] = UInt16(expert)
-            shard.expertWeights(layerIndex: layer)[slots * row + slot] = Float(weights[slot] / total)
+    /// What is added to the logit of the first group's own expert.
+    private func added(_ layer: Int) -> Double {
+        switch planted {
+        case .expert: layer == 0 ? effect : 0
+        case .course: effect * abs(2 * Double(layer) / Double(layers - 1) - 1)
+        default: 0
         }
     }
 }

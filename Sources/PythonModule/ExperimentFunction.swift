@@ -91,6 +91,7 @@ enum ExperimentFunction {
                 plan, into: output, resume: request.resume, isCancelled: { interpreter.isInterrupted })
             let result = ExperimentResult(
                 plan, likelihoods, groupOf: run.corpus.documents.map(\.group), ids: run.corpus.documents.map(\.id),
+                parallel: run.corpus.documents.map(\.parallelID), clusters: run.corpus.documents.map(\.cluster),
                 settings: settings)
             try result.write(to: output)
             let notes = try [("kind", result.kind), ("settings", json(result.settings))]

@@ -1,19 +1,22 @@
 import ArgumentParser
 import Calibration
 import Foundation
+import RoutingMetrics
 
 struct CalibrateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "calibrate",
-        abstract: "Count how often each sentence of a report is false, in simulation.",
+        abstract: "Count in simulation how often sentences are false, what they find, and what intervals hold.",
         discussion: """
             Draws traces in which groups do not differ, judges every sentence that a report could print of them, and counts. With --power
-            it plants effects of several sizes, and says from which on a sentence is printed in four of five traces.
+            it plants effects of several sizes, and says from which on a sentence is printed in four of five traces. With --coverage it
+            counts how often intervals hold the truth.
 
             Examples:
               moescope calibrate --traces 100 --scenario iid
-              moescope calibrate --traces 500 --output calibration.jsonl
+              moescope calibrate --traces 500 --output nulls.jsonl
               moescope calibrate --power --traces 200 --output power.jsonl
+              moescope calibrate --coverage --scenario "5 documents"
 
             With --output a run that was stopped goes on where it was.
             """)
@@ -30,6 +33,9 @@ struct CalibrateCommand: ParsableCommand {
     @Flag(help: "Plant effects, and count how often they are found.")
     var power = false
 
+    @Flag(help: "Count how often intervals hold the truth.")
+    var coverage = false
+
     @Option(help: .init("Permutations of group labels.", valueName: "n"))
     var permutations = 199
 
@@ -43,13 +49,12 @@ struct CalibrateCommand: ParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
-    /// Traces whose counts are written together.
-    private static let block = 50
-
-    /// One line of the file.
-    private struct Line: Codable {
-        var first: Int
-        var rate: ClaimRate
+    /// What is counted in the traces of one scenario.
+    private struct Study {
+        let name: String
+        let about: String
+        /// Counts of the traces with these numbers.
+        let rates: (Range<Int>) throws -> [Rate]
     }
 
     func validate() throws {
@@ -57,96 +62,60 @@ struct CalibrateCommand: ParsableCommand {
         guard permutations >= 19 else {
             throw ValidationError("--permutations: expected 19 or more, found \(permutations)")
         }
+        guard !(power && coverage) else { throw ValidationError("--power and --coverage: give one of them") }
     }
 
     func run() throws {
+        let studies = studies
         guard !list else {
-            for scenario in Scenario.nulls { try print("\(scenario.name): \(scenario.about)") }
+            for study in studies { try print("\(study.name): \(study.about)") }
             return
         }
-        for name in scenario where !Scenario.nulls.contains(where: { $0.name == name }) {
-            throw ValidationError(
-                "no scenario \"\(name)\"; there are \(Scenario.nulls.map(\.name).joined(separator: ", "))")
+        for name in scenario where !studies.contains(where: { $0.name == name }) {
+            throw ValidationError("no scenario \"\(name)\"; there are \(studies.map(\.name).joined(separator: ", "))")
         }
-        let wanted =
-            power
-            ? Scenario.powerStudies : Scenario.nulls.filter { scenario.isEmpty || scenario.contains($0.name) }
-        let calibration = Calibration(permutations: permutations, bootstrap: bootstrap)
-        var known: [Line] = []
-        if let output, let data = try? Data(contentsOf: URL(filePath: output)) {
-            known = try data.split(separator: UInt8(ascii: "\n")).map { try JSONDecoder().decode(Line.self, from: $0) }
-        }
+        let wanted = studies.filter { scenario.isEmpty || scenario.contains($0.name) }
+        var kept = try KeptRates(output.map { URL(filePath: $0) })
         let progress = ProgressLine("calibrating", unit: "traces")
-        var totals: [ClaimRate] = []
-        for (place, scenario) in wanted.enumerated() {
-            var rates = calibration.sentences.map {
-                ClaimRate(scenario: scenario.name, sentence: $0.rawValue, traces: 0, claims: 0)
-            }
-            for first in stride(from: 0, to: traces, by: Self.block) {
-                progress.update(place * traces + first, of: wanted.count * traces, detail: scenario.name)
-                let size = min(Self.block, traces - first)
-                var found = known.filter { $0.first == first && $0.rate.scenario == scenario.name }.map(\.rate)
-                if found.isEmpty {
-                    found = try calibration.rates(scenario, traces: first..<first + size)
-                    try append(found.map { Line(first: first, rate: $0) })
-                }
-                for rate in found {
-                    guard let index = rates.firstIndex(where: { $0.sentence == rate.sentence }) else { continue }
-                    rates[index].traces += rate.traces
-                    rates[index].claims += rate.claims
-                }
-            }
-            totals += rates.filter { rate in
-                guard let sentence = Sentence(rawValue: rate.sentence) else { return false }
-                return rate.traces > 0 && (power ? scenario.isFound(by: sentence) : scenario.isFalse(sentence))
+        var rates: [Rate] = []
+        for (place, study) in wanted.enumerated() {
+            rates += try kept.rates(study.name, traces: traces, count: study.rates) { done in
+                progress.update(place * traces + done, of: wanted.count * traces, detail: study.name)
             }
         }
-        progress.update(wanted.count * traces, of: wanted.count * traces)
         progress.finish()
+        let result = CalibrationResult(
+            rates: rates, effects: power ? DetectableEffect.all(Scenario.powerStudies, rates) : [])
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            try print(String(decoding: try encoder.encode(totals), as: UTF8.self))
+            try print(String(decoding: try encoder.encode(result), as: UTF8.self))
+        } else if coverage {
+            try print(CalibrationTables.coverage(rates, columns: wanted.map(\.name)))
         } else {
-            if power { try print(Self.table(DetectableEffect.all(wanted, totals)) + "\n") }
-            try print(Self.table(totals, name: power ? "planted" : "scenario"))
+            if power { try print(CalibrationTables.markdown(result.effects) + "\n") }
+            try print(CalibrationTables.markdown(rates, name: power ? "planted" : "scenario"))
         }
     }
 
-    private func append(_ lines: [Line]) throws {
-        guard let output else { return }
-        let url = URL(filePath: output)
-        var text = (try? Data(contentsOf: url)) ?? Data()
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        for line in lines { text += try encoder.encode(line) + Data("\n".utf8) }
-        try text.write(to: url, options: .atomic)
-    }
-
-    /// Markdown: from which effect on each sentence is found.
-    private static func table(_ effects: [DetectableEffect]) -> String {
-        markdown(
-            ["sentence", "planted", "documents per group", "effect found in 80 % of traces"],
-            effects.map {
-                [
-                    $0.sentence, $0.planted, "\($0.documents)",
-                    $0.effect.map { String(format: "%.2f", $0) } ?? "more than was tried",
-                ]
-            })
-    }
-
-    private static func markdown(_ header: [String], _ rows: [[String]]) -> String {
-        ([header, header.map { _ in "---" }] + rows).map { "| " + $0.joined(separator: " | ") + " |" }
-            .joined(separator: "\n")
-    }
-
-    /// Markdown: a row per scenario and sentence.
-    private static func table(_ rates: [ClaimRate], name: String) -> String {
-        let header = ["\(name)", "sentence", "traces", "printed", "rate", "95 % upper bound"]
-        func percent(_ share: Double) -> String { String(format: "%.1f %%", 100 * share) }
-        let rows = rates.map {
-            [$0.scenario, $0.sentence, "\($0.traces)", "\($0.claims)", percent($0.rate), percent($0.upper)]
+    private var studies: [Study] {
+        if coverage {
+            return KnownProcess.all.map { process in
+                // The truth is drawn when the first traces are.
+                var known: Coverage?
+                return Study(name: process.name, about: process.about) { traces in
+                    let coverage = try known ?? Coverage(process, bootstrap: bootstrap, permutations: permutations)
+                    known = coverage
+                    return try coverage.rates(traces: traces)
+                }
+            }
         }
-        return markdown(header, rows)
+        return (power ? Scenario.powerStudies : Scenario.nulls).map { scenario in
+            let sentences = Sentence.allCases.filter { power ? scenario.isFound(by: $0) : scenario.isFalse($0) }
+            let calibration = Calibration(permutations: permutations, bootstrap: bootstrap, sentences: sentences)
+            return Study(name: scenario.name, about: scenario.about) {
+                try calibration.rates(scenario, traces: $0).filter { $0.count > 0 }
+            }
+        }
     }
 }

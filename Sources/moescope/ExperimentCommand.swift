@@ -130,6 +130,7 @@ struct ExperimentCommand: ParsableCommand {
         statistics.apply(to: &settings)
         let result = ExperimentResult(
             plan, likelihoods, groupOf: run.corpus.documents.map(\.group), ids: run.corpus.documents.map(\.id),
+            parallel: run.corpus.documents.map(\.parallelID), clusters: run.corpus.documents.map(\.cluster),
             settings: settings)
         // Files first: they are whole, whatever becomes of standard output.
         try result.write(to: folder)

@@ -11,19 +11,19 @@ import Testing
         let scenario = try #require(Scenario.nulls.first { $0.name == name })
         let rates = try Calibration(permutations: 99, bootstrap: 99).rates(scenario, traces: 0..<Self.traces)
         for rate in rates {
-            guard let sentence = Sentence(rawValue: rate.sentence), scenario.isFalse(sentence) else { continue }
-            #expect(rate.claims <= 8, "\(rate.sentence): \(rate.claims) of \(rate.traces)")
+            guard let sentence = Sentence(rawValue: rate.subject), scenario.isFalse(sentence) else { continue }
+            #expect(rate.hits <= 8, "\(rate.subject): \(rate.hits) of \(rate.count)")
         }
         if name == "three clusters per group" {
-            let dependence = try #require(rates.first { $0.sentence == "dependence" })
-            #expect(dependence.traces == 0, "language and source cannot be told apart")
+            let dependence = try #require(rates.first { $0.subject == "dependence" })
+            #expect(dependence.count == 0, "language and source cannot be told apart")
         }
     }
 
     /// An expert that takes nearly all of one group's tokens, one of 64 in one of 16 layers, eight documents a group.
     @Test func anExpertAmongThousandsOfCellsIsFound() throws {
         let rates = try Calibration(sentences: [.dependence, .specialist]).rates(.oneExpertOfManyCells, traces: 0..<5)
-        for rate in rates { #expect(rate.claims == rate.traces && rate.traces == 5, "\(rate.sentence)") }
+        for rate in rates { #expect(rate.hits == rate.count && rate.count == 5, "\(rate.subject)") }
         try Scenario.oneExpertOfManyCells.withTrace(0) { trace in
             let input = try MetricInput(trace, settings: MetricSettings(bootstrap: 19, permutations: 199))
             let best = try #require(try SpecialistMetric.compute(input).rows.first { $0.group == "group 0" })
@@ -34,8 +34,8 @@ import Testing
 
     @Test func bounds() {
         // 5 of 100: Clopper and Pearson's two-sided 95 % interval ends at 0.1128.
-        let rate = ClaimRate(scenario: "", sentence: "", traces: 100, claims: 5)
+        let rate = Rate(scenario: "", subject: "", count: 100, hits: 5)
         #expect(rate.rate == 0.05 && abs(rate.upper - 0.11284) < 1e-4)
-        #expect(ClaimRate(scenario: "", sentence: "", traces: 0, claims: 0).upper == 1)
+        #expect(Rate(scenario: "", subject: "").upper == 1)
     }
 }

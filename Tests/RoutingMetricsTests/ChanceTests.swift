@@ -145,6 +145,9 @@ import Testing
             #expect(path.experts == [0, 0] && path.count == 3)
             // (2 + 0 + 2 · ¼) / 6, against ½ · ½.
             #expect(isClose(path.independent, 2.5 / 6) && isClose(path.pooledIndependent, 0.25))
+            #expect(isClose(path.ratio?.value ?? 0, 1.2))
+            // Six tokens are fewer than five for each of three pairs.
+            #expect(metric.layers[0].information == nil && metric.layers[0].share == nil)
             // Tokens 0, 1 and 0.
             #expect(path.token == 0 && isClose(path.tokenShare, 2.0 / 3) && path.tokenText == nil)
             // By load alone: [[2.5, 0.5], [0.5, 2.5]] / 6.

@@ -147,7 +147,7 @@ import Traces
 
     @Test func paths() throws {
         let metric = try PathMetric.compute(input)
-        #expect(isClose(metric.layers[0].information.value, reference.paths.information))
+        #expect(isClose(try #require(metric.layers[0].information).value, reference.paths.information))
         #expect(isClose(metric.layers[0].documentChance, reference.paths.chance))
         let best = metric.paths[0]
         #expect(best.count == reference.paths.largest && !metric.isApproximate)

@@ -4,6 +4,15 @@ import Testing
 import Traces
 
 @Suite struct InferenceTests {
+    /// 0 and 4 of 10: Wilson's score interval, worked out with Python's floats.
+    @Test func sharesOfFewTokensAreUncertain() {
+        let none = Estimate(0, lower: 0, upper: 0).widened(toTokens: 10, level: 0.95)
+        #expect(none.value == 0 && none.lower == 0 && abs((none.upper ?? 0) - 0.277533) < 1e-6)
+        let some = Estimate(0.4, lower: 0.39, upper: 0.9).widened(toTokens: 10, level: 0.95)
+        #expect(abs((some.lower ?? 0) - 0.168180) < 1e-6 && some.upper == 0.9)
+        #expect(Estimate(0.4).widened(toTokens: 10, level: 0.95) == Estimate(0.4))
+    }
+
     @Test func plantedEffectIsFound() throws {
         let input = try MetricInput(try Reference.trace(), settings: MetricSettings(bootstrap: 200, permutations: 999))
         let layers = try InformationMetric.compute(input).layers

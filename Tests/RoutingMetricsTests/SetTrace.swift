@@ -1,3 +1,4 @@
+import Calibration
 import Foundation
 import RoutingMetrics
 import Tensors
@@ -21,7 +22,7 @@ struct SetTrace {
     var seed: Int
 
     func with<Result>(_ body: (Trace) throws -> Result) throws -> Result {
-        let folder = SyntheticTrace.folder.appending(path: "sets-\(experts)-\(slots)-\(documentsPerGroup)-\(seed)")
+        let folder = Scratch.newFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
         let documents = (0..<documentsPerGroup).flatMap { text in
             groups.map { group in

@@ -1,3 +1,4 @@
+import Calibration
 import Foundation
 import RoutingMetrics
 import Testing
@@ -24,7 +25,7 @@ struct WrittenTrace {
             skippedPositions: 0, bootstrap: 50, permutations: 0, minimumDocuments: 2),
         _ body: (MetricInput) throws -> Result
     ) throws -> Result {
-        let folder = SyntheticTrace.folder.appending(path: UUID().uuidString)
+        let folder = Scratch.newFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
         let layers = documents[0].sets.count
         let K = documents[0].sets[0][0].count

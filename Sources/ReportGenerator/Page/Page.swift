@@ -13,6 +13,8 @@ struct Page: Sendable {
     var findingsNote: String
     var sections: [Section]
     var tables: [String: MetricTable]
+    /// What the tables of metrics were computed from, for their captions; by name.
+    var samples: [String: String]
     var provenance: [String]
     /// Where the CSV files are, relative to the page; nil where none are written.
     var csvFolder: String?
@@ -91,6 +93,7 @@ struct Page: Sendable {
             "body": try section.body.map { (body) throws(ReportError) in
                 try templates.render(body.values, with: body.template)
             } ?? false as Any,
+            "printed": section.printed.compactMap { tables[$0].map(view) },
             "method": section.method,
             "downloads": section.downloads.compactMap { name in
                 csvFolder.map { ["href": Self.linkPath("\($0)/\(name).csv"), "name": "\(name).csv"] }
@@ -111,7 +114,7 @@ struct Page: Sendable {
 
     private func view(of table: MetricTable) -> [String: Any] {
         [
-            "caption": table.title,
+            "caption": table.title + (samples[table.name].map { ". \($0)" } ?? ""),
             "columns": table.columns.map { column -> [String: Any] in
                 [
                     "name": column.name.replacing("_", with: " "), "definition": column.definition,

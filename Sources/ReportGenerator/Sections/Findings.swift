@@ -22,13 +22,13 @@ struct Findings {
         case .notTestable(let reason):
             return Finding(
                 claim: "The documents cannot tell whether routing depends on the \(names.noun).",
-                evidence: "\(reasons ?? "Because \(reason).") \(sample(association.sample))")
+                evidence: "\(reasons ?? "Because \(reason).") \(Self.sample(association.sample))")
         case .notFound:
             return Finding(
                 claim: "A dependence of routing on the \(names.noun) was not found.",
                 evidence:
                     "In none of \(Prose.plural(association.layers.count, "layer")) does an expert's share differ between a \(names.noun) and the "
-                    + "others (smallest adjusted \(Prose.probability(smallest))). \(power)\(sample(association.sample))"
+                    + "others (smallest adjusted \(Prose.probability(smallest))). \(power)\(Self.sample(association.sample))"
             )
         case .found:
             let told = tells(found.map(\.layer))
@@ -37,7 +37,7 @@ struct Findings {
                 evidence:
                     "In \(found.count) of \(Prose.plural(association.layers.count, "layer")) some expert's share of a \(names.noun)'s assignments "
                     + "differs from its share elsewhere (adjusted p < \(Verdict.level); the smallest is "
-                    + "\(Prose.probability(smallest))). \(told?.evidence ?? "")\(reasons.map { $0 + " " } ?? "")\(sample(association.sample))"
+                    + "\(Prose.probability(smallest))). \(told?.evidence ?? "")\(reasons.map { $0 + " " } ?? "")\(Self.sample(association.sample))"
             )
         }
     }
@@ -73,7 +73,7 @@ struct Findings {
             guard case .notFound = metric.specialist.outcome else { return nil }
             return Finding(
                 claim: "An expert that receives more of one \(names.noun) than of the others was not found.",
-                evidence: power + sample(metric.sample))
+                evidence: power + Self.sample(metric.sample))
         }
         return Finding(
             claim:
@@ -111,7 +111,8 @@ struct Findings {
                 claim:
                     "That neighbouring tokens have the same first expert more often than the document's tokens in a random order was not found.",
                 evidence:
-                    "\(Prose.plural(layers, "layer")) \(layers == 1 ? "was" : "were") tested. \(sample(metric.sample))")
+                    "\(Prose.plural(layers, "layer")) \(layers == 1 ? "was" : "were") tested. \(Self.sample(metric.sample))"
+            )
         }
         return Finding(
             claim:
@@ -134,13 +135,20 @@ struct Findings {
         let dead = load.layers.flatMap { layer in layer.deadExperts.map { "expert \($0) of layer \(layer.layer)" } }
         return Finding(
             claim:
-                "The load is most uneven in layer \(fullest.layer): its most loaded expert receives "
-                + "\(Prose.number(fullest.maxOverMean.value)) times a uniform share\(Prose.interval(fullest.maxOverMean)).",
+                Self.unevenness(fullest),
             evidence: dead.isEmpty
                 ? "Every expert receives tokens of these documents."
                 : dead.count <= 8
                     ? "In these documents no token goes to \(Prose.list(dead))."
                     : "In these documents no token goes to \(Prose.count(dead.count)) of the experts.")
+    }
+
+    /// Of the layer with the largest load of one expert.
+    static func unevenness(_ layer: LoadMetric.Layer) -> String {
+        let times = "\(Prose.number(layer.maxOverMean.value)) times a uniform share\(Prose.interval(layer.maxOverMean))"
+        return (layer.maxOverMean.lower ?? 2) > 1
+            ? "The load is most uneven in layer \(layer.layer): its most loaded expert receives \(times)."
+            : "An uneven load was not found; the most loaded expert, in layer \(layer.layer), receives \(times)."
     }
 
     /// The difference that would have been found, where it is known.
@@ -160,7 +168,7 @@ struct Findings {
         .joined(separator: " ")
     }
 
-    private func sample(_ sample: MetricSample) -> String {
+    static func sample(_ sample: MetricSample) -> String {
         "The sample is \(Prose.plural(sample.documents, "document")) with \(Prose.plural(sample.tokens, "token"))."
     }
 }

@@ -23,7 +23,9 @@ enum Prose {
             text = magnitude < 1e15 ? count(Int(magnitude.rounded())) : String(format: "%.1e", magnitude)
         } else if magnitude >= 10 {
             text = String(format: "%.1f", magnitude)
-        } else if magnitude >= 0.095 || magnitude == 0 {
+        } else if magnitude == 0 {
+            return "0"
+        } else if magnitude >= 0.095 {
             text = String(format: "%.2f", magnitude)
         } else if magnitude >= 0.00095 {
             text = String(format: "%.\(magnitude >= 0.0095 ? 3 : 4)f", magnitude)

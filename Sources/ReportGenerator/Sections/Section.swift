@@ -11,6 +11,8 @@ struct Section: Sendable {
     var figures: [Figure] = []
     /// What figures cannot show.
     var body: Body?
+    /// Names of tables that are printed by themselves, without a figure.
+    var printed: [String] = []
     let method: String
     /// Names of the tables whose files are linked.
     var downloads: [String] = []

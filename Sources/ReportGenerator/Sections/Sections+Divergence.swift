@@ -7,12 +7,18 @@ extension Sections {
         let mean = Dictionary(grouping: metric.pairs, by: { [$0.groupA, $0.groupB] }).mapValues { pairs in
             pairs.reduce(0) { $0 + $1.divergence.value } / Double(pairs.count)
         }.sorted { ($0.value, $0.key[0], $0.key[1]) < ($1.value, $1.key[0], $1.key[1]) }
+        let found = Dictionary(grouping: metric.pairs, by: { [$0.groupA, $0.groupB] }).filter {
+            $0.value.contains { Verdict.isFound($0.adjustedP) }
+        }
         var lead = ""
-        if let near = mean.first, let far = mean.last, mean.count > 1 {
+        if found.isEmpty {
+            lead = "That two \(names.noun)s are routed differently was not found."
+        } else if let near = mean.first, let far = mean.last, mean.count > 1 {
             lead =
                 "The \(names.noun)s that are routed most alike are \(names.prose(near.key[0])) and \(names.prose(near.key[1])): the "
                 + "divergence of their expert distributions is \(Prose.number(near.value)) nats on average over layers. Those that are "
-                + "routed most differently are \(names.prose(far.key[0])) and \(names.prose(far.key[1])) (\(Prose.number(far.value)) nats)."
+                + "routed most differently are \(names.prose(far.key[0])) and \(names.prose(far.key[1])) (\(Prose.number(far.value)) nats). A difference was found for \(found.count) of \(mean.count) pairs of \(names.noun)s "
+                + "(adjusted p < \(Verdict.level))."
         }
         let parallel = parallelTexts
         return Section(

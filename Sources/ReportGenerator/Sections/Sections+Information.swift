@@ -22,7 +22,7 @@ extension Sections {
             lead += " "
         }
         lead +=
-            "Expert and \(names.noun) are associated in \(real.count) of \(Prose.plural(metric.layers.count, "layer")) (adjusted p < \(Verdict.level))."
+            "Expert and \(names.noun) are associated in \(real.isEmpty ? "none" : "\(real.count)") of \(Prose.plural(metric.layers.count, "layer")) (adjusted p < \(Verdict.level))."
         let decoded = decodedTokens(real.map(\.layer))
         return Section(
             id: "information", title: "How much routing tells about the \(names.noun)", lead: lead,
@@ -77,7 +77,7 @@ extension Sections {
                 : nil
         }
         return
-            "The experts could merely follow spelling. But among the \(Prose.count(best.tokenIds)) token ids that occur in several "
+            "The experts could merely follow spelling. But among the \(Prose.plural(best.tokenIds, "token id")) in several "
             + "\(names.noun)s, the expert of one and the same token still carries \(Prose.number(best.within.value)) "
             + "bits\(Prose.interval(best.within)) about its \(names.noun) in layer \(best.layer). Where the token is not held fixed, it is "
             + "\(Prose.number(best.information)) bits. The association within tokens is found in \(real.count) of "

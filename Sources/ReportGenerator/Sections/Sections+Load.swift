@@ -10,8 +10,7 @@ extension Sections {
         return Section(
             id: "load", title: "How evenly experts are used",
             lead:
-                "The load is most uneven in layer \(fullest.layer), where the most loaded expert receives "
-                + "\(Prose.number(fullest.maxOverMean.value)) times a uniform share\(Prose.interval(fullest.maxOverMean)). "
+                "\(Findings.unevenness(fullest)) "
                 + (dead.isEmpty
                     ? "Every expert receives tokens."
                     : "No token goes to \(dead.count == 1 ? "expert" : "experts") \(Prose.list(dead))."),

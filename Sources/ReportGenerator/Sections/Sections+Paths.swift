@@ -3,27 +3,48 @@ import RoutingMetrics
 extension Sections {
     /// Paths from layer to layer.
     var paths: Section? {
-        guard let metric = metrics.result(PathMetric.self), let best = metric.paths.first,
-            let tied = metric.layers.max(by: { $0.information.value < $1.information.value })
-        else { return nil }
+        guard let metric = metrics.result(PathMetric.self), let best = metric.paths.first else { return nil }
         return Section(
             id: "paths", title: "Paths from layer to layer",
             lead:
-                "The most frequent path of first choices through the layers is \(best.experts.map(String.init).joined(separator: "–")). "
-                + "\(Prose.percent(best.share)) of tokens take it. \(independence(best))\(token(best)) "
-                + "The dependence "
-                + "between neighbouring layers is strongest from layer \(tied.layer) to layer "
-                + "\(tied.nextLayer): \(Prose.number(tied.information.value)) bits\(Prose.interval(tied.information)). The load of "
-                + "the documents alone would give \(Prose.number(tied.documentChance)) bits.",
+                "\(mostFrequent(best)) \(dependence(metric))",
             figures: [flows(metric)], method: method(PathMetric.definition, sample: metric.sample),
             downloads: ["paths", "paths-layers", "paths-frequent"])
     }
 
+    private func mostFrequent(_ path: PathMetric.Path) -> String {
+        guard path.count >= Self.fewestTokens else {
+            return
+                "No path of first choices through the layers is taken by more than \(Prose.plural(path.count, "token"))."
+        }
+        return
+            "The most frequent path of first choices through the layers is \(path.experts.map(String.init).joined(separator: "–")). "
+            + "\(Prose.percent(path.share)) of tokens take it. \(independence(path))\(token(path))"
+    }
+
+    /// A path of fewer tokens is not spoken of.
+    private static let fewestTokens = 10
+
+    /// Between neighbouring layers, where it can be told.
+    private func dependence(_ metric: PathMetric) -> String {
+        let told = metric.layers.compactMap { layer in layer.information.map { (layer, $0) } }
+        guard let (layer, information) = told.max(by: { $0.1.value < $1.1.value }) else {
+            return "There are too few tokens to tell how neighbouring layers depend on each other."
+        }
+        guard (information.lower ?? 1) > layer.documentChance else {
+            return "A dependence between neighbouring layers beyond the load of the documents was not found."
+        }
+        return
+            "The dependence between neighbouring layers is strongest from layer \(layer.layer) to layer \(layer.nextLayer): "
+            + "\(Prose.number(information.value)) bits\(Prose.interval(information)). The load of the documents alone would give "
+            + "\(Prose.number(layer.documentChance)) bits."
+    }
+
     /// Shares of products over many layers are too small to be read: how many times as many take the path.
     private func independence(_ path: PathMetric.Path) -> String {
-        guard path.independent > 0 else { return "" }
+        guard let ratio = path.ratio else { return "" }
         return
-            "That is \(Prose.number(path.share / path.independent)) times as many as if layers were independent within each document. "
+            "That is \(Prose.number(ratio.value)) times as many as if layers were independent within each document\(Prose.interval(ratio)). "
     }
 
     /// Which token takes a path most: a path may be no more than one token's.

@@ -10,22 +10,22 @@ extension Sections {
             rows(place).compactMap { row in row.divergence.map { (row.layer, $0) } }.max { $0.1.value < $1.1.value }
         }
         guard let early = furthest(.early) else { return nil }
-        var lead =
-            "The first \(PositionMetric.earlyTokens) tokens of a document are routed most differently from the rest in layer "
-            + "\(early.layer): the divergence is \(Prose.number(early.divergence.value)) nats\(Prose.interval(early.divergence)), and 0.69 nats "
-            + "would mean that they share no expert."
-        if let start = furthest(.sentenceStart) {
-            lead +=
-                " Tokens that begin a sentence are routed most differently from the rest in layer \(start.layer): "
-                + "\(Prose.number(start.divergence.value)) nats\(Prose.interval(start.divergence))."
+        func differ(_ tokens: String, _ found: (layer: Int, divergence: Estimate)) -> String {
+            let numbers = "\(Prose.number(found.divergence.value)) nats\(Prose.interval(found.divergence))"
+            return found.divergence.lower.map { $0 > 0 } ?? true
+                ? "\(tokens) are routed most differently from the rest in layer \(found.layer): the divergence is \(numbers)."
+                : "That \(tokens.prefix(1).lowercased())\(tokens.dropFirst()) are routed differently from the rest was not found; the largest divergence is \(numbers)."
         }
+        var lead = differ("The first \(PositionMetric.earlyTokens) tokens of a document", early)
+        if let start = furthest(.sentenceStart) { lead += " " + differ("Tokens that begin a sentence", start) }
+        lead += " Tokens that shared no expert would have 0.69 nats."
         let all = rows(.all).compactMap { row in row.information.map { (row.layer, $0) } }
         var paragraphs: [String] = []
         if let best = all.max(by: { $0.1.value < $1.1.value }),
             let rest = rows(.later).first(where: { $0.layer == best.0 })?.information
         {
             paragraphs.append(
-                "Without these first tokens, experts carry \(Prose.number(rest.value)) bits\(Prose.interval(rest)) about the "
+                "Without the first \(PositionMetric.earlyTokens) tokens, experts carry \(Prose.number(rest.value)) bits\(Prose.interval(rest)) about the "
                     + "\(names.noun) in layer \(best.0). With them, it is \(Prose.number(best.1.value)) bits.")
         }
         return Section(

@@ -1,3 +1,4 @@
+import Foundation
 import RoutingMetrics
 
 extension Sections {
@@ -8,10 +9,24 @@ extension Sections {
             id: "rules", title: "When a sentence is printed",
             lead:
                 "A sentence about what was found is printed where its rule allows it. How often each is printed where it is false, and from "
-                + "which effect on it is found, is counted in simulation by `moescope calibrate`; the counts are in Benchmarks/CALIBRATION.md.",
-            paragraphs: Verdict.Rule.allCases.map { "“\($0.claim)” \($0.criterion)" } + [methodsText(sample)],
-            method: "References: \(Self.references.joined(separator: "; ")).")
+                + "which effect on it is found, is counted in simulation by `moescope calibrate`.",
+            paragraphs: Verdict.Rule.allCases.map { "\($0.rawValue): “\($0.claim)” \($0.criterion)" } + [
+                methodsText(sample)
+            ],
+            printed: Self.calibration.map { [$0.name] } ?? [],
+            method: "References: \(Self.references.joined(separator: "; ")).",
+            downloads: Self.calibration.map { [$0.name] } ?? [], tables: Self.calibration.map { [$0] } ?? [])
     }
+
+    /// What `moescope calibrate` counted of these sentences; nil where it was not run when the program was built.
+    private static let calibration: MetricTable? = {
+        func read(_ name: String) -> CalibrationResult? {
+            let text = try? PageTemplates().text(of: name)
+            return text.flatMap { try? JSONDecoder().decode(CalibrationResult.self, from: Data($0.utf8)) }
+        }
+        guard let nulls = read("nulls.json"), let power = read("power.json") else { return nil }
+        return CalibrationResult.table(nulls: nulls.rates, effects: power.effects)
+    }()
 
     /// What a paper says about how the numbers were made.
     private func methodsText(_ sample: MetricSample) -> String {

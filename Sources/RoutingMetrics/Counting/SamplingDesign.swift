@@ -102,6 +102,14 @@ package struct SamplingDesign: Sendable, Equatable {
 
     func restricted(to documents: [Int]) -> SamplingDesign { SamplingDesign(self, documents) }
 
+    /// Sums over the documents that are resampled together, in order of appearance.
+    func sums(_ documents: [Int], _ value: (Int) -> Double) -> [Double] {
+        let (number, count) = Self.numbers(documents.map { resampled[$0] })
+        var sums = [Double](repeating: 0, count: count)
+        for (place, document) in documents.enumerated() { sums[number[place]] += value(document) }
+        return sums
+    }
+
     /// Numbers from 0, in order of appearance.
     fileprivate static func numbers(_ places: [Int]) -> (number: [Int], count: Int) {
         var known: [Int: Int] = [:]

@@ -144,7 +144,9 @@ struct SharedAssignments {
             let bootstrap = Bootstrap(
                 value: plugIn, replicates: replicates, interval: .debiased, sizes: strata.strata.map(\.count),
                 level: settings.level)
-            within = bootstrap.estimate(0, value: (plugIn - bootstrap.bias(0)) * bits) { $0 * bits }
+            within = bootstrap.estimate(0, value: (plugIn - bootstrap.bias(0)) * bits, within: 0...Double.infinity) {
+                $0 * bits
+            }
         }
         return WithinTokenMetric.Layer(
             layer: layer, documents: group.count, tokenIds: runStarts.count - 1, assignments: count,

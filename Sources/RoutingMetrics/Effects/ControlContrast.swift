@@ -1,6 +1,6 @@
 import Tensors
 
-/// One change against controls, on the same n documents: what it costs beyond them, per token and per unit of routed weight.
+/// One change against controls, on the same n units, documents or what of them belongs together: what it costs beyond them, per token and per unit of routed weight.
 ///
 /// Controls are fixed, or D random draws out of many that could have been drawn. Draws vary as documents do: a replicate of the
 /// bootstrap resamples both, and the interval is about controls in general, not about the ones drawn (crossed resampling: Owen,

@@ -90,4 +90,12 @@ public struct ExperimentLikelihoods: Sendable {
         self.arms = arms
         self.loads = loads
     }
+
+    /// Of some documents only, in the order given.
+    func restricted(to documents: [Int]) -> ExperimentLikelihoods {
+        func kept(_ values: [Double]) -> [Double] { documents.map { values[$0] } }
+        return ExperimentLikelihoods(
+            tokens: documents.map { tokens[$0] }, baseline: kept(baseline), arms: arms.mapValues(kept),
+            loads: loads.mapValues { AblatedLoad(met: kept($0.met), weight: kept($0.weight)) })
+    }
 }

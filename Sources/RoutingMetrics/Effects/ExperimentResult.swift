@@ -81,9 +81,11 @@ public struct ExperimentResult: Codable, Sendable {
     /// - Parameters:
     ///   - names: each document's group.
     ///   - ids: each document's id.
+    ///   - parallel: what documents of the same text share; nil: nothing.
+    ///   - clusters: what documents of the same source share; nil: nothing.
     public init(
         _ plan: ExperimentPlan, _ likelihoods: ExperimentLikelihoods, groupOf names: [String], ids: [String]? = nil,
-        settings: MetricSettings = MetricSettings()
+        parallel: [String?]? = nil, clusters: [String?]? = nil, settings: MetricSettings = MetricSettings()
     ) {
         version = 3
         kind = plan.kind
@@ -92,8 +94,12 @@ public struct ExperimentResult: Codable, Sendable {
             func named(_ documents: [Int]) -> [String] { documents.map { ids?[$0] ?? "\($0)" } }
             return Documents(choosing: named(split.choosing), scored: named(split.scored))
         }
-        var found: [Effect] = plan.arms.flatMap { Self.effects($0, likelihoods, names, settings) }
-        var contrasts = Self.contrasts(plan, likelihoods, names, settings)
+        let kept = likelihoods.tokens.indices.filter { likelihoods.tokens[$0] > 0 }
+        let scored = ScoredDocuments(
+            likelihoods.restricted(to: kept), names: kept.map { names[$0] },
+            parallel: kept.map { parallel?[$0] }, clusters: kept.map { clusters?[$0] }, settings)
+        var found: [Effect] = plan.arms.flatMap(scored.effects)
+        var contrasts = scored.contrasts(plan)
         let tested = found.indices.filter { found[$0].effect.pValue != nil }
         for (index, q) in zip(tested, benjaminiHochberg(tested.compactMap { found[$0].effect.pValue })) {
             found[index].qValue = q
@@ -113,88 +119,6 @@ public struct ExperimentResult: Codable, Sendable {
                     qValue: $0.qValue, weight: $0.weight, perWeight: $0.perWeight)
             }
         }
-    }
-
-    /// The arm's effect on all documents together and on every group; on its own groups where it does not run over all.
-    private static func effects(
-        _ arm: ExperimentPlan.Arm, _ likelihoods: ExperimentLikelihoods, _ names: [String], _ settings: MetricSettings
-    ) -> [Effect] {
-        let changed = likelihoods.arms[arm.name] ?? likelihoods.baseline
-        let load = likelihoods.loads[arm.name]
-        let tokens = names.indices.map { changed[$0].isNaN ? 0 : likelihoods.tokens[$0] }
-        // What is not scored is no number, and has no tokens.
-        let differences = names.indices.map { tokens[$0] > 0 ? changed[$0] - likelihoods.baseline[$0] : 0 }
-        let perWeight =
-            load.map {
-                PairedEffect.perWeight(
-                    differences, weights: $0.weight, tokens: tokens, groupOf: names, settings: settings)
-            } ?? [:]
-        return PairedEffect.effects(
-            first: likelihoods.baseline, second: changed, tokens: tokens, groupOf: names, settings: settings
-        ).filter { effect in
-            arm.groups.map { $0.contains(effect.group.name ?? "") && !effect.group.isPooled } ?? true
-        }.map { effect in
-            func perToken(_ values: [Double]?) -> Double? {
-                guard let values, effect.tokens > 0 else { return nil }
-                return names.indices.reduce(0) { sum, document in
-                    let counts = tokens[document] > 0 && (effect.group.name.map { $0 == names[document] } ?? true)
-                    return counts ? sum + values[document] : sum
-                } / Double(effect.tokens)
-            }
-            return Effect(
-                arm: arm.name, role: arm.role, target: arm.target, effect: effect, share: perToken(load?.met),
-                weight: perToken(load?.weight), perWeight: perWeight[effect.group])
-        }
-    }
-
-    /// Each group's own experts against the controls that there are.
-    private static func contrasts(
-        _ plan: ExperimentPlan, _ likelihoods: ExperimentLikelihoods, _ names: [String], _ settings: MetricSettings
-    ) -> [Contrast] {
-        var contrasts: [Contrast] = []
-        for own in plan.arms where own.role == .own {
-            guard let target = own.target, let changed = likelihoods.arms[own.name] else { continue }
-            let documents = names.indices.filter { names[$0] == target && likelihoods.tokens[$0] > 0 }
-            guard !documents.isEmpty else { continue }
-            let tokens = documents.map { Double(likelihoods.tokens[$0]) }
-            func change(_ arm: ExperimentPlan.Arm, _ nll: [Double]) -> ControlContrast.Change {
-                .init(
-                    difference: documents.map { nll[$0] - likelihoods.baseline[$0] },
-                    weight: likelihoods.loads[arm.name].map { load in documents.map { load.weight[$0] } })
-            }
-            func perToken(_ arms: [ExperimentPlan.Arm], _ value: (AblatedLoad) -> [Double]) -> Double? {
-                let loads = arms.compactMap { likelihoods.loads[$0.name] }
-                guard loads.count == arms.count else { return nil }
-                let sum = loads.reduce(0) { sum, load in
-                    sum + documents.reduce(0) { $0 + value(load)[$1] }
-                }
-                return sum / Double(arms.count) / tokens.reduce(0, +)
-            }
-            let controls: [(String, [ExperimentPlan.Arm])] = [
-                ("random", plan.arms.filter { $0.role == .random && $0.target == target }),
-                ("other-layer", plan.arms.filter { $0.role == .otherLayer && $0.target == target }),
-                ("other-group", plan.arms.filter { $0.role == .own && $0.target != target }),
-            ]
-            for (place, (name, planned)) in controls.enumerated() {
-                let arms = planned.filter { arm in
-                    likelihoods.arms[arm.name].map { nll in documents.allSatisfy { !nll[$0].isNaN } } ?? false
-                }
-                guard !arms.isEmpty else { continue }
-                let contrast = ControlContrast(
-                    tokens: tokens, own: change(own, changed),
-                    controls: arms.map { change($0, likelihoods.arms[$0.name] ?? []) })
-                let found = contrast.found(
-                    areDrawn: name == "random", settings: settings, stream: UInt64(contrasts.count * 8 + place))
-                contrasts.append(
-                    Contrast(
-                        target: target, control: name, arms: arms.count, documents: documents.count,
-                        difference: found.difference, pValue: found.pValue, asHarmful: found.asHarmful,
-                        ownShare: perToken([own], \.met), controlShare: perToken(arms, \.met),
-                        ownWeight: perToken([own], \.weight), controlWeight: perToken(arms, \.weight),
-                        ownPerWeight: found.own, controlPerWeight: found.control, perWeight: found.perWeight))
-            }
-        }
-        return contrasts
     }
 
     public init(from decoder: any Decoder) throws {

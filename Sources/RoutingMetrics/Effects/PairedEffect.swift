@@ -15,7 +15,8 @@ public enum PairedEffect {
 
     /// - Parameter values: [D, `Column.count`], a row for every document of the trace.
     static func effects(_ input: MetricInput, _ values: [Double]) -> [AgreementMetric.Effect] {
-        effects(values, groups: input.groups, groupOf: input.groupOf, settings: input.settings)
+        effects(
+            values, groups: input.groups, groupOf: input.groupOf, design: input.design, settings: input.settings)
     }
 
     /// Effects for all documents and for every group.
@@ -25,16 +26,19 @@ public enum PairedEffect {
     ///   - second: the same after it.
     ///   - tokens: each document's tokens that the sums are over. Documents without tokens are left out.
     ///   - names: each document's group.
+    ///   - design: which documents belong together; nil: every document stands by itself.
     /// - Returns: the pooled effect, then one per group, by name.
-    public static func effects(
-        first: [Double], second: [Double], tokens: [Int], groupOf names: [String], settings: MetricSettings
+    package static func effects(
+        first: [Double], second: [Double], tokens: [Int], groupOf names: [String], design: SamplingDesign? = nil,
+        settings: MetricSettings
     ) -> [AgreementMetric.Effect] {
         let groups = Set(names).sorted()
         var values: [Double] = []
         values.reserveCapacity(names.count * Column.count)
         for i in names.indices { values += [first[i], second[i], Double(tokens[i])] }
         return effects(
-            values, groups: groups, groupOf: names.map { groups.firstIndex(of: $0) ?? 0 }, settings: settings)
+            values, groups: groups, groupOf: names.map { groups.firstIndex(of: $0) ?? 0 },
+            design: design ?? SamplingDesign(documents: names.count), settings: settings)
     }
 
     /// A row per effect.
@@ -46,7 +50,8 @@ public enum PairedEffect {
                 MetricColumn("first", .real, unit: "nats", "mean NLL in the first trace"),
                 MetricColumn("second", .real, unit: "nats", "mean NLL in the second"),
             ] + MetricColumn.estimate("difference", unit: "nats", "second less first, paired") + [
-                MetricColumn("p_value", .real, "two-sided, signs flipped over documents"), .note,
+                MetricColumn(
+                    "p_value", .real, "two-sided, signs flipped over documents, or over what belongs together"), .note,
             ],
             rows: effects.map {
                 $0.group.cells
@@ -60,13 +65,13 @@ public enum PairedEffect {
     ///   - values: [D, `Column.count`].
     ///   - groupOf: each document's place in `groups`.
     private static func effects(
-        _ values: [Double], groups: [String], groupOf: [Int], settings: MetricSettings
+        _ values: [Double], groups: [String], groupOf: [Int], design: SamplingDesign, settings: MetricSettings
     ) -> [AgreementMetric.Effect] {
         let C = Column.count
         let kept = groupOf.indices.filter { values[C * $0 + Column.tokens] > 0 }
         let table = DocumentTable(
             columns: C, groupCount: groups.count, group: kept.map { groupOf[$0] },
-            values: kept.flatMap { values[C * $0..<C * ($0 + 1)] })
+            values: kept.flatMap { values[C * $0..<C * ($0 + 1)] }, design: design.restricted(to: kept))
         let G = groups.count
         let bootstrap = Bootstrap(table, settings: settings, stream: 0x6e6c6c, width: G + 1) { sums, results in
             var difference = 0.0
@@ -87,7 +92,8 @@ public enum PairedEffect {
             func sum(_ column: Int) -> Double { members.reduce(0.0) { $0 + sums[C * $1 + column] } }
             let (first, second, tokens) = (sum(Column.first), sum(Column.second), sum(Column.tokens))
             let isLarge = documents.count >= max(2, settings.minimumDocuments)
-            let differences = documents.map {
+            // Signs are flipped for what is resampled as a whole.
+            let differences = table.design.sums(documents) {
                 table.values[C * $0 + Column.second] - table.values[C * $0 + Column.first]
             }
             return AgreementMetric.Effect(
@@ -107,14 +113,15 @@ public enum PairedEffect {
     ///   - names: each document's group.
     /// - Returns: nothing for a group with too few documents, or without weight.
     static func perWeight(
-        _ differences: [Double], weights: [Double], tokens: [Int], groupOf names: [String], settings: MetricSettings
+        _ differences: [Double], weights: [Double], tokens: [Int], groupOf names: [String], design: SamplingDesign,
+        settings: MetricSettings
     ) -> [GroupKey: Estimate] {
         let groups = Set(names).sorted()
         let kept = names.indices.filter { tokens[$0] > 0 }
         let G = groups.count
         let table = DocumentTable(
             columns: 2, groupCount: G, group: kept.map { groups.firstIndex(of: names[$0]) ?? 0 },
-            values: kept.flatMap { [differences[$0], weights[$0]] })
+            values: kept.flatMap { [differences[$0], weights[$0]] }, design: design.restricted(to: kept))
         let bootstrap = Bootstrap(table, settings: settings, stream: 0x6e6c6c, width: G + 1) { sums, results in
             var (difference, weight) = (0.0, 0.0)
             for g in 0..<G {

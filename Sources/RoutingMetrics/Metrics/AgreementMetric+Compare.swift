@@ -80,14 +80,16 @@ extension AgreementMetric {
             let sums = table.sums
             func total(_ column: Int) -> Int { Int((0..<G).reduce(0.0) { $0 + sums[$1 * C + column] }) }
             tokens = total(Column.tokens)
-            overlap = bootstrap.estimate(0)
-            sameSet = bootstrap.estimate(1)
-            sameFirst = bootstrap.estimate(2)
-            divergence = bootstrap.estimate(3)
+            overlap = bootstrap.estimate(0, within: 0...1)
+            sameSet = bootstrap.estimate(1, within: 0...1)
+            sameFirst = bootstrap.estimate(2, within: 0...1)
+            divergence = bootstrap.estimate(3, within: 0...Double.infinity)
             deciles = (0..<D).filter { total(Column.tokens(inDecile: $0)) > 0 }.map {
-                Overall.Decile(
-                    decile: $0 + 1, tokens: total(Column.tokens(inDecile: $0)),
-                    flips: bootstrap.estimate(means.count + $0))
+                let tokens = total(Column.tokens(inDecile: $0))
+                return Overall.Decile(
+                    decile: $0 + 1, tokens: tokens,
+                    flips: bootstrap.estimate(means.count + $0, within: 0...1)
+                        .widened(toTokens: tokens, level: input.settings.level))
             }
         }
     }

@@ -105,7 +105,8 @@ public struct AssociationMetric: MetricResult, Equatable {
             let table = input.table(columns: E, values: layer.assignments).restricted(to: groups)
             let stream = input.stream(definition.name, layer)
             let bootstrap = Bootstrap(
-                table, settings: input.settings, stream: stream, width: width, interval: { _ in .debiased }, statistic)
+                table, settings: input.settings, stream: stream, width: width,
+                interval: { $0 < 2 ? .debiased : .percentile }, statistic)
             let sums = table.sums
             layers.append(
                 Layer(

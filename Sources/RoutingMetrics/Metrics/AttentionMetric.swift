@@ -96,9 +96,9 @@ public struct AttentionMetric: MetricResult, Equatable {
             }
             for head in 0..<H {
                 let score = induction.scores[[layer.layer, head]]
-                let correlation = bootstrap.estimate(width * head + means)
+                let correlation = bootstrap.estimate(width * head + means, within: -1...1)
                 func mean(_ statistic: AttentionStatistic) -> Estimate {
-                    bootstrap.estimate(width * head + columns.place(of: statistic))
+                    bootstrap.estimate(width * head + columns.place(of: statistic), within: 0...Double.infinity)
                 }
                 heads.append(
                     Head(

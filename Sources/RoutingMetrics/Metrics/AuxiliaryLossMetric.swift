@@ -82,7 +82,9 @@ public struct AuxiliaryLossMetric: MetricResult, Equatable {
                 results[1] = count > 0 ? square / count : 0
             }
             let tokens = input.sample.tokens * (layer == nil ? input.layers.count : 1)
-            return Row(layer: layer, tokens: tokens, balance: bootstrap.estimate(0), zLoss: bootstrap.estimate(1))
+            return Row(
+                layer: layer, tokens: tokens, balance: bootstrap.estimate(0),
+                zLoss: bootstrap.estimate(1, within: 0...Double.infinity))
         }
         var all = [Double](repeating: 0, count: input.tokens.count * C)
         var rows: [Row] = []

@@ -87,14 +87,16 @@ extension CoactivationMetric {
         let tests = (0..<(hasChance ? P : 0)).map { pair in
             sums[E + P + pair] > 0 ? test(table, input, pair, E, P) : nil
         }
+        let count = P * input.layers.count
         return ordered(E).map { i, j in
             let place = layer.pairIndex(min(i, j), max(i, j))
             var pair = Pair(
                 layer: layer.layer, expert: i, other: j, together: Int(sums[E + place]), count: Int(sums[i]),
-                share: sums[i] > 0 ? bootstrap.estimate(i * E + j) : nil)
+                share: sums[i] > 0 ? bootstrap.estimate(i * E + j, within: 0...1) : nil)
             guard hasChance, sums[i] > 0, sums[E + P + place] > 0 else { return pair }
             pair.chance = ChanceComparison(
-                expected: sums[E + P + place] / sums[i], ratio: bootstrap.estimate(E * E + place),
+                expected: sums[E + P + place] / sums[i],
+                ratio: bootstrap.estimate(E * E + place, within: 0...Double.infinity, among: count),
                 pValue: tests[place]?.pValue)
             return pair
         }

@@ -42,7 +42,8 @@ public struct CoactivationMetric: MetricResult, Equatable {
                     MetricColumn("count", .integer, unit: "tokens", "tokens that chose the expert"),
                 ] + MetricColumn.estimate("share", "together/count; uniform is (K−1)/(E−1)")
                     + MetricColumn.chance(
-                        of: "share", "share if, within each document, only the load of its experts were given") + [
+                        of: "share", "share if, within each document, only the load of its experts were given",
+                        forAll: "pairs and layers") + [
                         .note
                     ],
                 rows: pairs.map {

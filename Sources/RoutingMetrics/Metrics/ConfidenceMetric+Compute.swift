@@ -34,9 +34,11 @@ extension ConfidenceMetric {
                         layer: layer.layer, group: row == 0 ? .pooled : .group(input.groups[row - 1]),
                         documents: row == 0 ? input.sample.documents : input.sample.groups[row - 1].documents,
                         tokens: row == 0 ? input.sample.tokens : input.sample.groups[row - 1].tokens,
-                        entropy: isLarge ? bootstrap.estimate(parts.count * row) : nil,
-                        firstMargin: isLarge ? bootstrap.estimate(parts.count * row + 1) : nil,
-                        choiceMargin: isLarge && hasNextChoice ? bootstrap.estimate(parts.count * row + 2) : nil))
+                        entropy: isLarge ? bootstrap.estimate(parts.count * row, within: 0...Double.infinity) : nil,
+                        firstMargin: isLarge
+                            ? bootstrap.estimate(parts.count * row + 1, within: 0...Double.infinity) : nil,
+                        choiceMargin: isLarge && hasNextChoice
+                            ? bootstrap.estimate(parts.count * row + 2, within: 0...Double.infinity) : nil))
             }
         }
         return ConfidenceMetric(sample: input.sample, rows: rows)

@@ -112,7 +112,7 @@ public struct ExpertCacheMetric: MetricResult, Equatable {
                     rows.append(
                         Row(
                             layer: layer.layer, policy: policy, slots: size, documents: taken.count, requests: requests,
-                            hitRatio: bootstrap.estimate(p * sizes.count + s)))
+                            hitRatio: bootstrap.estimate(p * sizes.count + s, within: 0...1)))
                 }
             }
         }

@@ -79,8 +79,8 @@ public struct ExpertConfidenceMetric: MetricResult, Equatable {
                 rows.append(
                     Row(
                         layer: layer.layer, expert: e, count: count,
-                        weight: count > 0 ? bootstrap.estimate(2 * e) : nil,
-                        first: count > 0 ? bootstrap.estimate(2 * e + 1) : nil))
+                        weight: count > 0 ? bootstrap.estimate(2 * e, within: 0...1) : nil,
+                        first: count > 0 ? bootstrap.estimate(2 * e + 1, within: 0...1) : nil))
             }
         }
         return ExpertConfidenceMetric(sample: input.sample, rows: rows)

@@ -55,7 +55,8 @@ extension GroupExpertShare {
                         GroupExpertShare(
                             layer: layer.layer, group: input.groups[group], expert: e,
                             documents: input.sample.groups[group].documents, tokens: input.sample.groups[group].tokens,
-                            count: Int(sums[group * C + e]), share: place.map { bootstrap.estimate($0 * E + e) },
+                            count: Int(sums[group * C + e]),
+                            share: place.map { bootstrap.estimate($0 * E + e, within: 0...1) },
                             contrast: cell?.logOdds, elsewhere: cell?.rest, pValue: cell?.pValue,
                             adjustedP: cell?.adjustedP,
                             note: place == nil ? "too few documents" : confounded[group]))

@@ -93,10 +93,11 @@ extension InformationMetric {
             results[2] = information.rowEntropy * bits
         }
         let groupEntropy = bootstrap.values[2]
+        let layers = input.layers.count
         return PlugIn(
             plugIn: bootstrap.values[0], groupEntropy: groupEntropy,
-            information: bootstrap.estimate(0, within: 0...max(0, groupEntropy)),
-            share: bootstrap.estimate(1, within: 0...1))
+            information: bootstrap.estimate(0, within: 0...max(0, groupEntropy), among: layers),
+            share: bootstrap.estimate(1, within: 0...1, among: layers))
     }
 
     private static func row(

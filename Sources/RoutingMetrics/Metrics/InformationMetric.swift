@@ -83,9 +83,12 @@ public struct InformationMetric: MetricResult, Equatable {
                 columns: [
                     .layer, MetricColumn("assignments", .integer, "assignments counted"),
                     MetricColumn("plug_in", .real, unit: "bits", "I(group; expert) without correction"),
-                ] + MetricColumn.estimate("information", unit: "bits", "I(group; expert) less the jackknife's bias")
+                ]
+                    + MetricColumn.estimate(
+                        "information", unit: "bits", "I(group; expert) less the jackknife's bias",
+                        forAll: "layers")
                     + [MetricColumn("group_entropy", .real, unit: "bits", "H(group) over assignments")]
-                    + MetricColumn.estimate("share", "information over group_entropy") + [
+                    + MetricColumn.estimate("share", "information over group_entropy", forAll: "layers") + [
                         .pValue, .adjustedP,
                     ],
                 rows: layers.map {
@@ -104,8 +107,10 @@ public struct InformationMetric: MetricResult, Equatable {
                         "\"plug-in\": the counts' own, less the jackknife's bias; \"held-out decoding\": a lower bound"),
                     .tokens,
                 ]
-                    + MetricColumn.estimate("information", unit: "bits", "I(group; unit), or the lower bound")
-                    + MetricColumn.estimate("share", "information over group_entropy")
+                    + MetricColumn.estimate(
+                        "information", unit: "bits", "I(group; unit), or the lower bound",
+                        forAll: "layers")
+                    + MetricColumn.estimate("share", "information over group_entropy", forAll: "layers")
                     + [
                         MetricColumn("group_entropy", .real, unit: "bits", "H(group) over assignments or tokens"),
                         .note,

@@ -58,11 +58,15 @@ extension LoadMetric {
                 layer: layer.layer, assignments: counts.reduce(0, +),
                 coefficientOfVariation: bootstrap.estimate(E, value: balance.coefficientOfVariation, through: root),
                 gini: bootstrap.estimate(E + 1, value: balance.gini, through: root),
-                maxOverMean: bootstrap.estimate(E + 2, value: balance.maxOverMean) { 1 + root($0) },
+                maxOverMean: bootstrap.estimate(E + 2, value: balance.maxOverMean, among: input.layers.count) {
+                    1 + root($0)
+                },
                 balancedness: bootstrap.estimate(E + 2, value: balance.balancedness) { 1 / (1 + root($0)) },
                 entropy: bootstrap.estimate(E + 3) { min(1, $0) },
                 deadExperts: (0..<E).filter { counts[$0] == 0 },
-                experts: (0..<E).map { Expert(expert: $0, count: counts[$0], share: bootstrap.estimate($0)) })
+                experts: (0..<E).map {
+                    Expert(expert: $0, count: counts[$0], share: bootstrap.estimate($0, within: 0...1))
+                })
         }
         return LoadMetric(sample: input.sample, layers: layers)
     }

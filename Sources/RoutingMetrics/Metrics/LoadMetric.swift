@@ -45,7 +45,7 @@ public struct LoadMetric: MetricResult, Equatable {
             columns: [.layer, MetricColumn("assignments", .integer, "assignments in the layer")]
                 + MetricColumn.estimate("cv", "coefficient of variation of the experts' counts")
                 + MetricColumn.estimate("gini", "Gini coefficient of the experts' counts")
-                + MetricColumn.estimate("max_over_mean", "largest count over mean count")
+                + MetricColumn.estimate("max_over_mean", "largest count over mean count", forAll: "layers")
                 + MetricColumn.estimate("balancedness", "mean count over largest count")
                 + MetricColumn.estimate("entropy", "entropy of the shares over log E")
                 + [MetricColumn("dead_experts", .integer, "experts without a single assignment")],

@@ -51,7 +51,7 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
                 columns: [.layer, MetricColumn("texts", .integer, "texts in two groups or more")]
                     + MetricColumn.estimate("mean", "mean over all pairs of groups")
                     + MetricColumn.estimate("baseline", "different texts of the same group")
-                    + MetricColumn.estimate("excess", "mean less baseline; bounds for all layers at once"),
+                    + MetricColumn.estimate("excess", "mean less baseline", forAll: "layers"),
                 rows: layers.map {
                     [.integer($0.layer), .integer($0.texts)] + $0.mean.cells + $0.baseline.cells + $0.excess.cells
                 }),
@@ -115,9 +115,9 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
                 pairs.append(
                     Pair(
                         layer: layer.layer, groupA: input.groups[a], groupB: input.groups[b],
-                        texts: Int(sums[2 * place + 1]), divergence: bootstrap.estimate(place)))
+                        texts: Int(sums[2 * place + 1]), divergence: bootstrap.estimate(place, within: 0...1)))
             }
-            let mean = bootstrap.estimate(combinations.count)
+            let mean = bootstrap.estimate(combinations.count, within: 0...1)
             let (baseline, bounds) = baseline(input, layer, parallel, values, combinations.count)
             let value = mean.value - baseline.value
             layers.append(
@@ -155,14 +155,15 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
             columns: C, groupCount: 1, group: [Int](repeating: 0, count: values.count / C), values: values,
             design: input.design.restricted(
                 to: stride(from: 0, to: parallel.count - 1, by: 2).map { parallel[$0].values.min() ?? 0 }))
+        // Texts are paired off, so that there are half as many units: two or three of them tell no variance.
+        var settings = input.settings
+        if table.documentCount < settings.minimumDocuments { settings.bootstrap = 0 }
         let baseline = Bootstrap(
-            table, settings: input.settings, stream: input.stream(definition.name, layer, 1), width: 1,
+            table, settings: settings, stream: input.stream(definition.name, layer, 1), width: 1,
             interval: { _ in .accelerated }
         ) { sums, results in
             results[0] = sums[1] > 0 ? sums[0] / sums[1] : 0
-        }.estimate(0)
-        var settings = input.settings
-        settings.level = 1 - (1 - settings.level) / Double(input.layers.count)
+        }.estimate(0, within: 0...1)
         let excess = Bootstrap(
             table, settings: settings, stream: input.stream(definition.name, layer, 2), width: 1,
             interval: { _ in .accelerated }
@@ -173,7 +174,7 @@ public struct ParallelDivergenceMetric: MetricResult, Equatable {
                 used += 1
             }
             results[0] = (used > 0 ? total / used : 0) - (sums[1] > 0 ? sums[0] / sums[1] : 0)
-        }.estimate(0)
+        }.estimate(0, among: input.layers.count)
         return (baseline, excess)
     }
 }

@@ -24,10 +24,10 @@ public struct PathMetric: MetricResult, Equatable {
     public struct Layer: Codable, Sendable, Equatable {
         public var layer: Int
         public var nextLayer: Int
-        /// Bits.
-        public var information: Estimate
+        /// Bits; nil where there are too few tokens for the pairs of experts that occur.
+        public var information: Estimate?
         /// information over the smaller of the two entropies
-        public var share: Estimate
+        public var share: Estimate?
         /// Bits: information of the table that the documents' load alone gives.
         public var documentChance: Double
     }
@@ -40,6 +40,8 @@ public struct PathMetric: MetricResult, Equatable {
         public var share: Double
         /// Σ_d n_d Π_l p_dl(e) / N: share if layers were independent within each document.
         public var independent: Double
+        /// `share` over `independent`, with bounds for all paths shown at once; nil where independent layers never take the path.
+        public var ratio: Estimate?
         /// Π_l p_l(e): share if layers were independent in all documents together.
         public var pooledIndependent: Double
         /// The most frequent input token of those that take the path.
@@ -59,6 +61,8 @@ public struct PathMetric: MetricResult, Equatable {
     public var isApproximate: Bool
 
     static let pathsShown = 50
+    /// Tokens for each pair of experts that occurs, on average, where information between layers is estimated.
+    static let tokensPerPair = 5
 
     public var tables: [MetricTable] {
         let next = MetricColumn("next_layer", .integer, "the layer after it")
@@ -79,15 +83,20 @@ public struct PathMetric: MetricResult, Equatable {
             MetricTable(
                 name: "paths-layers", title: "Information between neighbouring layers",
                 columns: [.layer, next]
-                    + MetricColumn.estimate("information", unit: "bits", "I(first choice; next layer's first choice)")
-                    + MetricColumn.estimate("share", "information over the smaller entropy") + [
+                    + MetricColumn.estimate(
+                        "information", unit: "bits", "I(first choice; next layer's first choice)", forAll: "layers")
+                    + MetricColumn.estimate("share", "information over the smaller entropy", forAll: "layers") + [
                         MetricColumn(
                             "chance_document", .real, unit: "bits",
-                            "information if each layer's choices were in a random order of the document's tokens")
+                            "information if each layer's choices were in a random order of the document's tokens"),
+                        .note,
                     ],
                 rows: layers.map {
                     [.integer($0.layer), .integer($0.nextLayer)] + $0.information.cells + $0.share.cells + [
-                        .real($0.documentChance)
+                        .real($0.documentChance),
+                        $0.information == nil
+                            ? .text("fewer than \(Self.tokensPerPair) tokens for each pair of experts that occurs")
+                            : .missing,
                     ]
                 }),
             MetricTable(
@@ -98,6 +107,7 @@ public struct PathMetric: MetricResult, Equatable {
                     MetricColumn("count", .integer, unit: "tokens", "tokens that take it"),
                     MetricColumn("share", .real, "of all tokens"),
                     MetricColumn("independent", .real, "share if layers were independent within each document"),
+                ] + MetricColumn.estimate("ratio", "share over independent", forAll: "rows") + [
                     MetricColumn(
                         "independent_pooled", .real, "share if layers were independent in all documents together"),
                     MetricColumn("token", .integer, "id of the most frequent input token of those that take it"),
@@ -108,233 +118,12 @@ public struct PathMetric: MetricResult, Equatable {
                     [
                         .integer($0.rank), .text($0.experts.map(String.init).joined(separator: "-")),
                         .integer($0.count),
-                        .real($0.share), .real($0.independent), .real($0.pooledIndependent), .integer($0.token),
+                        .real($0.share), .real($0.independent),
+                    ] + $0.ratio.cells + [
+                        .real($0.pooledIndependent), .integer($0.token),
                         .optional($0.tokenText), .real($0.tokenShare),
                     ]
                 }),
         ]
-    }
-
-    /// Reads the shards again: a path needs the same token's experts in every layer at once, and the first pass goes layer by layer.
-    /// - Throws: where fewer than two layers were captured.
-    public static func compute(_ input: MetricInput) throws(MetricError) -> PathMetric {
-        guard input.layers.count > 1 else {
-            throw MetricError(definition.name, "expected two layers or more, found \(input.layers.count)")
-        }
-        let E = input.sample.experts
-        let D = input.trace.documents.count
-        let gaps = input.layers.count - 1
-        // A row per document where that fits, else one row for all.
-        let perDocument = D * gaps * E * E <= MetricInput.pairBudget
-        let rowCount = perDocument ? D : 1
-        var counts = [[Double]](repeating: [Double](repeating: 0, count: rowCount * E * E), count: gaps)
-        var paths = PathCounter(experts: E, layers: input.layers.count)
-        var chosen = [[UInt16]](repeating: [], count: input.layers.count)
-        let K = input.sample.expertsPerToken
-        try input.forEachShard(definition.name) { shard in
-            for (place, layer) in input.layers.enumerated() {
-                shard.readExpertIndices(layerIndex: layer.layerIndex, into: &chosen[place])
-            }
-            for document in shard.documents {
-                let table = perDocument ? document.index * E * E : 0
-                for gap in 0..<gaps {
-                    for row in input.rows(document) {
-                        let (a, b) = (Int(chosen[gap][row * K]), Int(chosen[gap + 1][row * K]))
-                        if a < E, b < E { counts[gap][table + a * E + b] += 1 }
-                    }
-                }
-                for row in input.rows(document) { paths.add { Int(chosen[$0][row * K]) } }
-            }
-        }
-        let (transitions, layers) = neighbours(input, counts: counts, perDocument: perDocument)
-        return PathMetric(
-            sample: input.sample, transitions: transitions, layers: layers, paths: try frequent(input, paths),
-            isApproximate: paths.isApproximate)
-    }
-
-    /// Bits that the next layer's first choices tell about this one's where each document's are in a random order.
-    private static func documentChance(_ input: MetricInput, _ layer: LayerCounts, _ next: LayerCounts) -> Double {
-        let E = layer.experts
-        var table = [Double](repeating: 0, count: E * E)
-        for document in input.tokens.indices where input.tokens[document] > 0 {
-            for a in 0..<E where layer.firsts[document * E + a] > 0 {
-                let share = layer.firsts[document * E + a] / Double(input.tokens[document])
-                for b in 0..<E { table[a * E + b] += share * next.firsts[document * E + b] }
-            }
-        }
-        return table.withUnsafeBufferPointer { TableInformation($0, rows: E, columns: E).plugIn } / log(2.0)
-    }
-
-    private static func neighbours(
-        _ input: MetricInput, counts: [[Double]], perDocument: Bool
-    ) -> ([Transition], [Layer]) {
-        let E = input.sample.experts
-        var transitions: [Transition] = []
-        var layers: [Layer] = []
-        for gap in counts.indices {
-            let (layer, next) = (input.layers[gap], input.layers[gap + 1])
-            let table = input.table(columns: E * E, values: counts[gap], perDocument: perDocument)
-            let G = table.groupCount
-            let bits = 1 / log(2.0)
-            let bootstrap = Bootstrap(
-                table, settings: input.settings, stream: input.stream(definition.name, layer), width: 4,
-                interval: { _ in .debiased }
-            ) { sums, results in
-                withUnsafeTemporaryAllocation(of: Double.self, capacity: E * E + 2 * E) { all in
-                    all.initialize(repeating: 0)
-                    for g in 0..<G {
-                        for i in 0..<E * E {
-                            all[i] += sums[g * E * E + i]
-                            all[E * E + i / E] += sums[g * E * E + i]
-                            all[E * E + E + i % E] += sums[g * E * E + i]
-                        }
-                    }
-                    let information = TableInformation(UnsafeBufferPointer(all), rows: E, columns: E)
-                    let least = min(
-                        entropy(all[E * E..<E * E + E]), entropy(all[(E * E + E)...]))
-                    for (place, value) in [information.plugIn, information.corrected].enumerated() {
-                        results[2 * place] = value * bits
-                        results[2 * place + 1] = least > 0 ? value / least : 0
-                    }
-                }
-            }
-            layers.append(
-                Layer(
-                    layer: layer.layer, nextLayer: next.layer,
-                    information: bootstrap.estimate(0, value: max(0, bootstrap.values[2]), within: 0...Double.infinity),
-                    share: bootstrap.estimate(1, value: max(0, bootstrap.values[3]), within: 0...1),
-                    documentChance: documentChance(input, layer, next)))
-            var sums = [Double](repeating: 0, count: E * E)
-            for (i, count) in counts[gap].enumerated() { sums[i % (E * E)] += count }
-            for a in 0..<E {
-                let total = sums[a * E..<(a + 1) * E].reduce(0, +)
-                for b in 0..<E {
-                    transitions.append(
-                        Transition(
-                            layer: layer.layer, nextLayer: next.layer, expert: a, nextExpert: b,
-                            count: Int(sums[a * E + b]),
-                            share: total > 0 ? sums[a * E + b] / total : 0))
-                }
-            }
-        }
-        return (transitions, layers)
-    }
-
-    /// The paths taken most, and by which tokens. Reads the shards again, for these paths only.
-    private static func frequent(_ input: MetricInput, _ paths: PathCounter) throws(MetricError) -> [Path] {
-        let E = input.sample.experts
-        let pooled = input.layers.map { layer in
-            var sums = [Double](repeating: 0, count: E)
-            for (i, count) in layer.firsts.enumerated() { sums[i % E] += count }
-            let total = max(1, sums.reduce(0, +))
-            return sums.map { $0 / total }
-        }
-        let found = paths.mostFrequent(pathsShown)
-        let tokens = try tokenCounts(input, found.map(\.experts))
-        let text = try? input.trace.tokenText()
-        let total = Double(max(1, paths.total))
-        return found.indices.map { place in
-            let (experts, count) = found[place]
-            let within = input.tokens.indices.reduce(0.0) { sum, document in
-                guard input.tokens[document] > 0 else { return sum }
-                let n = Double(input.tokens[document])
-                return sum
-                    + zip(input.layers, experts).reduce(n) { share, choice in
-                        choice.1 < E ? share * choice.0.firsts[document * E + choice.1] / n : 0
-                    }
-            }
-            let most = tokens[place].max { ($0.value, $1.key) < ($1.value, $0.key) }
-            let seen = tokens[place].values.reduce(0, +)
-            return Path(
-                rank: place + 1, experts: experts, count: count, share: Double(count) / total,
-                independent: within / total,
-                pooledIndependent: zip(pooled, experts).reduce(1) { $0 * ($1.1 < E ? $1.0[$1.1] : 0) },
-                token: Int(most?.key ?? -1), tokenText: most.flatMap { text?.alone($0.key) },
-                tokenShare: Double(most?.value ?? 0) / Double(max(1, seen)))
-        }
-    }
-
-    /// Input tokens of each of some paths.
-    private static func tokenCounts(_ input: MetricInput, _ paths: [[Int]]) throws(MetricError) -> [[Int32: Int]] {
-        let (E, K) = (input.sample.experts, input.sample.expertsPerToken)
-        // Paths by their first expert: most tokens are done after a look at one or two layers.
-        var byFirst = [[Int]](repeating: [], count: E + 1)
-        for (place, path) in paths.enumerated() { byFirst[path[0]].append(place) }
-        var counts = [[Int32: Int]](repeating: [:], count: paths.count)
-        var chosen = [[UInt16]](repeating: [], count: input.layers.count)
-        try input.forEachShard(definition.name) { shard in
-            for (place, layer) in input.layers.enumerated() {
-                shard.readExpertIndices(layerIndex: layer.layerIndex, into: &chosen[place])
-            }
-            for document in shard.documents {
-                for row in input.rows(document) {
-                    let place = byFirst[min(Int(chosen[0][row * K]), E)].first { place in
-                        paths[place].indices.allSatisfy { min(Int(chosen[$0][row * K]), E) == paths[place][$0] }
-                    }
-                    if let place { counts[place][shard.token[row], default: 0] += 1 }
-                }
-            }
-        }
-        return counts
-    }
-}
-
-/// Counts sequences of experts in bounded memory: where there are too many different ones, those seen least are dropped.
-private struct PathCounter {
-    let experts: Int
-    let layers: Int
-    private(set) var total = 0
-    private(set) var isApproximate = false
-    private var counts: [[UInt16]: Int] = [:]
-    private var packed: [UInt64: Int] = [:]
-    private let isPacked: Bool
-
-    /// Different paths held at once.
-    static let limit = 1_000_000
-
-    init(experts: Int, layers: Int) {
-        self.experts = experts
-        self.layers = layers
-        // Base E + 1: one digit more for "no expert".
-        isPacked = Double(layers) * log2(Double(experts + 1)) < 63
-    }
-
-    mutating func add(_ expert: (Int) -> Int) {
-        total += 1
-        if isPacked {
-            var key: UInt64 = 0
-            for layer in 0..<layers { key = key * UInt64(experts + 1) + UInt64(min(expert(layer), experts)) }
-            packed[key, default: 0] += 1
-            if packed.count > Self.limit { Self.prune(&packed, &isApproximate) }
-        } else {
-            counts[(0..<layers).map { UInt16(min(expert($0), experts)) }, default: 0] += 1
-            if counts.count > Self.limit { Self.prune(&counts, &isApproximate) }
-        }
-    }
-
-    private static func prune<Key>(_ counts: inout [Key: Int], _ isApproximate: inout Bool) {
-        isApproximate = true
-        var least = 1
-        while counts.count > limit / 2 {
-            counts = counts.filter { $0.value > least }
-            least *= 2
-        }
-    }
-
-    func mostFrequent(_ count: Int) -> [(experts: [Int], count: Int)] {
-        let all: [(experts: [Int], count: Int)] =
-            isPacked
-            ? packed.map { key, count in
-                var rest = key
-                var path: [Int] = []
-                for _ in 0..<layers {
-                    path.append(Int(rest % UInt64(experts + 1)))
-                    rest /= UInt64(experts + 1)
-                }
-                return (path.reversed(), count)
-            } : counts.map { ($0.key.map(Int.init), $0.value) }
-        return Array(
-            all.sorted { $0.count != $1.count ? $0.count > $1.count : $0.experts.lexicographicallyPrecedes($1.experts) }
-                .prefix(count))
     }
 }

@@ -164,7 +164,7 @@ public struct PositionMetric: MetricResult, Equatable {
                     results[1] = information.corrected / log(2)
                 }
             }
-            information = bootstrap.estimate(0, value: bootstrap.values[1])
+            information = bootstrap.estimate(0, value: max(0, bootstrap.values[1]), within: 0...Double.infinity)
         }
         let sums = table.sums
         return Row(

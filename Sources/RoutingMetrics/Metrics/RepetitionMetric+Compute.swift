@@ -36,15 +36,17 @@ extension RepetitionMetric {
                     let expected = members.reduce(0) { $0 + sums[C * $1 + kind.chance] }
                     guard isLarge, expected > 0 else { return nil }
                     return ChanceComparison(
-                        expected: expected / pairs, ratio: bootstrap.estimate(4 * row + 2 + place),
+                        expected: expected / pairs,
+                        ratio: bootstrap.estimate(
+                            4 * row + 2 + place, within: 0...Double.infinity, among: input.layers.count),
                         pValue: documents.test(kind, input, row == 0 ? nil : group)?.pValue)
                 }
                 rows.append(
                     Row(
                         layer: layer.layer, group: row == 0 ? .pooled : .group(input.groups[group]),
                         documents: members.reduce(0) { $0 + input.sample.groups[$1].documents }, pairs: Int(pairs),
-                        first: isLarge ? bootstrap.estimate(4 * row) : nil,
-                        any: isLarge ? bootstrap.estimate(4 * row + 1) : nil, firstShuffled: shuffled[0],
+                        first: isLarge ? bootstrap.estimate(4 * row, within: 0...1) : nil,
+                        any: isLarge ? bootstrap.estimate(4 * row + 1, within: 0...1) : nil, firstShuffled: shuffled[0],
                         anyShuffled: shuffled[1], chanceFirst: 1 / Double(E), chanceAny: uniformAny,
                         loadChanceFirst: chance.first(members), loadChanceAny: chance.any(members)))
             }

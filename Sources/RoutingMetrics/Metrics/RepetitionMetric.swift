@@ -46,8 +46,9 @@ public struct RepetitionMetric: MetricResult, Equatable {
                 ] + MetricColumn.estimate("first", "P(first choice equals the next token's first choice)")
                     + MetricColumn.estimate("any", "P(the two tokens share an expert)")
                     + MetricColumn.chance(
-                        "_first", of: "first", "first in a random order of each document's tokens")
-                    + MetricColumn.chance("_any", of: "any", "any in a random order of each document's tokens") + [
+                        "_first", of: "first", "first in a random order of each document's tokens", forAll: "layers")
+                    + MetricColumn.chance(
+                        "_any", of: "any", "any in a random order of each document's tokens", forAll: "layers") + [
                         MetricColumn("chance_first", .real, "1/E"),
                         MetricColumn("chance_any", .real, "1 − C(E−K,K)/C(E,K)"),
                         MetricColumn(

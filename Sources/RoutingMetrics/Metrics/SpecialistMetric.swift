@@ -62,9 +62,10 @@ public struct SpecialistMetric: MetricResult, Equatable {
                 name: Self.definition.name, title: Self.definition.title,
                 columns: [.group, .layer, .expert, .documents, .tokens]
                     + MetricColumn.estimate(
-                        "share", "the expert's share of the group's assignments; bounds for all cells at once")
-                    + MetricColumn.estimate("elsewhere", "its share of assignments in the groups compared with")
-                    + MetricColumn.estimate("log_odds", "log odds ratio of the two") + [
+                        "share", "the expert's share of the group's assignments", forAll: "cells")
+                    + MetricColumn.estimate(
+                        "elsewhere", "its share of assignments in the groups compared with", forAll: "cells")
+                    + MetricColumn.estimate("log_odds", "log odds ratio of the two", forAll: "cells") + [
                         .adjustedP, MetricColumn("cells", .integer, "cells that the bounds hold for at once"), .note,
                     ],
                 rows: rows.map {

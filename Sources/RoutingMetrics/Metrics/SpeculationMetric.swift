@@ -154,7 +154,10 @@ public struct SpeculationMetric: MetricResult, Equatable {
         for table in hits { for (place, value) in table.enumerated() { own[place] += value } }
         let table = input.table(columns: Column.count, values: own)
         let G = table.groupCount
-        let bootstrap = Bootstrap(table, settings: input.settings, stream: stream, width: 3) { sums, results in
+        let bootstrap = Bootstrap(
+            table, settings: input.settings, stream: stream, width: 3,
+            interval: { $0 == 2 ? .accelerated : .percentile }
+        ) { sums, results in
             var all = [Double](repeating: 0, count: Column.count)
             for g in 0..<G { for c in 0..<Column.count { all[c] += sums[g * Column.count + c] } }
             let requests = all[Column.requests]
@@ -176,11 +179,12 @@ public struct SpeculationMetric: MetricResult, Equatable {
         let hasChance = sums[Column.shuffled] > 0 && sums[Column.requests] > 0
         return Row(
             ahead: ahead, layer: layer, documents: D, requests: Int(sums[Column.requests]),
-            recall: bootstrap.estimate(0),
-            popular: popular(input, layers, stream), documentPopular: bootstrap.estimate(2),
+            recall: bootstrap.estimate(0, within: 0...1),
+            popular: popular(input, layers, stream), documentPopular: bootstrap.estimate(2, within: 0...1),
             shuffled: hasChance
                 ? ChanceComparison(
-                    expected: sums[Column.shuffled] / sums[Column.requests], ratio: bootstrap.estimate(1),
+                    expected: sums[Column.shuffled] / sums[Column.requests],
+                    ratio: bootstrap.estimate(1, within: 0...Double.infinity),
                     pValue: test?.pValue) : nil)
     }
 
@@ -217,6 +221,6 @@ public struct SpeculationMetric: MetricResult, Equatable {
             // The square, whose bias from noise does not depend on how uneven the load is.
             results[1] = (results[0] - chance) * (results[0] - chance)
         }
-        return bootstrap.estimate(1, value: bootstrap.values[0]) { chance + max(0, $0).squareRoot() }
+        return bootstrap.estimate(1, value: bootstrap.values[0], within: 0...1) { chance + max(0, $0).squareRoot() }
     }
 }

@@ -31,9 +31,12 @@ extension MetricColumn {
     ///   - suffix: added to the names, where a table has several.
     ///   - observed: the column held against chance.
     ///   - chance: what chance is.
-    static func chance(_ suffix: String = "", of observed: String, _ chance: String) -> [MetricColumn] {
+    ///   - all: what the intervals hold for at once.
+    static func chance(
+        _ suffix: String = "", of observed: String, _ chance: String, forAll all: String? = nil
+    ) -> [MetricColumn] {
         [MetricColumn("chance_document" + suffix, .real, chance)]
-            + estimate("ratio" + suffix, "\(observed) over chance_document\(suffix)") + [
+            + estimate("ratio" + suffix, "\(observed) over chance_document\(suffix)", forAll: all) + [
                 MetricColumn(
                     "p_chance" + suffix, .real,
                     "two-sided, over documents: do \(observed) and chance_document\(suffix) differ?"

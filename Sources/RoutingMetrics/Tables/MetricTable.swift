@@ -39,13 +39,20 @@ public struct MetricColumn: Codable, Sendable, Equatable {
     }
 
     /// Value and bounds of an `Estimate`: NAME, NAME_lower, NAME_upper.
-    static func estimate(_ name: String, unit: String = "", _ definition: String) -> [MetricColumn] {
-        [
+    /// - Parameter all: what the bounds hold for at once, as "layers"; nil: each holds by itself.
+    static func estimate(
+        _ name: String, unit: String = "", _ definition: String, forAll all: String? = nil
+    ) -> [MetricColumn] {
+        let scope = all.map { "; the intervals hold for all \($0) at once" } ?? ""
+        return [
             MetricColumn(name, .real, unit: unit, definition),
-            MetricColumn(name + "_lower", .real, unit: unit, "lower bound of the interval of \(name)"),
-            MetricColumn(name + "_upper", .real, unit: unit, "upper bound of the interval of \(name)"),
+            MetricColumn(name + "_lower", .real, unit: unit, "lower bound of the interval of \(name)" + scope),
+            MetricColumn(name + "_upper", .real, unit: unit, "upper bound of the interval of \(name)" + scope),
         ]
     }
+
+    /// Whether this is a bound of intervals that hold at once.
+    package var isForAll: Bool { definition.hasSuffix(" at once") }
 
     static let layer = MetricColumn("layer", .integer, "layer of the model, from 0")
     static let expert = MetricColumn("expert", .integer, "expert, from 0")

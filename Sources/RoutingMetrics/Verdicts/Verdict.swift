@@ -121,6 +121,12 @@ extension SpecialistMetric {
         return Verdict(
             .replication, own.allSatisfy { Verdict.isFound($0.adjustedP) && $0.logOdds > 0 } ? .found : .notFound)
     }
+
+    /// The same, for any group.
+    package var anyReplication: Verdict {
+        let own = Set(replications.map(\.group)).map(replication(of:))
+        return own.first(where: \.isFound) ?? own.first ?? replication(of: "")
+    }
 }
 
 extension WithinTokenMetric {

@@ -1,0 +1,51 @@
+import Foundation
+import Tensors
+import Traces
+
+/// Folders for traces that are drawn, looked at and thrown away.
+package enum Scratch {
+    /// In memory where the system has such a folder: thousands of traces are written.
+    private static let folder: URL = {
+        let memory = URL(filePath: "/dev/shm")
+        let usable = FileManager.default.isWritableFile(atPath: memory.path)
+        return (usable ? memory : FileManager.default.temporaryDirectory)
+            .appending(path: "moescope-calibration-\(ProcessInfo.processInfo.processIdentifier)")
+    }()
+
+    /// The name of a folder that does not exist yet.
+    package static func newFolder() -> URL { folder.appending(path: UUID().uuidString) }
+
+    /// A new folder's name; the folder is removed afterwards.
+    static func withFolder<Result>(_ body: (URL) throws -> Result) throws -> Result {
+        let url = newFolder()
+        defer { try? FileManager.default.removeItem(at: url) }
+        return try body(url)
+    }
+
+    /// FNV-1a: a stream of numbers of its own for every name.
+    static func hash(_ name: String) -> UInt64 {
+        name.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+    }
+}
+
+/// The places of the largest values, largest first.
+func largest(_ count: Int, of values: [Double]) -> [Int] {
+    Array(values.indices.sorted { (values[$1], $0) < (values[$0], $1) }.prefix(count))
+}
+
+extension TraceShard {
+    /// Router logits of a token, the experts with the largest, and their softmax.
+    func set(logits: [Double], _ layer: Int, _ row: Int) {
+        let (E, K) = (logits.count, layout.expertsPerToken)
+        for (expert, value) in logits.enumerated() {
+            routerLogits(layerIndex: layer)[row * E + expert] = Float(value)
+        }
+        let best = largest(K, of: logits)
+        let weights = best.map { exp(logits[$0] - logits[best[0]]) }
+        let total = weights.reduce(0, +)
+        for (slot, expert) in best.enumerated() {
+            expertIndices(layerIndex: layer)[K * row + slot] = UInt16(expert)
+            expertWeights(layerIndex: layer)[K * row + slot] = Float(weights[slot] / total)
+        }
+    }
+}
