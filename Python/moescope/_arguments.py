@@ -47,7 +47,7 @@ def integers(values: Iterable[Any] | Any, name: str, *, minimum: int | None = 0)
     """Several integers, or one. `minimum`: the least that means anything."""
     if isinstance(values, str | bytes | bytearray | Mapping):
         raise TypeError(f"{name}: expected integers, found {type(values).__name__}")
-    single = not isinstance(values, Iterable) or np.ndim(values) == 0 and hasattr(values, "__array__")  # type: ignore[arg-type, unused-ignore]
+    single = not isinstance(values, Iterable) or hasattr(values, "__array__") and np.ndim(values) == 0  # type: ignore[arg-type, unused-ignore]
     found = [integer(value, name) for value in ([values] if single else _at_most(values, _MOST_INTEGERS, name))]
     for number in found:
         if minimum is not None and number < minimum:
