@@ -7,9 +7,10 @@
 #   make conformance  settings given in every way, through Hugging Face transformers and here: the same or refused
 #   make calibrate  how often the report's sentences are false, and what they find, into Benchmarks/CALIBRATION.md
 #   make example   Reports/Example/ again, byte for byte
+#   make fuzz      mutated files of every format, read as the commands read them: nothing may die, hang or fill memory
 #   make format    formats the sources
 
-.PHONY: help demo test bench parity conformance calibrate example format build clean
+.PHONY: help demo test bench parity conformance calibrate example fuzz format build clean
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -46,6 +47,10 @@ example:
 	@Scripts/setup demo
 	@Scripts/build
 	@Scripts/example
+
+fuzz:
+	@Scripts/setup demo
+	@Scripts/fuzz
 
 format:
 	@swift format format --in-place --parallel --recursive Sources Tests Package.swift

@@ -9,6 +9,8 @@ let package = Package(
     name: "MoEScope",
     products: [
         .executable(name: "moescope", targets: ["moescope"]),
+        // For `make fuzz`; nothing installs it.
+        .executable(name: "moescope-fuzz", targets: ["Fuzzing"]),
         .library(name: "_moescope", type: .dynamic, targets: ["PythonModule"]),
         .library(
             name: "MoEScopeKit", targets: ["MoEModel", "Traces", "RoutingMetrics", "ReportGenerator", "Experiments"]),
@@ -22,11 +24,13 @@ let package = Package(
     ],
     targets: [
         .target(name: "CKernels", cSettings: strictC),
+        .target(name: "CMappedFiles", cSettings: strictC),
         .target(name: "CReportTemplates", cSettings: strictC),
         .target(name: "RouterPolicies", swiftSettings: strict),
         .target(name: "Tensors", dependencies: ["CKernels"], swiftSettings: strict),
         .target(
-            name: "FileFormats", dependencies: ["Tensors", .product(name: "Crypto", package: "swift-crypto")],
+            name: "FileFormats",
+            dependencies: ["CMappedFiles", "Tensors", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: strict),
         .target(
             name: "Checkpoints",
@@ -104,6 +108,15 @@ let package = Package(
                 "Tensors",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "Fuzzing",
+            dependencies: [
+                "Checkpoints", "Experiments", "FileFormats", "MoEModel", "Quantization", "ReportGenerator",
+                "RoutingMetrics", "Tensors", "Tokenizers", "Traces", "Tracing",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount", cSettings: strictC),

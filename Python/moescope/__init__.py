@@ -15,7 +15,7 @@ H query heads · G key/value heads · d head size · V vocabulary.
 
 from moescope import _native as _native  # finds and loads the engine before anything below asks for it
 from moescope import metrics
-from moescope._moescope import Array, CheckpointError, TraceError
+from moescope._moescope import Array, CheckpointError, TokenizerError, TraceError
 from moescope._moescope import version as __version__
 from moescope.experiments import Experiment, experiment
 from moescope.interventions import (
@@ -45,6 +45,7 @@ __all__ = [
     "Run",
     "Step",
     "Table",
+    "TokenizerError",
     "Trace",
     "TraceError",
     "__version__",

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
+from itertools import islice
 from typing import Any
 
 import numpy as np
+
+# Longest sequences that are read: a range can be longer than any memory, and a generator need not end.
+_MOST_INTEGERS = 1 << 20
+_MOST_TOKENS = 1 << 24
+
+
+def _at_most(values: Iterable[Any], most: int, name: str) -> Iterator[Any]:
+    if isinstance(values, range) and values[most:]:
+        raise ValueError(f"{name}: expected at most {most} items, found {values!r}")
+    for place, value in enumerate(islice(values, most + 1)):
+        if place == most:
+            raise ValueError(f"{name}: expected at most {most} items, found more")
+        yield value
 
 
 def integer(value: Any, name: str) -> int:
@@ -33,8 +47,8 @@ def integers(values: Iterable[Any] | Any, name: str, *, minimum: int | None = 0)
     """Several integers, or one. `minimum`: the least that means anything."""
     if isinstance(values, str | bytes | bytearray | Mapping):
         raise TypeError(f"{name}: expected integers, found {type(values).__name__}")
-    single = not isinstance(values, Iterable) or np.ndim(values) == 0 and hasattr(values, "__array__")  # type: ignore[arg-type, unused-ignore]
-    found = [integer(value, name) for value in ([values] if single else values)]
+    single = not isinstance(values, Iterable) or hasattr(values, "__array__") and np.ndim(values) == 0  # type: ignore[arg-type, unused-ignore]
+    found = [integer(value, name) for value in ([values] if single else _at_most(values, _MOST_INTEGERS, name))]
     for number in found:
         if minimum is not None and number < minimum:
             raise ValueError(f"{name}: expected {minimum} or more, found {number}")
@@ -52,7 +66,7 @@ def token_ids(values: Any, name: str = "tokens") -> list[int]:
         if array.size and array.dtype.kind not in "iu":
             raise TypeError(f"{name}: expected integers, found an array of {array.dtype}")
         return [int(token) for token in array]
-    return [integer(token, name) for token in values]
+    return [integer(token, name) for token in _at_most(values, _MOST_TOKENS, name)]
 
 
 def names(values: Iterable[str], name: str) -> list[str]:

@@ -10,6 +10,7 @@ model has, `raise_exception`, `strftime_now`, and blocks marked `{% generation %
 from __future__ import annotations
 
 import json
+import resource
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -98,12 +99,21 @@ def _to_json(
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
+# What a template may take: it is a program from a stranger, and need not end.
+_SECONDS = 10
+_BYTES = 1280 << 20
+
+
 def _main() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
     request = json.loads(sys.stdin.buffer.read())
     try:
         # Members of messages come as pairs: templates see their order.
         messages = [dict(message) for message in request["messages"]]
         text = render(request["template"], messages, **dict(request["special_tokens"]))
+    except MemoryError:
+        sys.exit(f"the model's chat template takes more than {_BYTES >> 20} MiB")
     except Exception as error:  # a template can fail in every way there is
         sys.exit(f"{error}")
     sys.stdout.buffer.write(text.encode("utf-8", "replace"))

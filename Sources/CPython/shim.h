@@ -47,6 +47,7 @@ static inline PyObject *moescope_TypeError(void) { return PyExc_TypeError; }
 static inline PyObject *moescope_IndexError(void) { return PyExc_IndexError; }
 static inline PyObject *moescope_KeyError(void) { return PyExc_KeyError; }
 static inline PyObject *moescope_BufferError(void) { return PyExc_BufferError; }
+static inline PyObject *moescope_OverflowError(void) { return PyExc_OverflowError; }
 static inline PyObject *moescope_RuntimeError(void) { return PyExc_RuntimeError; }
 static inline PyObject *moescope_MemoryError(void) { return PyExc_MemoryError; }
 static inline PyObject *moescope_OSError(void) { return PyExc_OSError; }

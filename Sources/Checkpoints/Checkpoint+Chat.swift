@@ -62,7 +62,7 @@ extension Checkpoint {
     /// A JSON file of the folder; nil where there is none.
     private func settings(_ name: String) throws(FileError) -> JSON? {
         let file = url.appendingPathComponent(name)
-        guard let data = FileManager.default.contents(atPath: file.path) else { return nil }
+        guard let data = try FileContents.readIfThere(file) else { return nil }
         do throws(JSONSyntaxError) {
             return try JSON.parse(Array(data))
         } catch {

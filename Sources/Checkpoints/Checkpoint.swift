@@ -141,12 +141,20 @@ public final class Checkpoint: Sendable {
     ///
     /// Reads every byte the first time (about a second per gigabyte), then remembers.
     public func sha256() throws(FileError) -> String {
-        if let known = cachedHash.withLock({ $0 }) { return known }
-        var hash = SHA256()
-        for file in files { try Self.hash(file, into: &hash) }
-        let text = hash.finalize().hex
+        if let knownSHA256 { return knownSHA256 }
+        let text = try readSHA256()
         cachedHash.withLock { $0 = text }
         return text
+    }
+
+    /// What `sha256` gave; nil where it was not asked.
+    var knownSHA256: String? { cachedHash.withLock { $0 } }
+
+    /// `sha256` of the files as they are now.
+    func readSHA256() throws(FileError) -> String {
+        var hash = SHA256()
+        for file in files { try Self.hash(file, into: &hash) }
+        return hash.finalize().hex
     }
 
     private static func hash(_ file: URL, into hash: inout SHA256) throws(FileError) {

@@ -174,6 +174,7 @@ public struct ExperimentRun {
             }
         }
         try progress(total, total)
+        try model.checkUnchanged()
         return store.likelihoods(plan.arms.map(\.name), documents: tokens.count)
     }
 }

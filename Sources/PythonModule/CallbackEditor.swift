@@ -29,6 +29,7 @@ final class CallbackEditor: HookEditor {
         } else {
             value.withMutableFloats { Self.copy(from: UnsafeRawPointer($0.baseAddress), to: array.memory, byteCount) }
         }
+        let hadNaN = Self.firstNaN(array) != nil
         try interpreter.locked { () throws(PythonError) in
             for callable in callables {
                 try call(callable, point, array, document: document)
@@ -40,6 +41,9 @@ final class CallbackEditor: HookEditor {
                 Self.copy(from: array.memory, to: UnsafeMutableRawPointer($0.baseAddress), byteCount)
             }
         } else {
+            if !hadNaN, let place = Self.firstNaN(array) {
+                throw PythonError.value("\(point): the edit put NaN at element \(place) of \(array.shape)")
+            }
             value.withMutableFloats {
                 Self.copy(from: array.memory, to: UnsafeMutableRawPointer($0.baseAddress), byteCount)
             }
@@ -60,6 +64,13 @@ final class CallbackEditor: HookEditor {
             PyTuple_SetItem(arguments.object, 2, number.release()) == 0
         else { throw .raised }
         _ = try PythonReference(PyObject_Call(callable, arguments.object, nil))
+    }
+
+    /// What follows from a NaN would be blamed on the weights, or on a layer far behind the edit.
+    private static func firstNaN(_ array: ArrayStorage) -> Int? {
+        guard array.dtype == .f32 else { return nil }
+        let values = UnsafeBufferPointer(start: array.memory.assumingMemoryBound(to: Float.self), count: array.count)
+        return values.firstIndex(where: \.isNaN)
     }
 
     /// An expert that does not exist would be read from memory that is not there.

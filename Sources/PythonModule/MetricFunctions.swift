@@ -94,7 +94,7 @@ enum MetricFunctions {
         ] where values != pairs.first.count {
             throw .value("paired: \(name): expected \(pairs.first.count) values as in first, found \(values)")
         }
-        let table = try ReleasedInterpreter.run { _ in
+        let table = try ReleasedInterpreter.runInterruptibly { _ in
             let effects = PairedEffect.effects(
                 first: pairs.first, second: pairs.second, tokens: pairs.tokens, groupOf: pairs.groups,
                 settings: settings)
@@ -103,8 +103,10 @@ enum MetricFunctions {
         return try types.table.make(table).release()
     }
 
-    private static func tables(_ compute: () throws -> any MetricValues) throws(PythonError) -> PythonObject {
-        let tables = try ReleasedInterpreter.run { _ in
+    private static func tables(_ compute: @escaping @Sendable () throws -> any MetricValues) throws(PythonError)
+        -> PythonObject
+    {
+        let tables = try ReleasedInterpreter.runInterruptibly { _ in
             let result = try compute()
             let notes = try notes(type(of: result).definition, result.sample)
             return result.tables.map { TableStorage($0, notes: notes) }

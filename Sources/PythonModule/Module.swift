@@ -11,6 +11,7 @@ struct NativeTypes {
     /// Exceptions; the module holds a reference for as long as the process lives.
     let checkpointError: PythonObject
     let traceError: PythonObject
+    let tokenizerError: PythonObject
 
     fileprivate init() throws(PythonError) {
         array = try ArrayObject.makeType()
@@ -27,12 +28,18 @@ struct NativeTypes {
             PyErr_NewExceptionWithDoc(
                 "moescope.TraceError", "A trace is damaged, or exists already.", moescope_ValueError(), nil)
         ).release()
+        tokenizerError = try PythonReference(
+            PyErr_NewExceptionWithDoc(
+                "moescope.TokenizerError", "A tokenizer's files are damaged, or of a kind that is not read.",
+                checkpointError, nil)
+        ).release()
     }
 
     fileprivate func add(to module: borrowing PythonReference) throws(PythonError) {
         let named: [(StaticString, PythonObject)] = [
             ("Array", array.object), ("Table", table.object), ("Model", model.object), ("Trace", trace.object),
             ("Session", session.object), ("CheckpointError", checkpointError), ("TraceError", traceError),
+            ("TokenizerError", tokenizerError),
         ]
         for (name, object) in named {
             guard PyModule_AddObjectRef(module.object, MethodEntry.literal(name), object) == 0 else { throw .raised }

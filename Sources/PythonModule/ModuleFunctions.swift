@@ -148,7 +148,7 @@ extension TableStorage.Values {
     /// Values of a Python sequence of bool, int, float or str, with None for a missing one.
     fileprivate init(python sequence: PythonObject, name: String) throws(PythonError) {
         enum Kind: Int { case bool, int, float, text }
-        let kinds = try FromPython.list(sequence, name) { (item) throws(PythonError) -> Kind? in
+        let kinds = try FromPython.list(sequence, name, longest: .max) { (item) throws(PythonError) -> Kind? in
             if moescope_is_none(item) != 0 { return nil }
             if moescope_is_bool(item) != 0 { return .bool }
             if moescope_is_str(item) != 0 { return .text }
@@ -156,7 +156,7 @@ extension TableStorage.Values {
         }
         let present = Set(kinds.compactMap { $0 })
         func values<T>(_ convert: (PythonObject) throws(PythonError) -> T) throws(PythonError) -> [T?] {
-            try FromPython.list(sequence, name) { (item) throws(PythonError) in
+            try FromPython.list(sequence, name, longest: .max) { (item) throws(PythonError) in
                 try FromPython.optional(item, convert)
             }
         }

@@ -6,6 +6,7 @@ import Hooks
 import MoEModel
 import ReportGenerator
 import RoutingMetrics
+import Tokenizers
 import Traces
 
 extension PythonError {
@@ -25,6 +26,7 @@ extension PythonError {
                 case (_, .model): .checkpoint(error.description)
                 case (_, .trace): .trace(error.description)
                 }
+        case let error as TokenizerError: self = .tokenizer(error.description)
         case let error as CorpusError: self = .value(error.description)
         case let error as ExperimentError: self = .value(error.description)
         case let error as MetricError: self = error.damage.map { PythonError($0) } ?? .value(error.description)

@@ -43,6 +43,7 @@ enum PythonError: Error {
     case os(String)
     case checkpoint(String)
     case trace(String)
+    case tokenizer(String)
 }
 
 /// Conversions to Python. Each returns a new reference, or throws with an exception set.
@@ -140,17 +141,26 @@ enum FromPython {
         moescope_is_none(object) != 0 ? nil : try convert(object)
     }
 
+    /// Longest sequence that is read: a `range` can be longer than any memory.
+    static let longestList = 1 << 24
+
     /// Items of any sequence but texts and bytes, whose items are not what is meant.
     static func list<T>(
-        _ object: PythonObject, _ name: String, _ convert: (PythonObject) throws(PythonError) -> T
+        _ object: PythonObject, _ name: String, longest: Int = longestList,
+        _ convert: (PythonObject) throws(PythonError) -> T
     ) throws(PythonError) -> [T] {
         let count = moescope_is_text(object) != 0 ? -1 : PySequence_Size(object)
         guard count >= 0 else {
+            if PyErr_Occurred() != nil, PyErr_ExceptionMatches(moescope_OverflowError()) != 0 {
+                PyErr_Clear()
+                throw .value("\(name): expected at most \(longest) items, found more than 2⁶³")
+            }
             PyErr_Clear()
             throw .type("\(name): expected a sequence, found \(typeName(object))")
         }
+        guard count <= longest else { throw .value("\(name): expected at most \(longest) items, found \(count)") }
         var items: [T] = []
-        items.reserveCapacity(count)
+        items.reserveCapacity(min(count, 1 << 20))
         for index in 0..<count {
             let item = try PythonReference(PySequence_GetItem(object, index))
             items.append(try convert(item.object))

@@ -15,9 +15,10 @@ enum QuantizeFunction {
             let known = QuantizationMix.allCases.map(\.rawValue).joined(separator: ", ")
             throw .value("type: expected one of \(known), found \"\(name)\"")
         }
-        let size = try ReleasedInterpreter.run { _ in
+        let size = try ReleasedInterpreter.runInterruptibly { cancellation in
             let checkpoint = try Checkpoint.open(try ModelLocator.resolve(model))
-            return try GGUFExport(whole: checkpoint, mix: mix).write(to: URL(fileURLWithPath: output))
+            return try GGUFExport(whole: checkpoint, mix: mix).write(
+                to: URL(fileURLWithPath: output), isCancelled: { cancellation.isSet })
         }
         return try ToPython.int(size).release()
     }

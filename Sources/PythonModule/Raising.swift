@@ -35,6 +35,7 @@ private func raise(_ error: PythonError) {
     case .os(let message): PyErr_SetString(moescope_OSError(), message)
     case .checkpoint(let message): PyErr_SetString(types.checkpointError, message)
     case .trace(let message): PyErr_SetString(types.traceError, message)
+    case .tokenizer(let message): PyErr_SetString(types.tokenizerError, message)
     }
 }
 

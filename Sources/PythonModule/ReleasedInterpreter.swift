@@ -1,4 +1,8 @@
+import CMappedFiles
 import CPython
+import FileFormats
+import Foundation
+import Synchronization
 
 /// Lets other Python threads run while the engine computes, and takes the interpreter back for callbacks.
 ///
@@ -11,9 +15,33 @@ final class ReleasedInterpreter {
     static func run<R>(_ body: (ReleasedInterpreter) throws -> R) throws(PythonError) -> R {
         let interpreter = ReleasedInterpreter()
         interpreter.state = PyEval_SaveThread()
+        let faults = moescope_map_faults()
         let result = Result { try body(interpreter) }
         PyEval_RestoreThread(interpreter.state)
-        return try translating { try result.get() }
+        return try translating {
+            let result = try result.get()
+            // A file that was cut short while it was read has given zeros. What an earlier call met with, it has told.
+            if moescope_map_faults() != faults { try MappedFile.check() }
+            return result
+        }
+    }
+
+    /// Runs `body` without the interpreter lock on a thread of its own, and asks Python every 50 ms whether to go on.
+    ///
+    /// - Parameter body: may not touch Python. It asks `Cancellation.isSet` now and then, at the latest before it writes its last
+    ///   file; where it does not ask for long, it is left behind, and what it computes is given up.
+    static func runInterruptibly<R>(_ body: @escaping @Sendable (Cancellation) throws -> R) throws(PythonError) -> R {
+        let work = BackgroundWork(body)
+        return try run { interpreter in
+            work.start()
+            while !work.wait(milliseconds: 50) {
+                guard interpreter.isInterrupted else { continue }
+                work.cancellation.set()
+                _ = work.wait(milliseconds: 400)
+                throw PythonError.raised
+            }
+            return try work.result()
+        }
     }
 
     /// Runs `body` with the lock, from inside `run`, on its thread.
@@ -43,5 +71,43 @@ final class ReleasedInterpreter {
         } catch {
             return true
         }
+    }
+}
+
+/// Tells a computation to stop.
+final class Cancellation: Sendable {
+    private let flag = Atomic<Bool>(false)
+    var isSet: Bool { flag.load(ordering: .relaxed) }
+    fileprivate func set() { flag.store(true, ordering: .relaxed) }
+    func check() throws(CancellationError) { if isSet { throw CancellationError() } }
+}
+
+/// A computation on a thread of its own.
+private final class BackgroundWork<R>: @unchecked Sendable {
+    let cancellation = Cancellation()
+    private let body: @Sendable (Cancellation) throws -> R
+    private let done = DispatchSemaphore(value: 0)
+    /// Written before `done` is signalled, read after.
+    private var outcome: Result<R, any Error>?
+
+    init(_ body: @escaping @Sendable (Cancellation) throws -> R) { self.body = body }
+
+    func start() {
+        let thread = Thread { [self] in
+            outcome = Result { try body(cancellation) }
+            done.signal()
+        }
+        // As much as a process's first thread.
+        thread.stackSize = 8 << 20
+        thread.start()
+    }
+
+    /// Whether it has ended.
+    func wait(milliseconds: Int) -> Bool { done.wait(timeout: .now() + .milliseconds(milliseconds)) == .success }
+
+    /// - Precondition: `wait` has said that it has ended.
+    func result() throws -> R {
+        guard let outcome else { throw CancellationError() }
+        return try outcome.get()
     }
 }

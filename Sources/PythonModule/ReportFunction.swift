@@ -25,11 +25,15 @@ enum ReportFunction {
         let other = try FromPython.optional(try arguments[4], opened)
         let earlier = try FromPython.list(try arguments[5], "series", opened)
         let experiment = try text(6, "experiment").map { URL(fileURLWithPath: $0, isDirectory: true) }
-        let hasFigures = try ReleasedInterpreter.run { _ in
+        let hasFigures = try ReleasedInterpreter.runInterruptibly { cancellation in
             var report = Report(
-                trace: trace, metrics: try ReportMetrics(trace, comparedWith: other, earlier: earlier), title: title)
+                trace: trace,
+                metrics: try ReportMetrics(
+                    trace, comparedWith: other, earlier: earlier, isCancelled: { cancellation.isSet }), title: title)
             report.experiment = try experiment.map { try RecordedExperiment(folder: $0, beside: trace) }
+            try cancellation.check()
             if let csv { try report.writeTables(to: csv) }
+            try cancellation.check()
             return try html.map { try report.writePage(to: URL(fileURLWithPath: $0), tables: csv) } ?? true
         }
         return hasFigures ? ToPython.none() : try ToPython.string(VegaBundle.advice).release()

@@ -49,7 +49,11 @@ public struct GGUFExport {
     /// - Parameter progress: called with weights written and weights in all.
     /// - Returns: the file's size.
     @discardableResult
-    public func write(to url: URL, progress: (Int, Int) -> Void = { _, _ in }) throws(FileError) -> Int {
+    ///   `isCancelled` is asked between pieces of a tensor; a cancelled export leaves nothing behind.
+    /// - Throws: `CancellationError`, or a `FileError`.
+    public func write(
+        to url: URL, progress: (Int, Int) -> Void = { _, _ in }, isCancelled: () -> Bool = { false }
+    ) throws -> Int {
         let types = tensors.map(dtype)
         var entries: [GGUFHeader.NewTensor] = []
         for (tensor, type) in zip(tensors, types) {
@@ -71,7 +75,8 @@ public struct GGUFExport {
         for (tensor, type) in zip(tensors, types) {
             let rows = ConvertedRows(tensor, to: type, of: checkpoint, importance: importance?.weights(of: tensor))
             let before = writer.byteCount
-            try rows.forEachBatch { bytes, weights throws(FileError) in
+            try rows.forEachBatch { bytes, weights in
+                if isCancelled() { throw CancellationError() }
                 try writer.write(bytes)
                 done += weights
                 progress(done, total)
@@ -85,6 +90,7 @@ public struct GGUFExport {
             try writer.write([UInt8](repeating: 0, count: GGUFHeader.padded(table.bytes.count) - table.bytes.count))
         }
         let size = writer.byteCount
+        try checkpoint.checkUnchanged()
         _ = try writer.finish()
         try checkTokenizer(url)
         try checkWritten(url)
@@ -145,11 +151,11 @@ private struct ConvertedRows {
     }
 
     func forEachBatch(
-        _ body: (UnsafeRawBufferPointer, _ weights: Int) throws(FileError) -> Void
-    ) throws(FileError) {
+        _ body: (UnsafeRawBufferPointer, _ weights: Int) throws -> Void
+    ) throws {
         guard let rowBytes = dtype.byteCount(elements: columns), rowCount > 0 else { return }
-        // Some 4 million weights a batch, in pieces that keep every processor busy.
-        let batch = max(1, min(rowCount, (4 << 20) / max(1, columns)))
+        // Some million weights a batch: in pieces that keep every processor busy, and soon done where the work is stopped.
+        let batch = max(1, min(rowCount, (1 << 20) / max(1, columns)))
         let piece = max(1, min(64, (batch + 15) / 16))
         let out = AlignedBuffer(byteCount: batch * rowBytes)
         guard let output = out.bytes.baseAddress else { return }

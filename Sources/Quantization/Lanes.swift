@@ -14,14 +14,15 @@ extension SIMD8 where Scalar == Float {
     @inline(__always)
     func plus(_ term: Float) -> Self { self + Self(repeating: term) }
 
-    /// The nearest integers (ties to even; magnitudes below 2²²) within limits. Baseline x86-64 has no rounding
+    /// The nearest integers (ties to even; magnitudes below 2²²) within limits; the lower limit for what is no number, as a value of
+    /// 10³⁸ may make of its neighbours. Baseline x86-64 has no rounding
     /// instruction; adding and taking away 1.5 · 2²³ rounds.
     @inline(__always)
     func level(_ low: Float, _ high: Float) -> Self {
         let magic = Self(repeating: 12_582_912)
         let (bottom, top) = (Self(repeating: low), Self(repeating: high))
         let rounded = (self + magic) - magic
-        let raised = rounded.replacing(with: bottom, where: rounded .< bottom)
+        let raised = bottom.replacing(with: rounded, where: rounded .>= bottom)
         return raised.replacing(with: top, where: raised .> top)
     }
 

@@ -6,10 +6,12 @@ enum SimpleBlocks {
     ) {
         let scale = SubBlock(x, 32, w).largestMagnitude / 127
         store(scale, out)
-        let inverse = scale > 0 ? 1 / scale : 0
+        // The largest element may be so small that this is infinite.
+        let inverse = scale > 0 ? min(1 / scale, .greatestFiniteMagnitude) : 0
         // As the reference rounds: ties away from zero.
         for index in 0..<32 {
-            out[2 + index] = UInt8(bitPattern: Int8((x[index] * inverse).rounded(.toNearestOrAwayFromZero)))
+            let level = (x[index] * inverse).rounded(.toNearestOrAwayFromZero)
+            out[2 + index] = UInt8(bitPattern: Int8(min(127, max(-127, level))))
         }
     }
 

@@ -1,3 +1,4 @@
+import FileFormats
 import Foundation
 
 /// Opens whatever kind of tokenizer a file holds.
@@ -38,8 +39,8 @@ public enum TokenizerFile {
     }
 
     static func contents(_ url: URL) throws(TokenizerError) -> Data {
-        do { return try Data(contentsOf: url) } catch {
-            throw TokenizerError(file: url.path, problem: "cannot be read")
+        do throws(FileError) { return try FileContents.read(url) } catch {
+            throw TokenizerError(file: url.path, problem: "cannot be read: \(error.problem ?? error.reason.rawValue)")
         }
     }
 }

@@ -38,6 +38,10 @@ package enum TraceCoding {
     package static func decode<Value: Decodable>(
         _ type: Value.Type, from data: Data, file: String, place: String? = nil
     ) throws(FileError) -> Value {
+        // Foundation's parser takes one of two members with the same key, and any text for a name.
+        do throws(JSONSyntaxError) { try JSON.check(data) } catch {
+            throw FileError.trace(.malformed, file: file, field: place, problem: "not valid JSON: \(error)")
+        }
         do {
             return try JSONDecoder().decode(type, from: data)
         } catch let error as DecodingError {

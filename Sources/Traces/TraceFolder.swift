@@ -64,13 +64,10 @@ package struct TraceFolder: Sendable {
     }
 
     func contents(_ target: URL, hint: String) throws(FileError) -> Data {
-        do {
-            return try Data(contentsOf: target)
+        do throws(FileError) {
+            return try FileContents.read(target)
         } catch {
-            let exists = FileManager.default.fileExists(atPath: target.path)
-            throw FileError.trace(
-                exists ? .unreadable : .missing, file: target.path,
-                problem: exists ? Self.reason(error) : "no such file", hint: hint)
+            throw FileError.trace(error.reason, file: target.path, problem: error.problem, hint: hint)
         }
     }
 

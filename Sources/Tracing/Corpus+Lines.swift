@@ -46,7 +46,7 @@ private struct CorpusLine {
         self.number = number
         let json: JSON
         do throws(JSONSyntaxError) {
-            json = try JSON.parse(bytes)
+            json = try JSON.parse(bytes, allowsLongMarks: true)
         } catch {
             throw CorpusError(
                 file: file, line: number,
@@ -70,7 +70,8 @@ private struct CorpusLine {
         case (_?, _?): throw error("tokens", "expected \"text\" or \"tokens\", found both")
         }
         return Corpus.Document(
-            id: try identifier("id") ?? String(number), group: try value("group", expected: "a string", \.string) ?? "",
+            id: try identifier("id") ?? String(number),
+            group: try safe(try value("group", expected: "a string", \.string), "group") ?? "",
             content: content, parallelID: try identifier("parallel_id"), cluster: try identifier("cluster"))
     }
 
@@ -91,7 +92,13 @@ private struct CorpusLine {
 
     /// Ids are strings; integers are taken as their decimal form.
     private func identifier(_ field: String) throws(CorpusError) -> String? {
-        try value(field, expected: "a string or an integer") { $0.string ?? $0.int.map(String.init) }
+        try safe(try value(field, expected: "a string or an integer") { $0.string ?? $0.int.map(String.init) }, field)
+    }
+
+    /// A text that things are looked up by.
+    private func safe(_ text: String?, _ field: String) throws(CorpusError) -> String? {
+        guard let text, !StreamSafety.isSafe(text) else { return text }
+        throw error(field, StreamSafety.problem)
     }
 
     private func tokens() throws(CorpusError) -> [Int32]? {

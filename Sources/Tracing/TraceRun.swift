@@ -144,6 +144,7 @@ public struct TraceRun {
             try progress(state)
         }
         try background.finish()
+        try model.checkUnchanged()
         try writer.finish()
     }
 

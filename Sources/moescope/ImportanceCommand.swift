@@ -62,6 +62,7 @@ struct ImportanceCommand: ParsableCommand {
         let matrix = ImportanceMatrix(
             statistics, of: loaded.model.checkpoint, datasets: [corpus.corpus.source], chunkCount: corpus.tokens.count,
             chunkSize: maxTokens)
+        try loaded.model.checkUnchanged()
         try matrix.write(to: URL(filePath: output))
         try print("\(output): \(matrix.entries.count) tensors, \(ProgressLine.grouped(corpus.totalTokens)) tokens")
         let experts = loaded.model.config.experts.count * loaded.model.config.expertLayers.count

@@ -1,4 +1,5 @@
 import ArgumentParser
+import FileFormats
 import Foundation
 import Tracing
 
@@ -44,6 +45,7 @@ struct Moescope: ParsableCommand {
             }
             var command = try parseAsRoot()
             try command.run()
+            try MappedFile.check()
         } catch {
             end(with: error)
         }

@@ -47,6 +47,19 @@ import Testing
         #expect(ours > reference * 0.8)
     }
 
+    /// Blocks of the largest and the smallest numbers of f32, next to each other and alone: no level is out of range, and what
+    /// comes back is finite.
+    @Test(arguments: Quantizer.types.filter { $0.blockElements > 1 })
+    func extremeNumbersHaveLevels(_ dtype: DType) throws {
+        let (large, small) = (Float.greatestFiniteMagnitude, Float.leastNonzeroMagnitude)
+        for pattern in [
+            [large], [-large], [large, -large], [small], [small, 0], [large, small, -small], [large, 0, 1, -1e30],
+        ] {
+            let values = (0..<256).map { pattern[$0 % pattern.count] }
+            #expect(try roundTrip(values, dtype).allSatisfy(\.isFinite), "\(pattern)")
+        }
+    }
+
     struct Reference: Decodable {
         let random: [String: Double]
         let polyglot: [String: [String: Double]]

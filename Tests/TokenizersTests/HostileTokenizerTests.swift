@@ -57,4 +57,39 @@ import Tokenizers
         let ids = tokenizer.encode(String(repeating: "<", count: 20_000) + "<<<<<<<<77>")
         #expect(ids == [78])
     }
+
+    /// A text that begins like a very long pattern at each of its places: looked at once, not once for each byte of the pattern.
+    @Test func longPatterns() throws {
+        let long = String(repeating: "a", count: 100_000) + "b"
+        let replacing = try json(
+            "\"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"String\": \"\(long)\"}, \"content\": \"\"}")
+        #expect(replacing.encode(String(repeating: "a", count: 300_000)).count == 300_000)
+        #expect(replacing.encode("aa" + long + "a").count == 3)
+        let found = #expect(throws: TokenizerError.self) {
+            try json("\"added_tokens\": [{\"id\": 1, \"content\": \"\(long)\"}]")
+        }
+        #expect(found?.problem == "expected at most 256 bytes, found 100001")
+    }
+
+    /// What is found from left to right does not overlap, and what looks like a beginning is not lost.
+    @Test func replacementsAreThoseOfTheReference() throws {
+        // Python: "abababcababab".replace("abab", "a") and "aaaaa".replace("aa", "").
+        for (pattern, content, text, count) in [
+            ("aba", "a", "ababaaba", 4), ("aa", "", "aaaaa", 1), ("aab", "", "aaab", 1),
+        ] {
+            let tokenizer = try JSONTokenizer(
+                data: Data(
+                    """
+                    {"model": {"vocab": {"a": 0, "b": 1}, "merges": []}, "normalizer": {"type": "Replace", \
+                    "pattern": {"String": "\(pattern)"}, "content": "\(content)"}}
+                    """.utf8), settings: nil, file: "x")
+            #expect(tokenizer.encode(text).count == count, "\(pattern)")
+        }
+    }
+
+    /// Hundreds of thousands of marks on one letter, in the wrong order: Foundation's composition takes minutes.
+    @Test func manyMarks() throws {
+        let tokenizer = try json("\"normalizer\": {\"type\": \"NFC\"}")
+        #expect(tokenizer.encode("a" + String(repeating: "\u{301}\u{316}", count: 100_000) + "a").last == 0)
+    }
 }

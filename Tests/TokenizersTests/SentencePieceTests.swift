@@ -146,7 +146,7 @@ enum SentencePieceModel: String, CaseIterable, CustomTestStringConvertible {
         let nowhere = #expect(throws: TokenizerError.self) {
             try SentencePieceTokenizer(URL(filePath: "/nowhere/tokenizer.model"))
         }
-        #expect(nowhere?.description == "/nowhere/tokenizer.model: cannot be read")
+        #expect(nowhere?.description == "/nowhere/tokenizer.model: cannot be read: no such file")
         let noise = #expect(throws: TokenizerError.self) {
             try SentencePieceTokenizer(data: Data([0x0A, 0xFF, 0xFF, 0xFF, 0xFF, 0x01]), file: "x")
         }

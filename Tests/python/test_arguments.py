@@ -1,5 +1,8 @@
 """What Python's callers mean is taken; what they cannot mean is a TypeError or ValueError, and nothing is computed."""
 
+import itertools
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -108,3 +111,37 @@ def test_a_damaged_shard_is_a_trace_error(model, tmp_path):
     for read in (lambda: opened.tokens, lambda: opened.router_logits(0), lambda: ms.metrics.load(opened, minimum_documents=1)):
         with pytest.raises(ms.TraceError, match=r"000000\.safetensors: sha256"):
             read()
+
+
+@pytest.mark.parametrize("huge", [range(10**9), range(10**30), itertools.count()], ids=["9", "30", "endless"])
+def test_a_huge_range_is_an_error(model, huge):
+    for take in (
+        lambda: ms.ablate(experts=huge), lambda: ms.ablate(experts=[0], layers=huge),
+        lambda: ms.ablate(experts=[0], positions=huge), lambda: model.run(TEXT, layers=huge),
+        lambda: model.run(TEXT, heads=huge, capture=["attn.pattern"]),
+    ):  # fmt: skip
+        with pytest.raises((ValueError, TypeError), match="expected"):
+            take()
+    if not isinstance(huge, itertools.count):
+        with pytest.raises(ValueError):
+            model.run(huge)
+
+
+@pytest.mark.parametrize("name", ["blocks.1.attn.scores", "blocks.2.router_logits", "blocks.0.resid_post"])
+def test_an_edit_that_puts_nan_is_named(model, name):
+    def spoil(value):
+        value[(-1,) * value.ndim] = np.nan
+        return value
+
+    with pytest.raises(ValueError, match=rf"{name}: the edit put NaN at element \d+"):
+        model.run(TEXT, edit={name: spoil})
+
+
+def test_a_tokenizer_error_has_its_own_type(tmp_path):
+    folder = Path(__file__).parents[1] / "Fixtures/hub-folders/Qwen3-30B-A3B"
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "tokenizer.json").write_text("[")
+    with pytest.raises(ms.TokenizerError, match="tokenizer.json"):
+        ms.load(str(tmp_path))
+    assert issubclass(ms.TokenizerError, ms.CheckpointError) and issubclass(ms.TokenizerError, ValueError)

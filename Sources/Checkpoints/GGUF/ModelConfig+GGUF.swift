@@ -101,7 +101,9 @@ extension ModelConfig {
             window = try fields.optionalSize("attention.sliding_window")
         }
         // GGUF has no field that lists dense layers: those without a router are dense.
-        let layers = (0..<(try fields.size("block_count"))).map { layer in
+        let count = try fields.size("block_count")
+        guard count <= 100_000 else { throw fields.wrong("block_count", expected: "at most 100000") }
+        let layers = (0..<count).map { layer in
             LayerKind(
                 attention: window.map { .windowed($0) } ?? .full,
                 feedForward: shapes[TensorRole.router.ggufName(layer: layer)] == nil

@@ -56,7 +56,7 @@ public struct GGUFHeader: Sendable {
         var metadata: [String: GGUFValue] = [:]
         for index in 0..<metadataCount {
             cursor.subject = "metadata \(index)"
-            let key = String(decoding: try cursor.string(), as: UTF8.self)
+            let key = try cursor.name()
             cursor.subject = "metadata \(key)"
             let type: UInt32 = try cursor.integer()
             guard metadata.updateValue(try cursor.value(type: type), forKey: key) == nil else {
@@ -133,6 +133,13 @@ private struct GGUFCursor {
         return Array(bytes[position..<position + length])
     }
 
+    /// A string that things are looked up by.
+    mutating func name() throws(GGUFSyntaxError) -> String {
+        let name = String(decoding: try string(), as: UTF8.self)
+        guard StreamSafety.isSafe(name) else { throw error(StreamSafety.problem) }
+        return name
+    }
+
     mutating func value(type: UInt32, depth: Int = 0) throws(GGUFSyntaxError) -> GGUFValue {
         switch type {
         case 0: return .unsigned(UInt64(try integer() as UInt8))
@@ -143,7 +150,10 @@ private struct GGUFCursor {
         case 5: return .signed(Int64(try integer() as Int32))
         case 6: return .float(Double(Float(bitPattern: try integer())))
         case 7: return .bool(try truth())
-        case 8: return .string(try string())
+        case 8:
+            let text = try string()
+            guard StreamSafety.isSafe(String(decoding: text, as: UTF8.self)) else { throw error(StreamSafety.problem) }
+            return .string(text)
         case 9: return try array(depth: depth)
         case 10: return .unsigned(try integer())
         case 11: return .signed(try integer())
@@ -210,7 +220,7 @@ private struct GGUFCursor {
     }
 
     mutating func tensorEntry() throws(GGUFSyntaxError) -> GGUFHeader.TensorEntry {
-        let name = String(decoding: try string(), as: UTF8.self)
+        let name = try name()
         subject = "tensor \(name)"
         let dimensionCount: UInt32 = try integer()
         guard dimensionCount <= 4 else { throw error("\(dimensionCount) dimensions; at most 4 are allowed") }

@@ -1,3 +1,5 @@
+import Foundation
+
 /// Why a text is not JSON, and where.
 public struct JSONSyntaxError: Error, Sendable, CustomStringConvertible {
     public let message: String
@@ -15,15 +17,24 @@ extension JSON {
     /// Parses a whole text (UTF-8, RFC 8259). Nothing may follow the value but white space.
     ///
     /// Arrays and objects may be nested up to 200 deep: deeper ones are refused, so that no file can exhaust the stack.
-    public static func parse(_ bytes: UnsafeRawBufferPointer) throws(JSONSyntaxError) -> JSON {
-        var parser = JSONParser(bytes: bytes)
+    /// - Parameter allowsLongMarks: whether strings that are no keys may have `StreamSafety.mostMarks` combining marks in a row:
+    ///   for texts, which are not compared or looked up.
+    public static func parse(
+        _ bytes: UnsafeRawBufferPointer, allowsLongMarks: Bool = false
+    ) throws(JSONSyntaxError) -> JSON {
+        var parser = JSONParser(bytes: bytes, allowsLongMarks: allowsLongMarks)
         let value = try parser.value(depth: 0)
         parser.skipSpace()
         guard parser.position == bytes.count else { throw parser.error("something follows the JSON value") }
         return value
     }
 
-    public static func parse(_ text: [UInt8]) throws(JSONSyntaxError) -> JSON {
+    public static func parse(_ text: [UInt8]) throws(JSONSyntaxError) -> JSON { try parse(contiguous: text) }
+
+    /// Whether a text is JSON that this program reads, for those who read it with another parser after that.
+    package static func check(_ text: Data) throws(JSONSyntaxError) { _ = try parse(contiguous: text) }
+
+    private static func parse(contiguous text: some ContiguousBytes) throws(JSONSyntaxError) -> JSON {
         // withUnsafeBytes has no typed throws for all closures; a Result carries the error through.
         let result = text.withUnsafeBytes { bytes in
             Result { () throws(JSONSyntaxError) -> JSON in try parse(bytes) }
@@ -34,6 +45,7 @@ extension JSON {
 
 private struct JSONParser {
     let bytes: UnsafeRawBufferPointer
+    let allowsLongMarks: Bool
     var position = 0
 
     func error(_ message: String) -> JSONSyntaxError { JSONSyntaxError(message: message, offset: position) }
@@ -55,7 +67,7 @@ private struct JSONParser {
         switch current {
         case UInt8(ascii: "{"): return .object(try object(depth: depth))
         case UInt8(ascii: "["): return .array(try array(depth: depth))
-        case UInt8(ascii: "\""): return .string(try string())
+        case UInt8(ascii: "\""): return .string(try string(isKey: false))
         case UInt8(ascii: "t"): return try literal("true", .bool(true))
         case UInt8(ascii: "f"): return try literal("false", .bool(false))
         case UInt8(ascii: "n"): return try literal("null", .null)
@@ -89,7 +101,7 @@ private struct JSONParser {
         while true {
             skipSpace()
             guard current == UInt8(ascii: "\"") else { throw error("expected a key in quotes") }
-            let key = try string()
+            let key = try string(isKey: true)
             skipSpace()
             guard current == UInt8(ascii: ":") else { throw error("expected ':' after key \"\(key)\"") }
             position += 1
@@ -150,6 +162,12 @@ private struct JSONParser {
             throw error("'\(text)' is not a number")
         }
         return .double(value)
+    }
+
+    private mutating func string(isKey: Bool) throws(JSONSyntaxError) -> String {
+        let text = try string()
+        guard StreamSafety.isSafe(text) || (allowsLongMarks && !isKey) else { throw error(StreamSafety.problem) }
+        return text
     }
 
     private mutating func string() throws(JSONSyntaxError) -> String {

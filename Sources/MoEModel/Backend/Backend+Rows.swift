@@ -168,8 +168,10 @@ extension Backend {
         let buffer = AlignedBuffer(Float.self, count: columns)
         return withExtendedLifetime(buffer) {
             let row = buffer.bound(to: Float.self)
-            for index in 0..<tensor.count / max(1, columns) {
-                dequantize(tensor.rows(index..<index + 1), into: row)
+            // Merged experts have three dimensions, a norm has one.
+            let rows = tensor.reshaped([tensor.count / max(1, columns), columns])
+            for index in 0..<rows.shape[0] {
+                dequantize(rows.rows(index..<index + 1), into: row)
                 for column in 0..<columns where !row[column].isFinite { return index * columns + column }
             }
             return nil

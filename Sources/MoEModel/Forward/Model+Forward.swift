@@ -34,6 +34,7 @@ extension Model {
             try pass.run(from: start, betweenLayers: betweenLayers)
             let logprob = try pass.finish(logprobs: logprobs)
             try pass.hooks.checkReached(plan)
+            try checkpoint.checkReadable()
             return ForwardResult(logprob: logprob)
         }
     }
@@ -59,6 +60,7 @@ extension Model {
             try pass.lastLogits(into: &logits)
             let logprob = logprobs ? try pass.logProbabilities(nil) : []
             try pass.hooks.checkReached(plan)
+            try checkpoint.checkReadable()
             cache.commit(batch.rowCount)
             return logprob
         }
@@ -75,6 +77,7 @@ extension Model {
             pass.statistics = statistics
             try pass.run(betweenLayers: betweenLayers)
             _ = try pass.finish(logprobs: false)
+            try checkpoint.checkReadable()
         }
     }
 

@@ -12,14 +12,16 @@ public struct ReportMetrics: Sendable {
     /// - Parameters:
     ///   - other: a second trace of the same tokens, to hold the first against.
     ///   - earlier: traces of the same tokens by earlier checkpoints, in order.
+    ///   - isCancelled: asked before each metric; those that follow are then not computed.
     /// - Throws: a trace that cannot be counted at all, or traces that cannot be compared. A single metric that does not
     ///   apply becomes a note.
     public init(
         _ trace: Trace, comparedWith other: Trace? = nil, earlier: [Trace] = [],
-        settings: MetricSettings = MetricSettings()
+        settings: MetricSettings = MetricSettings(), isCancelled: () -> Bool = { false }
     ) throws(MetricError) {
         let input = try MetricInput(trace, settings: settings)
         for metric in MetricCatalog.all {
+            if isCancelled() { throw MetricError(metric.definition.name, "stopped") }
             do throws(MetricError) {
                 results.append(try metric.compute(input))
             } catch {
@@ -29,6 +31,7 @@ public struct ReportMetrics: Sendable {
         }
         if !earlier.isEmpty { results.append(try SaturationMetric.compare(earlier + [trace], settings: settings)) }
         if let other { results.append(try AgreementMetric.compare(trace, other, settings: settings)) }
+        try MetricInput.checkReadable("report")
     }
 
     func result<Metric: MetricValues>(_ type: Metric.Type) -> Metric? {

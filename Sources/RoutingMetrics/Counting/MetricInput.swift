@@ -28,8 +28,11 @@ public struct MetricInput: Sendable {
     /// Counts on this many pairs of experts per document and layer at most; beyond, pairs are kept per group only.
     static let pairBudget = 32_000_000
 
+    /// Most groups that are told apart: several metrics resample all groups for each of them.
+    static let mostGroups = 1024
+
     /// Counts a trace.
-    /// - Throws: a layer that was not captured, a trace that cannot be read or has no documents.
+    /// - Throws: a layer that was not captured, a trace that cannot be read, has no documents, or has too many groups.
     public init(_ trace: Trace, settings: MetricSettings = MetricSettings()) throws(MetricError) {
         self.trace = trace
         self.settings = settings
@@ -49,6 +52,11 @@ public struct MetricInput: Sendable {
         }
         let names = Self.groupNames(trace.documents, by: settings.grouping)
         let groups = Set(names).sorted()
+        guard groups.count <= Self.mostGroups else {
+            throw MetricError(
+                "metrics", "\(trace.url.path): expected at most \(Self.mostGroups) groups, found \(groups.count)",
+                hint: "give documents that belong together the same \"group\", or use --by length")
+        }
         let placeOf = Dictionary(uniqueKeysWithValues: groups.enumerated().map { ($1, $0) })
         let groupOf = names.map { placeOf[$0] ?? 0 }
         let tokens = trace.documents.map { settings.rows($0).count }
@@ -82,6 +90,7 @@ public struct MetricInput: Sendable {
         } catch {
             throw MetricError("metrics", error)
         }
+        try Self.checkReadable("metrics")
         guard settings.positions != .generated || tokens.contains(where: { $0 > 0 }) else {
             throw MetricError(
                 "metrics", "\(trace.url.path): no document has generated tokens",

@@ -47,12 +47,7 @@ public struct RecordedExperiment: Sendable {
 
     private static func decode<Value: Decodable>(_ file: URL) throws(FileError) -> Value {
         let data: Data
-        do {
-            data = try Data(contentsOf: file)
-        } catch {
-            throw FileError(
-                .unreadable, area: .trace, file: file.path, problem: "cannot be read: \(error.localizedDescription)")
-        }
+        do throws(FileError) { data = try FileContents.read(file) } catch { throw FileError.trace(error) }
         return try TraceCoding.decode(Value.self, from: data, file: file.path)
     }
 }

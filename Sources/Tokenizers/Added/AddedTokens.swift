@@ -90,9 +90,7 @@ extension AddedTokens {
 
         init(_ entries: [(pattern: [UInt8], token: Token)]) {
             byPattern = Dictionary(entries.filter { !$0.pattern.isEmpty }, uniquingKeysWith: { first, _ in first })
-            patterns = byPattern.keys.sorted {
-                $0.count == $1.count ? $0.lexicographicallyPrecedes($1) : $0.count > $1.count
-            }
+            patterns = byPattern.keys.sorted(by: Self.precedes)
             matcher = PrefixMatcher(patterns)
             hasOrdinary = byPattern.values.contains { !$0.isSpecial }
         }
@@ -129,52 +127,70 @@ extension AddedTokens {
             return parts
         }
 
+        /// As llama.cpp: one pattern after the other, the longest first, is cut out of what the ones before it have left. All places
+        /// of all patterns are found in one pass, so that many patterns cost no more than they are found.
         func longest(_ text: [UInt8], findsSpecial: Bool) -> [Part] {
-            var parts: [Part] = [.text(text)]
-            // Patterns that are nowhere in the text are most of them: one pass says which are there at all.
-            let present = Set(matches(in: text))
-            for pattern in patterns where present.contains(pattern) {
-                guard let token = byPattern[pattern], findsSpecial || !token.isSpecial else { continue }
-                parts = parts.flatMap { part -> [Part] in
-                    guard case .text(let text) = part else { return [part] }
-                    return Self.cut(text, at: pattern, token)
+            var taken = [Bool](repeating: false, count: text.count)
+            var cuts: [(range: Range<Int>, id: Int32)] = []
+            for place in places(in: text) {
+                guard let token = byPattern[patterns[place.pattern]], findsSpecial || !token.isSpecial else { continue }
+                var range = place.start..<place.start + patterns[place.pattern].count
+                if range.contains(where: { taken[$0] }) { continue }
+                if token.stripsLeft {
+                    while range.lowerBound > 0, !taken[range.lowerBound - 1], Self.isSpace(text[range.lowerBound - 1]) {
+                        range = range.lowerBound - 1..<range.upperBound
+                    }
                 }
+                if token.stripsRight {
+                    while range.upperBound < text.count, !taken[range.upperBound], Self.isSpace(text[range.upperBound])
+                    {
+                        range = range.lowerBound..<range.upperBound + 1
+                    }
+                }
+                for index in range { taken[index] = true }
+                cuts.append((range, token.id))
             }
+            var parts: [Part] = []
+            var start = 0
+            for cut in cuts.sorted(by: { $0.range.lowerBound < $1.range.lowerBound }) {
+                if cut.range.lowerBound > start { parts.append(.text(Array(text[start..<cut.range.lowerBound]))) }
+                parts.append(.token(cut.id))
+                start = cut.range.upperBound
+            }
+            if start < text.count { parts.append(.text(Array(text[start...]))) }
             return parts
         }
 
-        /// Every pattern that begins somewhere in the text, shorter ones at the same place included.
-        private func matches(in text: [UInt8]) -> [[UInt8]] {
-            var found: Set<[UInt8]> = []
+        /// Where every pattern is in the text, shorter ones at the same place included: by pattern, from left to right.
+        private func places(in text: [UInt8]) -> [(pattern: Int, start: Int)] {
+            var numbers: [[UInt8]: Int] = [:]
+            var places: [(pattern: Int, start: Int)] = []
             text.withUnsafeBufferPointer { bytes in
                 guard let base = bytes.baseAddress else { return }
                 for position in bytes.indices {
                     matcher.forEachMatch(base + position, bytes.count - position) { length in
-                        found.insert(Array(bytes[position..<position + length]))
+                        let pattern = Array(bytes[position..<position + length])
+                        guard let number = numbers[pattern] ?? number(of: pattern) else { return }
+                        numbers[pattern] = number
+                        places.append((number, position))
                     }
                 }
             }
-            return Array(found)
+            return places.sorted { ($0.pattern, $0.start) < ($1.pattern, $1.start) }
         }
 
-        private static func cut(_ text: [UInt8], at pattern: [UInt8], _ token: Token) -> [Part] {
-            var parts: [Part] = []
-            var start = 0
-            var position = 0
-            while position + pattern.count <= text.count {
-                guard text[position] == pattern[0], text[position...].starts(with: pattern) else {
-                    position += 1
-                    continue
-                }
-                var (begin, end) = (position, position + pattern.count)
-                if token.stripsLeft { while begin > start, isSpace(text[begin - 1]) { begin -= 1 } }
-                if token.stripsRight { while end < text.count, isSpace(text[end]) { end += 1 } }
-                if begin > start { parts.append(.text(Array(text[start..<begin]))) }
-                parts.append(.token(token.id))
-                (start, position) = (end, end)
+        /// The place of a pattern in `patterns`.
+        private func number(of pattern: [UInt8]) -> Int? {
+            var (low, high) = (0, patterns.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if Self.precedes(patterns[middle], pattern) { low = middle + 1 } else { high = middle }
             }
-            if start < text.count { parts.append(.text(Array(text[start...]))) }
-            return parts
+            return low < patterns.count && patterns[low] == pattern ? low : nil
+        }
+
+        private static func precedes(_ one: [UInt8], _ other: [UInt8]) -> Bool {
+            one.count == other.count ? one.lexicographicallyPrecedes(other) : one.count > other.count
         }
 
         /// C's `isspace`, as llama.cpp strips.

@@ -6,6 +6,18 @@ struct PrefixMatcher: Sendable {
     /// The strings that begin with each byte; the last entry is their number.
     private let starts: [Int32]
 
+    /// Longest string that files may have looked for at every place of a text: what it takes grows with the length.
+    static let longest = 256
+
+    /// - Throws: an error that shows the beginning of a string which is longer.
+    static func check(_ strings: some Sequence<[UInt8]>, file: String) throws(TokenizerError) {
+        for string in strings where string.count > longest {
+            throw TokenizerError(
+                file: file, subject: "added token \"\(String(decoding: string.prefix(32), as: UTF8.self))…\"",
+                problem: "expected at most \(longest) bytes, found \(string.count)")
+        }
+    }
+
     init(_ strings: [[UInt8]]) {
         let sorted = Set(strings.filter { !$0.isEmpty }).sorted { $0.lexicographicallyPrecedes($1) }
         var starts = [Int32](repeating: 0, count: 257)

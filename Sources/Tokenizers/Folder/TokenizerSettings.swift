@@ -48,7 +48,11 @@ struct TokenizerSettings {
     init(folder: URL, addedInVocabulary: [AddedTokens.Token]) throws(TokenizerError) {
         func read(_ name: String) throws(TokenizerError) -> JSONObject? {
             let url = folder.appendingPathComponent(name)
-            guard let data = FileManager.default.contents(atPath: url.path) else { return nil }
+            let data: Data?
+            do throws(FileError) { data = try FileContents.readIfThere(url) } catch {
+                throw TokenizerError(file: url.path, problem: error.problem ?? error.reason.rawValue)
+            }
+            guard let data else { return nil }
             return try Self.object(data, file: url.path)
         }
         let model = try read("config.json")

@@ -16,18 +16,18 @@ struct GGUFVocabulary {
     let note: GGUFTokenizerNote?
 
     init(_ url: URL) throws(TokenizerError) {
-        let data: Data
         // Mapped: the vocabulary is a few megabytes at the start of what may be many gigabytes.
-        do { data = try Data(contentsOf: url, options: .alwaysMapped) } catch {
-            throw TokenizerError(file: url.path, problem: "cannot be read")
+        let map: MappedFile
+        do throws(FileError) { map = try MappedFile(url) } catch {
+            throw TokenizerError(file: url.path, problem: "cannot be read: \(error.problem ?? error.reason.rawValue)")
         }
-        let header = data.withUnsafeBytes { bytes in
-            Result { () throws(GGUFSyntaxError) -> GGUFHeader in try GGUFHeader(bytes) }
+        let header: GGUFHeader
+        do throws(GGUFSyntaxError) {
+            header = try withExtendedLifetime(map, { () throws(GGUFSyntaxError) in try GGUFHeader(map.bytes) })
+        } catch {
+            throw TokenizerError(file: url.path, subject: error.subject, problem: error.problem)
         }
-        switch header {
-        case .success(let header): try self.init(metadata: header.metadata, file: url.path)
-        case .failure(let error): throw TokenizerError(file: url.path, subject: error.subject, problem: error.problem)
-        }
+        try self.init(metadata: header.metadata, file: url.path)
     }
 
     /// - Parameter file: what errors call it.
@@ -214,6 +214,7 @@ extension SentencePieceTokenizer {
             frame.notices.append(
                 "tokenizer.ggml.precompiled_charsmap is not used for this kind of vocabulary, as in llama.cpp")
         }
+        try PrefixMatcher.check(file.added().map(\.content), file: file.file)
         let added = AddedTokens(file.added(), precedence: file.note == nil ? .longest : .leftmost) { content in
             content.withUnsafeBufferPointer { normalizer.normalize($0, prefix: .ofModel) }
         }

@@ -24,6 +24,7 @@ extension JSONTokenizer {
             options: .init(ignoresMerges: words.ignoresMerges), pairs: try Self.merges(vocabulary),
             file: vocabulary.file)
         let precedence: AddedTokens.Precedence = vocabulary.note == nil ? .longest : .leftmost
+        try PrefixMatcher.check(vocabulary.added().map(\.content), file: vocabulary.file)
         self.init(
             sha256: vocabulary.sha256, model: model,
             added: AddedTokens(vocabulary.added(), precedence: precedence, normalizing: steps.normalize), steps: steps,

@@ -9,6 +9,8 @@ struct CharacterMap: Sendable {
 
     /// Bytes that a rule may write: no text becomes much longer than it was.
     static let longestReplacement = 256
+    /// Bytes that a rule may read: a damaged trie can lead round in circles for as long as there is text.
+    private static let longestKey = 256
 
     /// Nil where the sizes do not fit together, or a rule writes too much.
     init?(_ blob: [UInt8]) {
@@ -27,7 +29,7 @@ struct CharacterMap: Sendable {
     func longestMatch(_ bytes: UnsafePointer<UInt8>, _ available: Int) -> (length: Int, replacement: Range<Int>)? {
         var node = Self.offset(units[0])
         var best: (length: Int, start: Int)?
-        for index in 0..<available {
+        for index in 0..<min(available, Self.longestKey) {
             let byte = UInt32(bytes[index])
             node ^= Int(byte)
             guard node < units.count else { break }

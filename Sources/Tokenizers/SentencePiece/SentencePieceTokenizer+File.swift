@@ -41,6 +41,7 @@ extension SentencePieceTokenizer {
         ).recipe
         // Given as null, it is false there.
         let isLegacy = try settings.flag("legacy") ?? (!settings.has("legacy") && recipe != .llama)
+        try PrefixMatcher.check(registry.tokens.map(\.content), file: file)
         var usage = Usage(
             added: AddedTokens(registry.tokens), frame: TokenizerFrame(),
             spacing: isLegacy ? .everywhere : .first,

@@ -68,8 +68,9 @@ struct SentencePieceVocabulary: Sendable {
         }
         self.unknown = unknown
         hasUnused = kinds.contains(.unused)
-        userDefined = PrefixMatcher(
-            entries.indices.filter { kinds[$0] == .userDefined && isText($0) }.map { entries[$0].piece })
+        let found = entries.indices.filter { kinds[$0] == .userDefined && isText($0) }.map { entries[$0].piece }
+        try PrefixMatcher.check(found, file: file)
+        userDefined = PrefixMatcher(found)
 
         scores = entries.map(\.score)
         let rankOfScore = Dictionary(

@@ -1,3 +1,4 @@
+import FileFormats
 import Foundation
 
 /// Unicode normalization form C.
@@ -8,7 +9,7 @@ enum CanonicalComposition {
     static func compose(_ text: [UInt8]) -> [UInt8] {
         // ASCII is its own normal form; four-byte sequences are the characters beyond U+FFFF.
         if text.allSatisfy({ $0 < 0x80 }) { return text }
-        let string = String(decoding: text, as: UTF8.self)
+        let string = withMarksInOrder(String(decoding: text, as: UTF8.self))
         if text.allSatisfy({ $0 < 0xF0 }) { return composeBasic(string) }
         var result: [UInt8] = []
         var run = String.UnicodeScalarView()
@@ -31,6 +32,30 @@ enum CanonicalComposition {
         }
         flush()
         return result
+    }
+
+    /// The same text for every normal form, with very long runs of combining marks in their canonical order. Foundation puts them in
+    /// order, too, but in time that grows with the square of their number.
+    private static func withMarksInOrder(_ text: String) -> String {
+        guard !StreamSafety.isSafe(text) else { return text }
+        var result = String.UnicodeScalarView()
+        var marks: [(rank: UInt8, scalar: Unicode.Scalar)] = []
+        func flush() {
+            let sorted = marks.enumerated().sorted { ($0.element.rank, $0.offset) < ($1.element.rank, $1.offset) }
+            result.append(contentsOf: sorted.lazy.map(\.element.scalar))
+            marks = []
+        }
+        for scalar in text.unicodeScalars {
+            let rank = scalar.properties.canonicalCombiningClass.rawValue
+            if rank == 0 {
+                flush()
+                result.append(scalar)
+            } else {
+                marks.append((rank, scalar))
+            }
+        }
+        flush()
+        return String(result)
     }
 
     /// Decomposed first, because Foundation overlooks a Hangul syllable followed by a final consonant.

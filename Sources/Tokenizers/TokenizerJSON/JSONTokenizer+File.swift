@@ -171,6 +171,7 @@ private struct Assembly {
             pieces: pieces, alphabet: steps.isByteLevel ? .bytes : .characters(byteFallback: options.byteFallback),
             options: options, pairs: merges, file: file)
         let splitsSpecial = try settings.flag("split_special_tokens") ?? false
+        try PrefixMatcher.check(registry.tokens.map(\.content), file: file)
         return JSONTokenizer(
             sha256: sha256, model: model, added: AddedTokens(registry.tokens, normalizing: steps.normalize),
             steps: steps,

@@ -22,18 +22,30 @@ enum NormalizationStep: Sendable, Equatable {
         }
     }
 
+    /// Replaces what is found from left to right (Knuth, Morris and Pratt: no byte of the text is looked at again for each byte of a
+    /// long pattern).
     static func replace(_ pattern: [UInt8], with content: [UInt8], in text: [UInt8]) -> [UInt8] {
-        guard let first = pattern.first else { return text }
+        guard !pattern.isEmpty else { return text }
+        // How much of the pattern's start each part of it ends with.
+        var borders = [0]
+        borders.reserveCapacity(pattern.count)
+        var length = 0
+        for byte in pattern.dropFirst() {
+            while length > 0, pattern[length] != byte { length = borders[length - 1] }
+            if pattern[length] == byte { length += 1 }
+            borders.append(length)
+        }
         var result: [UInt8] = []
         result.reserveCapacity(text.count)
-        var position = 0
-        while position < text.count {
-            if text[position] == first, text[position...].starts(with: pattern) {
+        var found = 0
+        for byte in text {
+            while found > 0, pattern[found] != byte { found = borders[found - 1] }
+            if pattern[found] == byte { found += 1 }
+            result.append(byte)
+            if found == pattern.count {
+                result.removeLast(found)
                 result += content
-                position += pattern.count
-            } else {
-                result.append(text[position])
-                position += 1
+                found = 0
             }
         }
         return result

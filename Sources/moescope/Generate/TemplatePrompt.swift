@@ -61,6 +61,12 @@ struct TemplatePrompt {
         let text = output.fileHandleForReading.readDataToEndOfFile()
         let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
+        guard
+            process.terminationReason == .exit
+                || process.terminationStatus != SIGXCPU && process.terminationStatus != SIGKILL
+        else {
+            throw Failure(description: "the model's chat template (\(template.source)) does not end")
+        }
         guard process.terminationReason == .exit, process.terminationStatus == 0 else {
             let lines = complaint.split(separator: "\n")
             throw Failure(description: lines.last.map(String.init) ?? "the chat template could not be rendered")
