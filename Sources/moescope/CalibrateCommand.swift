@@ -1,6 +1,9 @@
 import ArgumentParser
 import Calibration
+import FileFormats
 import Foundation
+import Traces
+import Tracing
 
 struct CalibrateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -49,6 +52,11 @@ struct CalibrateCommand: ParsableCommand {
     /// One line of the file.
     private struct Line: Codable {
         var first: Int
+        /// Traces drawn from `first` on.
+        var size: Int?
+        var permutations: Int?
+        var bootstrap: Int?
+        var moescope: String?
         var rate: ClaimRate
     }
 
@@ -72,10 +80,9 @@ struct CalibrateCommand: ParsableCommand {
             power
             ? Scenario.powerStudies : Scenario.nulls.filter { scenario.isEmpty || scenario.contains($0.name) }
         let calibration = Calibration(permutations: permutations, bootstrap: bootstrap)
-        var known: [Line] = []
-        if let output, let data = try? Data(contentsOf: URL(filePath: output)) {
-            known = try data.split(separator: UInt8(ascii: "\n")).map { try JSONDecoder().decode(Line.self, from: $0) }
-        }
+        let lock = try output.map { try FolderLock(file: URL(filePath: $0)) }
+        defer { withExtendedLifetime(lock) {} }
+        let known = try output.map(read) ?? []
         let progress = ProgressLine("calibrating", unit: "traces")
         var totals: [ClaimRate] = []
         for (place, scenario) in wanted.enumerated() {
@@ -85,10 +92,17 @@ struct CalibrateCommand: ParsableCommand {
             for first in stride(from: 0, to: traces, by: Self.block) {
                 progress.update(place * traces + first, of: wanted.count * traces, detail: scenario.name)
                 let size = min(Self.block, traces - first)
-                var found = known.filter { $0.first == first && $0.rate.scenario == scenario.name }.map(\.rate)
+                var found = known.filter {
+                    $0.first == first && $0.size == size && $0.rate.scenario == scenario.name
+                }.map(\.rate)
                 if found.isEmpty {
                     found = try calibration.rates(scenario, traces: first..<first + size)
-                    try append(found.map { Line(first: first, rate: $0) })
+                    try append(
+                        found.map {
+                            Line(
+                                first: first, size: size, permutations: permutations, bootstrap: bootstrap,
+                                moescope: Version.current, rate: $0)
+                        })
                 }
                 for rate in found {
                     guard let index = rates.firstIndex(where: { $0.sentence == rate.sentence }) else { continue }
@@ -113,14 +127,40 @@ struct CalibrateCommand: ParsableCommand {
         }
     }
 
+    /// What a stopped run left.
+    /// - Throws: where the file cannot be read, or holds something else, or counts of other settings.
+    private func read(_ output: String) throws -> [Line] {
+        let url = URL(filePath: output)
+        guard FileManager.default.fileExists(atPath: url.path) else { return [] }
+        return try Data(contentsOf: url).split(separator: UInt8(ascii: "\n")).enumerated().map { number, text in
+            func differs(_ field: String, _ expected: String, _ found: String?) -> FileError {
+                FileError.trace(
+                    .mismatch, file: output, field: "line \(number + 1), field \(field)", expected: expected,
+                    found: found ?? "nothing",
+                    hint: "a run is continued with the same settings; choose another --output")
+            }
+            let line = try TraceCoding.decode(Line.self, from: text, file: output, place: "line \(number + 1)")
+            guard line.permutations == permutations else {
+                throw differs("permutations", "\(permutations)", line.permutations.map(String.init))
+            }
+            guard line.bootstrap == bootstrap else {
+                throw differs("bootstrap", "\(bootstrap)", line.bootstrap.map(String.init))
+            }
+            guard line.moescope == Version.current else {
+                throw differs("moescope", Version.current, line.moescope)
+            }
+            return line
+        }
+    }
+
     private func append(_ lines: [Line]) throws {
         guard let output else { return }
         let url = URL(filePath: output)
-        var text = (try? Data(contentsOf: url)) ?? Data()
+        var text = FileManager.default.fileExists(atPath: url.path) ? try Data(contentsOf: url) : Data()
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         for line in lines { text += try encoder.encode(line) + Data("\n".utf8) }
-        try text.write(to: url, options: .atomic)
+        try AtomicFileWriter.write(text, to: url)
     }
 
     /// Markdown: from which effect on each sentence is found.
