@@ -46,17 +46,16 @@ public struct Corpus: Sendable {
         self.documents = documents
     }
 
-    /// Documents given in memory; the hash is that of all their parts, each after its number of bytes.
+    /// Documents given in memory; the hash is that of their JSON Lines form.
     public init(source: String, documents: [Document]) {
         var hash = SHA256()
-        func add(_ text: String?) {
-            hash.update(data: Data("\(text.map { "\($0.utf8.count)" } ?? "none"):\(text ?? "")".utf8))
-        }
         for document in documents {
-            for part in [document.id, document.group, document.parallelID, document.cluster] { add(part) }
+            for part in [document.id, document.group, document.parallelID ?? ""] { hash.update(data: Data(part.utf8)) }
+            // Nothing where there is no cluster, so that a trace begun without clusters can be resumed.
+            if let cluster = document.cluster { hash.update(data: Data("\0cluster\0\(cluster)\0".utf8)) }
             switch document.content {
-            case .text(let text): add(text)
-            case .tokens(let tokens): add(tokens.map { "\($0)" }.joined(separator: ","))
+            case .text(let text): hash.update(data: Data(text.utf8))
+            case .tokens(let tokens): hash.update(data: Data(tokens.map { "\($0)" }.joined(separator: ",").utf8))
             }
         }
         self.init(source: source, sha256: hash.finalize().hex, documents: documents)

@@ -70,11 +70,6 @@ package enum FileHashes {
         return hash
     }
 
-    /// Forgets what is known of the files, in this process: a hash that is not the expected one is made once more.
-    package static func forget(_ urls: [URL]) {
-        known.withLock { $0[urls.compactMap(Identity.init)] = nil }
-    }
-
     private static func add(_ url: URL, to hash: inout SHA256) throws(FileError) {
         let descriptor = open(url.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {

@@ -8,8 +8,8 @@ import Synchronization
 /// Nothing rests on it: without the file, or where it cannot be written, files are read and hashed as if it were not there, a line that
 /// is not whole is passed over, and whoever finds another hash than expected hashes once more. A folder that is only read
 /// keeps its files' hashes here too.
-final class HashCache: Sendable {
-    static let shared = HashCache(folder: HashCache.userFolder)
+package final class HashCache: Sendable {
+    package static let shared = HashCache(folder: HashCache.userFolder)
 
     /// nil: there is no place for a cache.
     private let file: URL?
@@ -18,7 +18,7 @@ final class HashCache: Sendable {
     /// Lines that are kept; older ones make way. 130 bytes each.
     private static let most = 16_384
 
-    init(folder: URL?) { file = folder?.appending(path: "hashes") }
+    package init(folder: URL?) { file = folder?.appending(path: "hashes") }
 
     private static var userFolder: URL? {
         let environment = ProcessInfo.processInfo.environment
@@ -29,7 +29,7 @@ final class HashCache: Sendable {
         return URL(filePath: home).appending(path: ".cache/moescope")
     }
 
-    func hash(of key: String) -> String? {
+    package func hash(of key: String) -> String? {
         lines.withLock { lines in
             if lines == nil { lines = read() }
             return lines?[Self.digest(key)]
@@ -37,7 +37,7 @@ final class HashCache: Sendable {
     }
 
     /// Keeps a hash, in one write at the end of the file, so that processes do not disturb each other.
-    func add(_ hash: String, of key: String) {
+    package func add(_ hash: String, of key: String) {
         let digest = Self.digest(key)
         lines.withLock { lines in
             if lines == nil { lines = read() }
