@@ -6,10 +6,11 @@
 #   make parity    largest differences to Hugging Face transformers, shape by shape
 #   make conformance  settings given in every way, through Hugging Face transformers and here: the same or refused
 #   make calibrate  how often the report's sentences are false, and what they find, into Benchmarks/CALIBRATION.md
+#   make endurance  kills, full disks, pairs of writers, flipped bits: nothing lost (an hour; SMALL=1: minutes)
 #   make example   Reports/Example/ again, byte for byte
 #   make format    formats the sources
 
-.PHONY: help demo test bench parity conformance calibrate example format build clean
+.PHONY: help demo test bench parity conformance calibrate endurance example format build clean
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -41,6 +42,11 @@ calibrate:
 	@Scripts/setup demo
 	@Scripts/build
 	@Scripts/calibrate
+
+endurance:
+	@Scripts/setup demo
+	@Scripts/build
+	@Scripts/endurance $(if $(SMALL),--small)
 
 example:
 	@Scripts/setup demo
