@@ -170,7 +170,7 @@ public final class TraceWriter {
     }
 
     /// Lets go of the folder, also while somebody still holds this object; nothing may be written afterwards.
-    public func close() { lock = nil }
+    public func release() { lock = nil }
 
     private func writeManifest() throws(FileError) {
         try folder.write(try TraceCoding.manifest(manifest, file: folder.manifest.path), to: folder.manifest)

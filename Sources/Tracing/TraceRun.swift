@@ -130,7 +130,7 @@ public struct TraceRun {
         // Also where a pass throws: the wave before it is complete, and stays. The thread that wrote it may keep the writer a little.
         defer {
             background.wait()
-            writer.close()
+            writer.release()
         }
         for wave in tokenized.waves(of: waveTokens, from: next) {
             let shard = TraceShard(layout: layout, documents: wave.map(record))

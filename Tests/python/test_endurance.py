@@ -27,7 +27,7 @@ def kill(documents, *_):
         os.kill(os.getpid(), signal.SIGKILL)
 
 texts = [f"{n}. Der Rauch steigt auf." for n in range(6)]
-ms.trace("polyglot", texts, output=sys.argv[2], wave_tokens=1, progress=kill)
+ms.trace(ms.load("polyglot", precision="exact"), texts, output=sys.argv[2], wave_tokens=1, progress=kill)
 """
 
 
@@ -52,7 +52,7 @@ def test_a_few_of_every_check(root, command, tmp_path):
     assert not list((tmp_path / "work").iterdir())
 
 
-def test_a_lock_does_not_outlive_its_process_in_a_forked_child(root, tmp_path):
+def test_a_lock_does_not_outlive_its_process_in_a_forked_child(root, model, tmp_path):
     """Killed while a child that it forked lives on: the folder is free."""
     found = subprocess.run(
         [sys.executable, "-c", SLEEPING_CHILD, root / "Python", tmp_path / "t"],
@@ -63,7 +63,7 @@ def test_a_lock_does_not_outlive_its_process_in_a_forked_child(root, tmp_path):
     try:
         assert (tmp_path / "t/.moescope.lock").exists()
         texts = [f"{n}. Der Rauch steigt auf." for n in range(6)]
-        trace = ms.trace("polyglot", texts, output=tmp_path / "t", wave_tokens=1, resume=True)
+        trace = ms.trace(model, texts, output=tmp_path / "t", wave_tokens=1, resume=True)
         assert trace.is_complete and len(trace) == 6
         os.kill(child, 0)
     finally:
