@@ -73,11 +73,15 @@ package final class FolderLock: Sendable {
 
     /// "process 4711 on node3, since 2026-11-28T05:00:00Z,"
     private static func holder(_ file: Int32) -> String {
-        var buffer = [UInt8](repeating: 0, count: 512)
-        let count = pread(file, &buffer, buffer.count, 0)
-        let words = String(decoding: buffer[..<max(0, count)], as: UTF8.self).split(whereSeparator: \.isWhitespace)
-        guard words.count == 3 else { return "another process" }
-        return "process \(words[1]) on \(words[0]), since \(words[2]),"
+        // Whoever has just taken the lock writes its name a moment later.
+        for _ in 0..<25 {
+            usleep(20_000)
+            var buffer = [UInt8](repeating: 0, count: 512)
+            let count = pread(file, &buffer, buffer.count, 0)
+            let words = String(decoding: buffer[..<max(0, count)], as: UTF8.self).split(whereSeparator: \.isWhitespace)
+            if words.count == 3 { return "process \(words[1]) on \(words[0]), since \(words[2])," }
+        }
+        return "another process"
     }
 
     private static var host: String {
