@@ -6,11 +6,12 @@
 #   make parity    largest differences to Hugging Face transformers, shape by shape
 #   make conformance  settings given in every way, through Hugging Face transformers and here: the same or refused
 #   make calibrate  how often the report's sentences are false, and what they find, into Benchmarks/CALIBRATION.md
+#   make endurance  kills, full disks, pairs of writers, flipped bits: nothing lost (an hour; SMALL=1: minutes)
 #   make example   Reports/Example/ again, byte for byte
 #   make fuzz      mutated files of every format, read as the commands read them: nothing may die, hang or fill memory
 #   make format    formats the sources
 
-.PHONY: help demo test bench parity conformance calibrate example fuzz format build clean
+.PHONY: help demo test bench parity conformance calibrate endurance example fuzz format build clean
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -42,6 +43,11 @@ calibrate:
 	@Scripts/setup demo
 	@Scripts/build
 	@Scripts/calibrate
+
+endurance:
+	@Scripts/setup demo
+	@Scripts/build
+	@Scripts/endurance $(if $(SMALL),--small)
 
 example:
 	@Scripts/setup demo

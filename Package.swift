@@ -146,7 +146,9 @@ let package = Package(
             dependencies: ["MoEModel", "Checkpoints", "Hooks", "CAllocationCount", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "TracesTests", dependencies: ["FileFormats", "Traces", "TestSupport"], swiftSettings: strict),
+            name: "TracesTests",
+            dependencies: ["FileFormats", "Hooks", "RouterPolicies", "Tensors", "Traces", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "RoutingMetricsTests", dependencies: ["Calibration", "RoutingMetrics", "Tensors", "TestSupport"],
             swiftSettings: strict),

@@ -32,7 +32,8 @@ _PROGRESS_SECONDS: Final = 0.2
 class Trace:
     """A trace, opened for reading. Arrays are read when asked for, layer by layer.
 
-    Files: `manifest.json`, `documents.jsonl`, `shards/*.safetensors`; everything can be read without MoEScope too.
+    Files: `manifest.json`, `documents.jsonl`, `vocabulary.json`, `shards/*.safetensors`; everything can be read without MoEScope
+    too. The manifest has the SHA-256 of every file and, with 64 zeros in its place, of itself (`manifest_sha256`).
     """
 
     def __init__(self, native: _moescope.Trace, path: Path) -> None:

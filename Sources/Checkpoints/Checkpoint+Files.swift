@@ -13,7 +13,7 @@ extension Checkpoint {
     public func checkUnchanged() throws(FileError) {
         try checkReadable()
         guard let file = MappedFile.changed(files) else { return }
-        if let known = knownSHA256, try readSHA256() == known { return }
+        if let known = knownSHA256, try FileHashes.sha256(of: files) == known { return }
         throw FileError(
             .mismatch, file: file.path, problem: "the file was changed while the model ran",
             hint: "what was computed may be of two models: run it again")

@@ -1,8 +1,6 @@
-import Crypto
 import FileFormats
 import Foundation
 import Synchronization
-import Tensors
 
 /// A model on disk, opened and wholly checked: every tensor the config asks for is present, of the right shape and of
 /// a type the engine computes with, before anything runs. Weights are memory-mapped and read when touched.
@@ -20,9 +18,9 @@ public final class Checkpoint: Sendable {
     /// What the files say and is not obeyed, though it would matter: one sentence each, for whoever loads the model.
     public let notices: [String]
     let unusedBytes: Int
+    private let cachedHash = Mutex<String?>(nil)
     /// Files that hold a vocabulary, the one that transformers takes first; not all kinds can be read.
     static let tokenizerFiles = ["tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json", "tiktoken.model"]
-    private let cachedHash = Mutex<String?>(nil)
 
     init(
         url: URL, config: ModelConfig, tensors: ModelTensors, files: [URL], tokenizerFile: URL?,
@@ -139,40 +137,15 @@ public final class Checkpoint: Sendable {
 
     /// SHA-256 (hex) of the weight files' bytes one after the other, in name order: for one file, what `sha256sum` prints.
     ///
-    /// Reads every byte the first time (about a second per gigabyte), then remembers.
+    /// Reads every byte the first time (about a second per gigabyte), then remembers, also between runs (`FileHashes`), for as long as
+    /// no file's size, times or inode change.
     public func sha256() throws(FileError) -> String {
         if let knownSHA256 { return knownSHA256 }
-        let text = try readSHA256()
+        let text = try FileHashes.rememberedSHA256(of: files)
         cachedHash.withLock { $0 = text }
         return text
     }
 
     /// What `sha256` gave; nil where it was not asked.
     var knownSHA256: String? { cachedHash.withLock { $0 } }
-
-    /// `sha256` of the files as they are now.
-    func readSHA256() throws(FileError) -> String {
-        var hash = SHA256()
-        for file in files { try Self.hash(file, into: &hash) }
-        return hash.finalize().hex
-    }
-
-    private static func hash(_ file: URL, into hash: inout SHA256) throws(FileError) {
-        let descriptor = Foundation.open(file.path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw FileError(.unreadable, file: file.path, problem: String(cString: strerror(errno)))
-        }
-        defer { close(descriptor) }
-        // Read, not mapped: hashing a model larger than memory must not fill memory.
-        let buffer = AlignedBuffer(byteCount: 4 << 20)
-        while true {
-            let count = read(descriptor, buffer.bytes.baseAddress, buffer.bytes.count)
-            if count == 0 { return }
-            guard count > 0 else {
-                if errno == EINTR { continue }
-                throw FileError(.unreadable, file: file.path, problem: String(cString: strerror(errno)))
-            }
-            hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count]))
-        }
-    }
 }

@@ -121,9 +121,10 @@ public struct ExperimentRun {
         let waves = waves(
             of: plan.split?.scored ?? Array(tokens.indices), isByGroup: plan.arms.contains { $0.groups != nil })
         let store = try ExperimentStore(
-            folder, plan: plan, model: sha256, corpus: corpus.sha256, waves: waves.map(\.documents),
-            lengths: tokens.map(\.count), ids: corpus.documents.map(\.id), precision: model.precision.rawValue,
-            resume: resume)
+            folder,
+            identity: ExperimentIdentity(
+                plan: plan, model: model, weights: sha256, corpus: corpus, tokens: tokens),
+            waves: waves.map(\.documents), lengths: tokens.map(\.count), resume: resume)
         let variants = plan.arms.map { Variant($0, layers: model.config.expertLayers) }
         func arms(of wave: Wave) -> [Variant] {
             variants.filter { arm in arm.groups.map { wave.group.map($0.contains) ?? false } ?? true }

@@ -6,20 +6,6 @@ import Traces
 
 /// The folder of an experiment: what was asked (`plan.json`), and what came of it, a line per pass (`nll.jsonl`).
 final class ExperimentStore {
-    /// What must be the same for a run to be continued.
-    private struct Recorded: Codable, Equatable {
-        var format = "moescope-experiment"
-        /// 2 holds the load of ablated experts, and the documents' ids where some choose and some are scored.
-        var version = 2
-        var model: String
-        var corpus: String
-        var documents: Int
-        var choosing_ids: [String]?
-        var scored_ids: [String]?
-        var precision: String
-        var plan: ExperimentPlan
-    }
-
     private struct Line: Codable {
         var arm: String
         var first_document: Int
@@ -51,6 +37,9 @@ final class ExperimentStore {
         }
     }
 
+    private static let planName = "plan.json"
+    private static let linesName = "nll.jsonl"
+
     private let file: URL
     /// Held for as long as the store is there.
     private let lock: FolderLock
@@ -62,58 +51,45 @@ final class ExperimentStore {
     /// - Parameters:
     ///   - waves: the scored documents that are computed together.
     ///   - lengths: tokens of every document.
-    /// - Throws: `FileError` where another process writes there; `ExperimentError` for a folder of another run, and for lines
-    ///   that do not belong to this one.
+    /// - Throws: `FileError` where another process writes there; `ExperimentError` for a folder of another run, or of something else,
+    ///   and for lines that do not belong to this one.
     init(
-        _ folder: URL, plan: ExperimentPlan, model: String, corpus: String, waves: [[Int]], lengths: [Int],
-        ids: [String], precision: String, resume: Bool
+        _ folder: URL, identity: ExperimentIdentity, waves: [[Int]], lengths: [Int], resume: Bool
     ) throws {
-        let planFile = folder.appending(path: "plan.json")
-        file = folder.appending(path: "nll.jsonl")
-        let recorded = Recorded(
-            model: model, corpus: corpus, documents: lengths.count,
-            choosing_ids: plan.split.map { $0.choosing.map { ids[$0] } },
-            scored_ids: plan.split.map { $0.scored.map { ids[$0] } }, precision: precision, plan: plan)
-        let manager = FileManager.default
-        func isThere() throws -> Bool {
-            let isThere = manager.fileExists(atPath: planFile.path)
-            guard resume || !isThere else {
-                throw ExperimentError(
-                    file: folder.path,
-                    reason: "an experiment is there already; continue it with --resume, or choose another --output")
-            }
-            return isThere
-        }
-        if try !isThere() {
-            do {
-                try manager.createDirectory(at: folder, withIntermediateDirectories: true)
-            } catch {
-                throw ExperimentError(file: folder.path, reason: "cannot be written: \(TraceFolder.reason(error))")
-            }
-        }
+        let planFile = folder.appending(path: Self.planName)
+        file = folder.appending(path: Self.linesName)
+        // Before the lock, which would be a file in a folder that is no experiment.
+        _ = try Self.isContinued(folder, resumes: resume)
+        try DurableFolder.make(folder)
         lock = try FolderLock(folder)
-        if try isThere() {
-            let present = try? JSONDecoder().decode(Recorded.self, from: Data(contentsOf: planFile))
-            guard present == recorded else {
+        // Another run may have been here between the first look and the lock.
+        if try Self.isContinued(folder, resumes: resume) {
+            let data: Data
+            do { data = try Data(contentsOf: planFile) } catch {
+                throw ExperimentError(file: planFile.path, reason: "cannot be read: \(TraceFolder.reason(error))")
+            }
+            let present = try TraceCoding.decode(ExperimentIdentity.self, from: data, file: planFile.path)
+            if let difference = identity.difference(from: present) {
                 throw ExperimentError(
                     file: planFile.path,
-                    reason: "model, corpus, precision or plan differ from this run's; choose another --output")
+                    reason: "\(difference); --resume continues the same run, choose another --output for another one")
             }
         } else {
-            do {
-                let encoder = JSONEncoder()
-                encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-                try Data().write(to: file)
-                try encoder.encode(recorded).write(to: planFile, options: .atomic)
-            } catch {
-                throw ExperimentError(
-                    file: folder.path, reason: "cannot be written: \(TraceFolder.reason(error))")
-            }
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            try AtomicFileWriter.write(Data(), to: file, in: .ownFolder)
+            try AtomicFileWriter.write(try encoder.encode(identity), to: planFile, in: .ownFolder)
+        }
+        for name in Self.names(folder) where Self.isLeftover(name) {
+            try? FileManager.default.removeItem(at: folder.appending(path: name))
         }
         // A line cut short by an interruption does not count, and makes way for its repetition.
-        let data = (try? Data(contentsOf: file)) ?? Data()
+        let data: Data
+        do { data = try Data(contentsOf: file) } catch {
+            throw ExperimentError(file: file.path, reason: "cannot be read: \(TraceFolder.reason(error))")
+        }
         let whole = data.prefix((data.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1)
-        let arms = Set(plan.arms.map(\.name) + [ExperimentRun.baseline])
+        let arms = Set(identity.plan.arms.map(\.name) + [ExperimentRun.baseline])
         waveOf = Dictionary(waves.map { ($0[0], $0) }) { first, _ in first }
         for (index, text) in whole.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
         where !text.isEmpty {
@@ -140,6 +116,54 @@ final class ExperimentStore {
     }
 
     deinit { try? handle.close() }
+
+    /// Whether there is a run to go on with, rather than one to begin: in an empty folder, or one in which a run was stopped before
+    /// its plan was written.
+    /// - Throws: where an experiment is there and is not to be continued, or something else is there.
+    private static func isContinued(_ folder: URL, resumes: Bool) throws(ExperimentError) -> Bool {
+        for name in [planName, linesName] where kind(name, folder) == S_IFLNK {
+            throw ExperimentError(
+                file: folder.appending(path: name).path,
+                reason: "is a link, and what it leads to may be another's; choose another --output")
+        }
+        let present = names(folder)
+        if present.contains(planName) {
+            guard resumes else {
+                throw ExperimentError(
+                    file: folder.path,
+                    reason: "an experiment is there already; continue it with --resume, or choose another --output")
+            }
+            return true
+        }
+        let foreign = present.filter { name in
+            name == linesName
+                ? !((try? Data(contentsOf: folder.appending(path: name)))?.isEmpty ?? false) : !isLeftover(name)
+        }
+        guard foreign.isEmpty else {
+            throw ExperimentError(
+                file: folder.path,
+                reason:
+                    "the folder is not empty (\(foreign.prefix(3).joined(separator: ", "))) and holds no experiment; "
+                    + "choose another --output")
+        }
+        return false
+    }
+
+    /// Names in the folder, sorted, without the lock.
+    private static func names(_ folder: URL) -> [String] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
+            .filter { $0 != FolderLock.fileName }.sorted()
+    }
+
+    /// Whether a name is that of a temporary file of this store.
+    private static func isLeftover(_ name: String) -> Bool {
+        TemporaryFiles.target(of: name).map([planName, linesName].contains) ?? false
+    }
+
+    private static func kind(_ name: String, _ folder: URL) -> UInt32? {
+        var status = stat()
+        return lstat(folder.appending(path: name).path, &status) == 0 ? status.st_mode & S_IFMT : nil
+    }
 
     func has(_ arm: String, _ firstDocument: Int) -> Bool { lines[arm]?[firstDocument] != nil }
 

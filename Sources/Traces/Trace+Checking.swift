@@ -21,8 +21,12 @@ extension Trace {
     func checkedFile(_ path: String, sha256 expected: String) throws(FileError) -> SafetensorsFile {
         let url = folder.file(path)
         try checked.once(path, url) { () throws(FileError) in
-            let found: String
-            do throws(FileError) { found = try FileHashes.rememberedSHA256(of: url) } catch {
+            var found: String
+            do throws(FileError) {
+                found = try FileHashes.rememberedSHA256(of: [url])
+                // What was remembered may be wrong; what is said of a file is what was just read of it.
+                if found != expected { found = try FileHashes.sha256(of: [url]) }
+            } catch {
                 throw FileError.trace(error)
             }
             guard found == expected else {
@@ -57,4 +61,23 @@ extension Trace {
             return nil
         }
     }
+}
+
+extension TraceManifest.RecordedFile {
+    /// What is wrong with a file's bytes; nil where they are those that were written.
+    /// - Parameter grows: whether more may follow them.
+    func problem(_ data: Data, file: String, grows: Bool = false) -> FileError? {
+        guard data.count == bytes || grows && data.count > bytes else {
+            return FileError.trace(
+                data.count < bytes ? .truncated : .mismatch, file: file, problem: "the file is damaged or was changed",
+                expected: "\(bytes) bytes, as the manifest says", found: "\(data.count)", hint: Self.hint)
+        }
+        let found = TraceManifest.RecordedFile(data.prefix(bytes)).sha256
+        guard found != sha256 else { return nil }
+        return FileError.trace(
+            .mismatch, file: file, field: "sha256", problem: "the file is damaged or was changed", expected: sha256,
+            found: found, hint: Self.hint)
+    }
+
+    private static let hint = "restore the file, or trace again"
 }

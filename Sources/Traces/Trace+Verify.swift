@@ -11,8 +11,9 @@ extension Trace {
         _ url: URL, progress: (_ file: String) -> Void = { _ in }
     ) throws(FileError) -> [FileError] {
         let folder = TraceFolder(url: url)
-        let manifest = try readManifest(folder)
-        var problems: [FileError] = []
+        let (manifest, data, problem) = try parseManifest(folder)
+        var problems = [problem].compactMap(\.self)
+        problems += try manifest.unknownKeys(in: data, file: folder.manifest.path)
         var listed: Set<String> = []
         for shard in manifest.shards {
             for (file, sha256) in [(shard.file, shard.sha256)] + (shard.attention.map { [($0.file, $0.sha256)] } ?? [])
@@ -28,11 +29,22 @@ extension Trace {
                     FileError.trace(
                         .mismatch, file: folder.file("\(subfolder)/\(name)").path,
                         problem: "the manifest does not list it",
-                        hint: manifest.status == .partial ? "left by an interrupted run; --resume removes it" : nil))
+                        hint: manifest.status == .partial && TraceWriter.isInFlight(name, shard: manifest.shards.count)
+                            ? "left by an interrupted run; --resume removes it" : nil))
             }
         }
+        if let files = manifest.files, files[TraceVocabulary.fileName] == nil,
+            folder.kind(TraceVocabulary.fileName) != nil
+        {
+            problems.append(
+                FileError.trace(
+                    .mismatch, file: folder.file(TraceVocabulary.fileName).path,
+                    problem: "the manifest does not list it"))
+        }
         do throws(FileError) {
-            let trace = try Trace(opening: url)
+            let trace = try Trace(opening: url, manifest: manifest)
+            if let problem = trace.documentsProblem { problems.append(problem) }
+            do throws(FileError) { _ = try trace.vocabulary() } catch { problems.append(error) }
             for index in manifest.shards.indices {
                 if let problem = try trace.uncheckedShard(index).valueProblem(manifest) { problems.append(problem) }
             }
@@ -47,7 +59,7 @@ extension Trace {
 
     private static func hashProblem(_ url: URL, expected: String) -> FileError? {
         do throws(FileError) {
-            let found = try FileHashes.sha256(of: url)
+            let found = try FileHashes.sha256(of: [url])
             guard found != expected else { return nil }
             return FileError.trace(.mismatch, file: url.path, field: "sha256", expected: expected, found: found)
         } catch {

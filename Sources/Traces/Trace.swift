@@ -11,28 +11,36 @@ public struct Trace: Sendable {
     /// The documents of the complete shards, in order.
     public let documents: [TraceDocument]
     let folder: TraceFolder
+    /// Whether `documents.jsonl` is other than it was written; found at opening.
+    let documentsProblem: FileError?
     let checked = CheckedFiles()
 
     /// Opens a folder and checks manifest, documents and every file's header (names, types, shapes, file sizes) against
-    /// each other. Hashes and values are checked when a shard is first asked for.
+    /// each other, and the hashes of manifest and documents. A shard's hash and values are checked when it is first asked for.
     /// - Throws: `missing` where there is no manifest; `unsupported` for a later version; `malformed`, `truncated` or
     ///   `mismatch` naming file and field.
     public init(folder url: URL) throws(FileError) {
-        try self.init(opening: url)
+        let read = try Self.parseManifest(TraceFolder(url: url))
+        if let problem = read.problem { throw problem }
+        try self.init(opening: url, manifest: read.manifest)
+        if let documentsProblem { throw documentsProblem }
         for shard in manifest.shards {
             if let problem = try patternProblems(shard).first { throw problem }
         }
     }
 
-    /// As `init(folder:)`, but files of attention patterns are not looked at.
-    init(opening url: URL) throws(FileError) {
+    /// As `init(folder:)`, with a manifest that was read, but files of attention patterns are not looked at, and what the hash of
+    /// the documents says is only kept.
+    init(opening url: URL, manifest: TraceManifest) throws(FileError) {
         let folder = TraceFolder(url: url)
-        let manifest = try Self.readManifest(folder)
         self.url = url
         self.folder = folder
         self.manifest = manifest
         layout = TraceLayout(manifest)
-        documents = try Self.readDocuments(folder, manifest: manifest)
+        let data = try folder.contents(folder.documents, hint: "the trace is incomplete")
+        documents = try Self.readDocuments(data, file: folder.documents.path, manifest: manifest)
+        documentsProblem = manifest.files?[TraceFolder.documentsName]?.problem(
+            data, file: folder.documents.path, grows: manifest.status == .partial)
         for index in manifest.shards.indices { _ = try openShard(index) }
     }
 
@@ -105,7 +113,17 @@ public struct Trace: Sendable {
         return file
     }
 
+    /// - Throws: also `mismatch` where the manifest is not as it was written.
     static func readManifest(_ folder: TraceFolder) throws(FileError) -> TraceManifest {
+        let read = try parseManifest(folder)
+        if let problem = read.problem { throw problem }
+        return read.manifest
+    }
+
+    /// The manifest, its bytes, and what is wrong with its hash.
+    static func parseManifest(
+        _ folder: TraceFolder
+    ) throws(FileError) -> (manifest: TraceManifest, data: Data, problem: FileError?) {
         let path = folder.manifest.path
         let data = try folder.contents(folder.manifest, hint: "a trace is a folder made by `moescope trace`")
         // Format and version first: a later version may have fields that this one cannot read.
@@ -127,14 +145,12 @@ public struct Trace: Sendable {
         }
         let manifest = try TraceCoding.decode(TraceManifest.self, from: data, file: path)
         try manifest.check(file: path)
-        return manifest
+        return (manifest, data, ManifestHash.problem(data, manifest, file: path))
     }
 
     private static func readDocuments(
-        _ folder: TraceFolder, manifest: TraceManifest
+        _ data: Data, file path: String, manifest: TraceManifest
     ) throws(FileError) -> [TraceDocument] {
-        let path = folder.documents.path
-        let data = try folder.contents(folder.documents, hint: "the trace is incomplete")
         var documents: [TraceDocument] = []
         var row = 0
         var shard = 0

@@ -6,7 +6,9 @@ package enum TraceCoding {
     static func manifest(_ manifest: TraceManifest, file: String) throws(FileError) -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
-        return try encode(manifest, with: encoder, file: file)
+        var manifest = manifest
+        manifest.manifestSHA256 = ManifestHash.blank
+        return ManifestHash.filled(try encode(manifest, with: encoder, file: file))
     }
 
     /// On one line.

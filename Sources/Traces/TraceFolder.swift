@@ -25,13 +25,10 @@ package struct TraceFolder: Sendable {
     func file(_ path: String) -> URL { url.appending(path: path) }
 
     func makeFolder(_ name: String) throws(FileError) {
-        let target = name.isEmpty ? url : url.appending(path: name)
-        do {
-            try FileManager.default.createDirectory(at: target, withIntermediateDirectories: true)
-        } catch {
-            throw FileError.trace(
-                .unwritable, file: target.path, problem: "the folder cannot be made: \(Self.reason(error))",
-                hint: "choose another --output")
+        do throws(FileError) { try DurableFolder.make(name.isEmpty ? url : url.appending(path: name)) } catch {
+            var error = FileError.trace(error)
+            error.hint = "choose another --output"
+            throw error
         }
     }
 
@@ -47,20 +44,46 @@ package struct TraceFolder: Sendable {
     var isUnused: Bool {
         names(in: "").allSatisfy { name in
             switch name {
-            case Self.documentsName: (try? Data(contentsOf: documents))?.isEmpty ?? false
-            case Self.shardsName, Self.attentionName: names(in: name).isEmpty
-            default: name.hasPrefix(Self.manifestName + ".") && name.hasSuffix(".tmp")
+            case Self.documentsName: kind(name) == S_IFREG && (try? Data(contentsOf: documents))?.isEmpty ?? false
+            case Self.shardsName, Self.attentionName: kind(name) == S_IFDIR && names(in: name).isEmpty
+            default: isLeftover(name)
             }
         }
     }
 
-    func remove(_ path: String) throws(FileError) {
-        do {
-            try FileManager.default.removeItem(at: file(path))
-        } catch {
+    /// Whether a name at the top is that of a temporary file of this writer.
+    func isLeftover(_ name: String) -> Bool {
+        guard let target = TemporaryFiles.target(of: name) else { return false }
+        return [Self.manifestName, Self.documentsName, TraceVocabulary.fileName].contains(target)
+    }
+
+    /// `S_IFREG`, `S_IFDIR`, `S_IFLNK`, … of what has this name itself, links not followed; nil where nothing has it.
+    func kind(_ path: String) -> UInt32? {
+        var status = stat()
+        return lstat(file(path).path, &status) == 0 ? status.st_mode & S_IFMT : nil
+    }
+
+    /// A writer works in the folder itself: what a link leads to may be somebody else's.
+    /// - Throws: `unwritable` naming a link, or what else stands where a file or folder of the trace belongs.
+    func refuseLinks() throws(FileError) {
+        let names = [
+            Self.shardsName, Self.attentionName, Self.manifestName, Self.documentsName, TraceVocabulary.fileName,
+        ]
+        for (index, name) in names.enumerated() {
+            guard let kind = kind(name), kind != (index < 2 ? S_IFDIR : S_IFREG) else { continue }
             throw FileError.trace(
-                .unwritable, file: file(path).path, problem: "cannot be removed: \(Self.reason(error))")
+                .unwritable, file: file(name).path,
+                expected: index < 2 ? "a folder of the trace" : "a file of the trace",
+                found: kind == S_IFLNK ? "a link, and what it leads to may be another's" : "something else",
+                hint: "put the \(index < 2 ? "folder" : "file") itself there, or choose another --output")
         }
+    }
+
+    /// Removes a regular file of the folder; anything else of that name stays.
+    func remove(_ path: String) throws(FileError) {
+        guard kind(path) == S_IFREG, unlink(file(path).path) != 0, errno != ENOENT else { return }
+        throw FileError.trace(
+            .unwritable, file: file(path).path, problem: "cannot be removed: \(String(cString: strerror(errno)))")
     }
 
     func contents(_ target: URL, hint: String) throws(FileError) -> Data {
@@ -73,14 +96,7 @@ package struct TraceFolder: Sendable {
 
     /// Replaces a file whole: temporary name, flush, rename.
     func write(_ data: Data, to target: URL) throws(FileError) {
-        do throws(FileError) {
-            var writer = try AtomicFileWriter(target)
-            let result = data.withUnsafeBytes { bytes in
-                Result { () throws(FileError) -> Void in try writer.write(bytes) }
-            }
-            try result.get()
-            _ = try writer.finish()
-        } catch {
+        do throws(FileError) { try AtomicFileWriter.write(data, to: target, in: .ownFolder) } catch {
             throw FileError.trace(error)
         }
     }

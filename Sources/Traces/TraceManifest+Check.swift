@@ -45,6 +45,14 @@ extension TraceManifest {
         try expect("corpus.documents", 0...Int(Int32.max), corpus.documents)
         try expect("corpus.tokens", 0...1 << 48, corpus.tokens)
         for (group, count) in corpus.groups { try expect("corpus.groups.\(group)", 0...corpus.documents, count) }
+        for (name, recorded) in files ?? [:] {
+            guard [TraceFolder.documentsName, TraceVocabulary.fileName].contains(name) else {
+                throw FileError.trace(
+                    .mismatch, file: file, field: "field files.\(name)",
+                    expected: "\(TraceFolder.documentsName) or \(TraceVocabulary.fileName)", found: "another name")
+            }
+            try expect("files.\(name).bytes", 0...1 << 48, recorded.bytes)
+        }
         var (tokens, documents) = (0, 0)
         for (index, shard) in shards.enumerated() {
             let place = "shards[\(index)]"

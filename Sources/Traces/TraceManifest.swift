@@ -19,10 +19,22 @@ public struct TraceManifest: Codable, Sendable, Equatable {
     public var generation: Generation?
     /// Complete shards, in order.
     public var shards: [Shard] = []
+    /// The other files by name: the lines of `documents.jsonl` that belong to complete shards, and `vocabulary.json`. nil in
+    /// older traces.
+    public var files: [String: RecordedFile]?
     /// RFC 3339, UTC.
     public var created = ""
     /// RFC 3339, UTC: when the last shard was added.
     public var updated = ""
+    /// SHA-256 (hex) of `manifest.json` itself, with 64 zeros in place of this hash; there where `files` is. The writer sets it.
+    public var manifestSHA256: String?
+
+    enum CodingKeys: String, CodingKey {
+        case format, version, status, model, tokenizer, capture, interventions, compute, corpus, generation, shards,
+            files
+        case created, updated
+        case manifestSHA256 = "manifest_sha256"
+    }
 
     public static let formatName = "moescope-trace"
     /// Version 2 says what the router does (`model.router`) and which layers have one (`model.moe_layers`).
@@ -73,11 +85,14 @@ public struct TraceManifest: Codable, Sendable, Equatable {
         public var router: RouterPolicy?
         /// Layers that have a router, rising; nil: all.
         public var moeLayers: [Int]?
+        /// Every setting of the model as it was understood, by its path ("attention.rotary.theta": "10000"); nil in older traces.
+        public var config: [String: String]?
 
         public init(
             name: String, architecture: String, layers: Int, experts: Int, expertsPerToken: Int, heads: Int,
             kvHeads: Int, hiddenSize: Int, vocabSize: Int, quantization: String, parametersTotal: Int,
-            parametersActive: Int, sha256: String, router: RouterPolicy? = nil, moeLayers: [Int]? = nil
+            parametersActive: Int, sha256: String, router: RouterPolicy? = nil, moeLayers: [Int]? = nil,
+            config: [String: String]? = nil
         ) {
             self.name = name
             self.architecture = architecture
@@ -94,6 +109,7 @@ public struct TraceManifest: Codable, Sendable, Equatable {
             self.sha256 = sha256
             self.router = router
             self.moeLayers = moeLayers
+            self.config = config
         }
 
         /// What the router does: as recorded, or a softmax in traces of version 1.
@@ -105,7 +121,7 @@ public struct TraceManifest: Codable, Sendable, Equatable {
         public var layersWithRouter: [Int] { moeLayers ?? Array(0..<layers) }
 
         enum CodingKeys: String, CodingKey {
-            case name, architecture, layers, experts, heads, quantization, sha256, router
+            case name, architecture, layers, experts, heads, quantization, sha256, router, config
             case moeLayers = "moe_layers"
             case expertsPerToken = "experts_per_token"
             case kvHeads = "kv_heads"
@@ -201,13 +217,25 @@ public struct TraceManifest: Codable, Sendable, Equatable {
         public var tokens: Int
         /// Documents of each group.
         public var groups: [String: Int]
+        /// SHA-256 (hex) of the token ids that the model reads: of each document its length and its ids, little-endian Int32. It
+        /// depends on all that decides them: tokenizer, its settings, the length that documents are cut to. nil in older traces.
+        public var tokensSHA256: String?
 
-        public init(source: String, sha256: String, documents: Int, tokens: Int, groups: [String: Int]) {
+        public init(
+            source: String, sha256: String, documents: Int, tokens: Int, groups: [String: Int],
+            tokensSHA256: String? = nil
+        ) {
             self.source = source
             self.sha256 = sha256
             self.documents = documents
             self.tokens = tokens
             self.groups = groups
+            self.tokensSHA256 = tokensSHA256
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case source, sha256, documents, tokens, groups
+            case tokensSHA256 = "tokens_sha256"
         }
     }
 
@@ -259,6 +287,18 @@ public struct TraceManifest: Codable, Sendable, Equatable {
             self.documents = documents
             self.sha256 = sha256
             self.attention = attention
+        }
+    }
+
+    /// A file, or the beginning of one that grows.
+    public struct RecordedFile: Codable, Sendable, Equatable {
+        public var bytes: Int
+        /// Of so many bytes from the start.
+        public var sha256: String
+
+        public init(bytes: Int, sha256: String) {
+            self.bytes = bytes
+            self.sha256 = sha256
         }
     }
 

@@ -1,3 +1,4 @@
+import Crypto
 import FileFormats
 import Foundation
 
@@ -20,20 +21,33 @@ public struct TraceVocabulary: Codable, Sendable, Equatable {
 }
 
 extension TraceWriter {
-    /// Puts the vocabulary beside the manifest; the same bytes for the same pieces, so that it may be written again.
+    /// Puts the vocabulary beside the manifest, and its hash into it. Where the same is there already, and in a complete trace,
+    /// nothing changes.
     public func writeVocabulary(_ vocabulary: TraceVocabulary) throws(FileError) {
+        guard !isComplete else { return }
         let url = folder.file(TraceVocabulary.fileName)
-        try folder.write(try TraceCoding.compact(vocabulary, file: url.path), to: url)
+        let data = try TraceCoding.compact(vocabulary, file: url.path)
+        let recorded = TraceManifest.RecordedFile(data)
+        if manifest.files?[TraceVocabulary.fileName] == recorded, (try? Data(contentsOf: url)) == data { return }
+        try folder.write(data, to: url)
+        try record(recorded, as: TraceVocabulary.fileName)
     }
+}
+
+extension TraceManifest.RecordedFile {
+    init(_ data: Data) { self.init(bytes: data.count, sha256: SHA256.hash(data: data).hex) }
 }
 
 extension Trace {
     /// The piece of every token id; nil where the trace has none.
+    /// - Throws: also `mismatch` where the file is not the one that was written.
     public func vocabulary() throws(FileError) -> TraceVocabulary? {
         let url = folder.file(TraceVocabulary.fileName)
-        guard FileManager.default.fileExists(atPath: url.path) else { return nil }
-        let vocabulary = try TraceCoding.decode(
-            TraceVocabulary.self, from: try folder.contents(url, hint: "trace again"), file: url.path)
+        let recorded = manifest.files?[TraceVocabulary.fileName]
+        guard recorded != nil || FileManager.default.fileExists(atPath: url.path) else { return nil }
+        let data = try folder.contents(url, hint: "trace again")
+        let vocabulary = try TraceCoding.decode(TraceVocabulary.self, from: data, file: url.path)
+        if let recorded, let problem = recorded.problem(data, file: url.path) { throw problem }
         guard vocabulary.format == TraceVocabulary.formatName else {
             throw FileError.trace(
                 .malformed, file: url.path, field: "field format", expected: "\"\(TraceVocabulary.formatName)\"",

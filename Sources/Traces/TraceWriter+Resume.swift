@@ -1,3 +1,4 @@
+import Crypto
 import FileFormats
 import Foundation
 
@@ -6,17 +7,23 @@ extension TraceWriter {
     static func check(
         _ wanted: TraceManifest, continues present: TraceManifest, file: String
     ) throws(FileError) {
+        func differs(_ field: String, expected: String, found: String) -> FileError {
+            FileError.trace(
+                .mismatch, file: file, field: "field \(field)", expected: expected, found: found,
+                hint: "--resume continues a run with the same settings; choose another --output for other ones")
+        }
         func same<Value: Equatable>(_ field: String, _ path: KeyPath<TraceManifest, Value>) throws(FileError) {
             let (expected, found) = (wanted[keyPath: path], present[keyPath: path])
-            guard expected == found else {
-                throw FileError.trace(
-                    .mismatch, file: file, field: "field \(field)", expected: "\(expected)", found: "\(found)",
-                    hint: "--resume continues a run with the same settings; choose another --output for other ones")
-            }
+            guard expected == found else { throw differs(field, expected: "\(expected)", found: "\(found)") }
         }
         try same("version", \.version)
         try same("model.name", \.model.name)
         try same("model.sha256", \.model.sha256)
+        let (expected, found) = (wanted.model.config ?? [:], present.model.config ?? [:])
+        for key in Set(expected.keys).union(found.keys).sorted() where expected[key] != found[key] {
+            throw differs(
+                "model.config.\(key)", expected: expected[key] ?? "nothing", found: found[key] ?? "nothing")
+        }
         try same("model", \.model)
         try same("tokenizer", \.tokenizer)
         try same("capture.router_logits", \.capture.routerLogits)
@@ -34,28 +41,41 @@ extension TraceWriter {
         try same("corpus.sha256", \.corpus.sha256)
         try same("corpus.documents", \.corpus.documents)
         try same("corpus.tokens", \.corpus.tokens)
+        try same("corpus.tokens_sha256", \.corpus.tokensSHA256)
         try same("corpus", \.corpus)
     }
 
-    /// Deletes what the manifest does not list, and cuts `documents.jsonl` to the listed documents.
-    func removeLeftovers() throws(FileError) {
-        var listed = Set(manifest.shards.map(\.file))
-        listed.formUnion(manifest.shards.compactMap(\.attention?.file))
-        for subfolder in [TraceFolder.shardsName, TraceFolder.attentionName] {
-            for name in folder.names(in: subfolder) where !listed.contains("\(subfolder)/\(name)") {
-                // Only names that a writer gives; anything else in there is not ours to remove.
-                if name.hasSuffix(".safetensors") || name.hasSuffix(".tmp") {
-                    try folder.remove("\(subfolder)/\(name)")
-                }
-            }
-        }
-        for name in folder.names(in: "") where name.hasSuffix(".tmp") { try folder.remove(name) }
-        try folder.makeFolder(TraceFolder.shardsName)
-        if !manifest.capture.attentionPattern.isEmpty { try folder.makeFolder(TraceFolder.attentionName) }
-        try truncateLines()
+    /// Whether a name in `shards/` or `attention/` is one that this writer gives before the manifest lists it: that of the shard in
+    /// flight, or a temporary one.
+    /// - Parameter number: of the shard that comes next.
+    static func isInFlight(_ name: String, shard number: Int) -> Bool {
+        let flying = TraceFolder.shardFile(number).dropFirst(TraceFolder.shardsName.count + 1)
+        if name == flying { return true }
+        guard let target = TemporaryFiles.target(of: name), target.hasSuffix(".safetensors") else { return false }
+        let digits = target.dropLast(".safetensors".count)
+        return digits.count >= 6 && digits.allSatisfy { "0"..."9" ~= $0 }
     }
 
-    private func truncateLines() throws(FileError) {
+    /// Removes what an interrupted run of this writer left: files under names that it gives and the manifest does not list, and the
+    /// lines of `documents.jsonl` after the listed documents. Everything else in the folder is somebody's, and stays.
+    /// - Returns: what the manifest is to say of the lines that stay.
+    func removeLeftovers() throws(FileError) {
+        for subfolder in [TraceFolder.shardsName, TraceFolder.attentionName] {
+            for name in folder.names(in: subfolder) where Self.isInFlight(name, shard: manifest.shards.count) {
+                try folder.remove("\(subfolder)/\(name)")
+            }
+        }
+        try removeTemporaryFiles()
+        try folder.makeFolder(TraceFolder.shardsName)
+        if !manifest.capture.attentionPattern.isEmpty { try folder.makeFolder(TraceFolder.attentionName) }
+    }
+
+    func removeTemporaryFiles() throws(FileError) {
+        for name in folder.names(in: "") where folder.isLeftover(name) { try folder.remove(name) }
+    }
+
+    /// The lines of the listed documents, which the writer goes on from.
+    func listedLines() throws(FileError) -> Data {
         let path = folder.documents.path
         let data = try folder.contents(folder.documents, hint: "the trace cannot be continued; start it again")
         var lines = 0
@@ -73,7 +93,6 @@ extension TraceWriter {
                 found: "\(lines)",
                 hint: "the trace cannot be continued; start it again")
         }
-        guard end < data.count else { return }
-        guard truncate(path, off_t(end)) == 0 else { throw Self.refused(path) }
+        return data.prefix(end)
     }
 }

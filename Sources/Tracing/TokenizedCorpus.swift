@@ -1,4 +1,6 @@
 import Checkpoints
+import Crypto
+import FileFormats
 import MoEModel
 import Tokenizers
 
@@ -56,6 +58,17 @@ public struct TokenizedCorpus: Sendable {
             }
             return tokens
         }
+    }
+
+    /// SHA-256 (hex) of what the model reads: of each document the number of its tokens and their ids, as little-endian Int32.
+    public static func sha256(_ tokens: [[Int32]]) -> String {
+        var hash = SHA256()
+        for ids in tokens {
+            withUnsafeBytes(of: Int32(ids.count).littleEndian) { hash.update(bufferPointer: $0) }
+            // Every processor that MoEScope runs on is little-endian.
+            ids.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        }
+        return hash.finalize().hex
     }
 
     public var totalTokens: Int { tokens.reduce(0) { $0 + $1.count } }

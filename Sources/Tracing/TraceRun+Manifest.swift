@@ -28,7 +28,7 @@ extension TraceRun {
                 quantization: model.checkpoint.quantization, parametersTotal: model.checkpoint.parametersTotal,
                 parametersActive: model.checkpoint.parametersActive,
                 sha256: hashingWeights ? try model.checkpoint.sha256() : "", router: config.router,
-                moeLayers: config.expertLayers),
+                moeLayers: config.expertLayers, config: config.leaves),
             tokenizer: readsText
                 ? TraceManifest.Tokenizer(kind: tokenizer?.kind ?? .noTokenizer, sha256: tokenizer?.sha256 ?? "")
                 : TraceManifest.Tokenizer(kind: .noTokenizer, sha256: ""),
@@ -46,7 +46,8 @@ extension TraceRun {
             corpus: TraceManifest.Corpus(
                 source: corpus.source, sha256: corpus.sha256, documents: corpus.documents.count,
                 tokens: tokens.reduce(0) { $0 + $1.count },
-                groups: corpus.documents.reduce(into: [:]) { $0[$1.group, default: 0] += 1 }))
+                groups: corpus.documents.reduce(into: [:]) { $0[$1.group, default: 0] += 1 },
+                tokensSHA256: TokenizedCorpus.sha256(tokens)))
     }
 
     static func plan(_ options: TraceOptions, manifest: TraceManifest, model: Model) throws(HookError) -> HookPlan {

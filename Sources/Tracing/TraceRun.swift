@@ -127,8 +127,11 @@ public struct TraceRun {
             totalTokens: totalTokens)
         try progress(state)
         let background = BackgroundWriter(writer)
-        // Also where a pass throws: the wave before it is complete, and stays.
-        defer { background.wait() }
+        // Also where a pass throws: the wave before it is complete, and stays. The thread that wrote it may keep the writer a little.
+        defer {
+            background.wait()
+            writer.release()
+        }
         for wave in tokenized.waves(of: waveTokens, from: next) {
             let shard = TraceShard(layout: layout, documents: wave.map(record))
             let batch = tokenized.batch(wave)

@@ -75,7 +75,7 @@ struct CalibrateCommand: ParsableCommand {
             throw ValidationError("no scenario \"\(name)\"; there are \(studies.map(\.name).joined(separator: ", "))")
         }
         let wanted = studies.filter { scenario.isEmpty || scenario.contains($0.name) }
-        var kept = try KeptRates(output.map { URL(filePath: $0) })
+        var kept = try KeptRates(output, .init(permutations: permutations, bootstrap: bootstrap))
         let progress = ProgressLine("calibrating", unit: "traces")
         var rates: [Rate] = []
         for (place, study) in wanted.enumerated() {

@@ -1,12 +1,22 @@
-import ArgumentParser
 import Calibration
+import FileFormats
 import Foundation
 import RoutingMetrics
+import Traces
+import Tracing
 
-/// Counts of a simulation, kept in a JSON Lines file from which a stopped run goes on.
+/// Counts of a simulation, kept in a JSON Lines file from which a stopped run goes on. One program at a time holds the file.
 struct KeptRates {
+    /// Everything that decides the counts but the scenario and the traces.
+    struct Settings: Codable, Equatable {
+        var permutations: Int
+        var bootstrap: Int
+        var moescope = Version.current
+    }
+
     /// One line of the file: counts of some traces of a scenario.
     private struct Line: Codable {
+        var settings: Settings
         /// Number of the first trace.
         var first: Int
         var traces: Int
@@ -17,19 +27,24 @@ struct KeptRates {
     private static let block = 50
 
     private let file: URL?
+    private let lock: FolderLock?
+    private let settings: Settings
     private var lines: [String: [Line]] = [:]
 
-    /// - Throws: where the file has something else.
-    init(_ file: URL?) throws {
-        self.file = file
-        guard let file, let data = try? Data(contentsOf: file) else { return }
-        for (place, text) in data.split(separator: UInt8(ascii: "\n")).enumerated() {
-            guard let line = try? JSONDecoder().decode(Line.self, from: text), let name = line.rates.first?.scenario
-            else {
-                throw ValidationError(
-                    "\(file.path), line \(place + 1): expected counts of an earlier run; give --output another file")
+    /// - Throws: where the file cannot be read, holds something else or counts of other settings, or another program has it.
+    init(_ path: String?, _ settings: Settings) throws {
+        self.settings = settings
+        file = path.map { URL(filePath: $0) }
+        lock = try file.map { try FolderLock(file: $0) }
+        guard let path, let file, FileManager.default.fileExists(atPath: file.path) else { return }
+        for (place, text) in try Data(contentsOf: file).split(separator: UInt8(ascii: "\n")).enumerated() {
+            let line = try TraceCoding.decode(Line.self, from: text, file: path, place: "line \(place + 1)")
+            guard line.settings == settings else {
+                throw FileError.trace(
+                    .mismatch, file: path, field: "line \(place + 1), field settings", expected: "\(settings)",
+                    found: "\(line.settings)", hint: "a run is continued with the same settings; choose another --output")
             }
-            lines[name, default: []].append(line)
+            lines[line.rates.first?.scenario ?? "", default: []].append(line)
         }
     }
 
@@ -44,7 +59,7 @@ struct KeptRates {
             var found = lines[name]?.first { $0.first == first && $0.traces == size }?.rates ?? []
             if found.isEmpty {
                 found = try count(first..<first + size)
-                try append(Line(first: first, traces: size, rates: found))
+                try append(Line(settings: settings, first: first, traces: size, rates: found))
             }
             for rate in found {
                 if let place = sums.firstIndex(where: { $0.subject == rate.subject }) {
@@ -63,10 +78,10 @@ struct KeptRates {
         guard let name = line.rates.first?.scenario else { return }
         lines[name, default: []].append(line)
         guard let file else { return }
-        var text = (try? Data(contentsOf: file)) ?? Data()
+        var text = FileManager.default.fileExists(atPath: file.path) ? try Data(contentsOf: file) : Data()
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         text += try encoder.encode(line) + Data("\n".utf8)
-        try text.write(to: file, options: .atomic)
+        try AtomicFileWriter.write(text, to: file)
     }
 }

@@ -35,7 +35,7 @@ final class ProgressLine {
         if isTerminal {
             let filled = Int((share * 24).rounded(.down))
             let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 24 - filled)
-            show("\r\(label) \(bar) \(Int(share * 100)) % · \(figures)")
+            show("\(label) \(bar) \(Int(share * 100)) % · \(figures)")
         } else {
             say("\(label): \(Int(share * 100)) % · \(figures)")
         }
@@ -49,7 +49,7 @@ final class ProgressLine {
     private func show(_ line: String) {
         let padding = String(repeating: " ", count: max(0, width - line.count))
         width = line.count
-        say(line + padding, terminator: "")
+        sayOver(line + padding)
     }
 
     static func seconds(_ duration: Duration) -> Double {

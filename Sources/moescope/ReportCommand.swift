@@ -122,7 +122,7 @@ struct ReportCommand: ParsableCommand {
         }
         if html == nil && csv == nil && figures == nil {
             let colour = isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
-            try print(TerminalSummary(report, colour: colour).text)
+            try print(TerminalSummary(report, colour: colour).text, isStyled: colour)
         }
     }
 

@@ -54,17 +54,51 @@ struct StandardOutputError: Error, CustomStringConvertible {
     var description: String { "standard output: \(String(cString: strerror(code))); the output is not complete" }
 }
 
+extension StandardStreams {
+    /// Text for a person: control characters, of which a name of a corpus or a model may have some, are shown (`\x1b`) and steer no
+    /// terminal. Ends of line and tabs stay; marks that turn the direction of writing are shown too.
+    static func visible(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: steers) else { return text }
+        var shown = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            guard steers(scalar) else {
+                shown.append(scalar)
+                continue
+            }
+            let digits = String(scalar.value, radix: 16)
+            let escape =
+                scalar.value < 256
+                ? "\\x" + (digits.count < 2 ? "0" : "") + digits : "\\u{\(digits)}"
+            shown.append(contentsOf: escape.unicodeScalars)
+        }
+        return String(shown)
+    }
+
+    private static func steers(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x09, 0x0A: false
+        case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069, 0x200E...0x200F, 0x061C: true
+        default: false
+        }
+    }
+}
+
 /// The one way to put results on standard output. It stands in front of Swift's own `print`, which loses what cannot be
-/// written, and does not compile without `try`.
+/// written, and does not compile without `try`. On a terminal, control characters are shown instead of obeyed.
+/// - Parameter isStyled: the text has escape sequences of ours, and names in it have been made visible already.
 /// - Throws: `StandardOutputError`; the command then ends with exit code 1.
-func print(_ text: String, terminator: String = "\n") throws(StandardOutputError) {
-    try StandardStreams.write(text + terminator, to: STDOUT_FILENO)
+func print(_ text: String, terminator: String = "\n", isStyled: Bool = false) throws(StandardOutputError) {
+    let shown = !isStyled && isatty(STDOUT_FILENO) == 1 ? StandardStreams.visible(text) : text
+    try StandardStreams.write(shown + terminator, to: STDOUT_FILENO)
 }
 
 /// A line for the person at the terminal, on standard error: standard output is for results.
 func say(_ line: String) { say(line, terminator: "\n") }
 
-/// As `say`, without an end of line: prompts and lines that are written over. A closed standard error loses it.
+/// As `say`, without an end of line: prompts. A closed standard error loses it.
 func say(_ text: String, terminator: String) {
-    try? StandardStreams.write(text + terminator, to: STDERR_FILENO)
+    try? StandardStreams.write(StandardStreams.visible(text) + terminator, to: STDERR_FILENO)
 }
+
+/// A line over the one before, on a terminal.
+func sayOver(_ line: String) { try? StandardStreams.write("\r" + StandardStreams.visible(line), to: STDERR_FILENO) }

@@ -7,7 +7,11 @@ struct VerifyCommand: ParsableCommand {
         commandName: "verify",
         abstract: "Read a trace to its last byte and name what is wrong with it.",
         discussion: """
-            Checks hashes, types, shapes and values of every file against the manifest. Exit code 0: sound; 1: not.
+            Checks hashes, types, shapes and values of every file against the manifest, and the manifest against its own hash; fields \
+            that nobody knows are problems too. Exit code 0: sound; 1: not.
+
+            Every byte is read, each time. Other commands check hashes as well, but hash a shard once for as long as its size, times and \
+            inode stay the same; what they know of it lies in ~/.cache/moescope (or $XDG_CACHE_HOME/moescope).
 
             Example:
               moescope verify traces/demo

@@ -16,6 +16,8 @@ struct StandardStreamsTests {
         ["compare", trace, trace, "--bootstrap", "2", "--permutations", "2"],
         ["generate", model, "--prompt", "Der", "--max-tokens", "1"],
         ["generate", model, "--prompt", "Der", "--max-tokens", "1", "--json"],
+        ["report", trace, "--bootstrap", "2", "--permutations", "2"], ["calibrate", "--list"],
+        ["calibrate", "--traces", "1", "--scenario", "iid", "--permutations", "19", "--bootstrap", "19"],
     ]
 
     @Test(arguments: commands)
@@ -25,6 +27,41 @@ struct StandardStreamsTests {
         #expect(
             result.errorLines == ["Error: standard output: No space left on device; the output is not complete"],
             "\(result.errors)")
+    }
+
+    /// Commands that write files as well.
+    @Test(arguments: [
+        ["quantize", model, "--type", "Q8_0", "--output", "FOLDER/m.gguf"],
+        ["importance", model, "--corpus", "FOLDER/c.jsonl", "--output", "FOLDER/i.gguf"],
+        ["report", trace, "--bootstrap", "2", "--permutations", "2", "--csv", "FOLDER/tables"],
+        [
+            "experiment", "top-k", model, "--corpus", "FOLDER/c.jsonl", "--output", "FOLDER/e", "--counts", "1",
+            "--bootstrap", "2", "--permutations", "2",
+        ],
+    ])
+    func aFullDeviceIsAnErrorBesideFiles(arguments: [String]) throws {
+        let folder = try Moescope.temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let lines = (0..<8).map {
+            "{\"id\": \"\($0)\", \"group\": \"\($0 % 2)\", \"text\": \"Der Rauch steigt auf.\"}\n"
+        }
+        try Data(lines.joined().utf8).write(to: folder.appending(path: "c.jsonl"))
+        let result = try Moescope.run(
+            through: "exec \"$0\" \"$@\" > /dev/full", arguments.map { $0.replacing("FOLDER", with: folder.path) })
+        #expect(result.status == 1, "\(arguments): \(result.status)")
+        #expect(
+            result.errorLines == ["Error: standard output: No space left on device; the output is not complete"],
+            "\(result.errors)")
+    }
+
+    /// Control characters of a name are shown on standard error, and steer no terminal.
+    @Test func controlCharactersAreShown() throws {
+        let result = try Moescope.run("verify", "/nowhere/\u{1B}[31mred\u{7}\u{202E}\u{9B}2J")
+        #expect(result.status == 1)
+        #expect(
+            result.errors.contains(#"/nowhere/\x1b[31mred\x07\u{202e}\x9b2J/manifest.json: no such file"#),
+            "\(result.errors)")
+        #expect(!result.errors.unicodeScalars.contains { $0.value < 0x20 && $0 != "\n" })
     }
 
     @Test(arguments: [["hooks"], ["metrics", "--list"], ["--version"]])

@@ -60,6 +60,8 @@ struct TraceCommandTests {
         var content = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
         content["status"] = "partial"
         content["shards"] = Array(try #require(content["shards"] as? [Any]).prefix(2))
+        // The hashes are those of the whole trace.
+        for field in ["files", "manifest_sha256"] { content[field] = nil }
         try JSONSerialization.data(withJSONObject: content).write(to: manifestFile)
         let again = try Moescope.run(
             "trace", model.path, "--corpus", file, "--output", halves.path, "--wave-tokens", "20", "--resume")
@@ -71,6 +73,30 @@ struct TraceCommandTests {
                 try Data(contentsOf: whole.appending(path: name)) == Data(contentsOf: halves.appending(path: name)),
                 "\(name)")
         }
+    }
+
+    /// The same weights under another config are another model.
+    @Test func anotherConfigIsNotContinued() throws {
+        let file = try corpus((0..<4).map { "{\"id\": \"\($0)\", \"tokens\": [1, 2, 3]}\n" }.joined())
+        let trace = folder.appending(path: "theta").path
+        let copy = try broken { _ in }
+        func run(_ options: String...) throws -> Moescope.Result {
+            try Moescope.run(arguments: ["trace", copy, "--corpus", file, "--output", trace] + options)
+        }
+        #expect(try run().status == 0)
+        #expect(try run("--resume").status == 0)
+        let config = URL(filePath: copy).appending(path: "config.json")
+        let text = try String(contentsOf: config, encoding: .utf8)
+        let theta = try #require(text.firstMatch(of: /"rope_theta": *[0-9.e+]+/)?.output)
+        try Data(text.replacing(theta, with: "\"rope_theta\": 12345.0").utf8).write(to: config)
+        let other = try run("--resume")
+        #expect(other.status == 1)
+        #expect(
+            other.errors.contains("manifest.json: field model.config.attention.rotary.theta: expected 12345"),
+            "\(other.errors)")
+        try Data(text.utf8).write(to: config)
+        let shorter = try run("--resume", "--max-tokens", "2")
+        #expect(shorter.status == 1 && shorter.errors.contains("field corpus.tokens: expected 8, found 12"))
     }
 
     @Test(arguments: [

@@ -236,6 +236,56 @@ import Tracing
         #expect(try said(lines[0]) == "")
     }
 
+    /// Everything that decides the numbers is in plan.json, and compared by name.
+    @Test func anotherRunIsNotContinued() throws {
+        let run = try experiment()
+        let folder = temporary()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        _ = try run.run(plan, into: folder)
+        let file = folder.appending(path: "plan.json")
+        let text = try String(contentsOf: file, encoding: .utf8)
+        for (old, part) in [
+            (#""attention.rotary.theta" : "[^"]*""#, "field config.attention.rotary.theta: expected "),
+            (#""tokens_sha256" : "[^"]*""#, "field tokens_sha256: expected "),
+            (#""precision" : "[^"]*""#, "field precision: expected exact, found x"),
+            (#""moescope" : "[^"]*""#, "field moescope: expected "), (#""model" : "[^"]*""#, "field model: expected "),
+        ] {
+            let place = try #require(text.range(of: old, options: .regularExpression), "\(old)")
+            let key = text[place].prefix { $0 != ":" }
+            try Data(text.replacingCharacters(in: place, with: "\(key): \"x\"").utf8).write(to: file)
+            #expect {
+                _ = try run.run(plan, into: folder, resume: true)
+            } throws: {
+                "\($0)".contains("plan.json: \(part)")
+            }
+        }
+    }
+
+    /// A folder with something else in it is not begun in; one in which a run was stopped at once is.
+    @Test func onlyAnEmptyOrHalfBornFolderIsBegunIn() throws {
+        let run = try experiment()
+        let folder = temporary()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let mine = folder.appending(path: "nll.jsonl")
+        try Data("mine".utf8).write(to: mine)
+        for resume in [false, true] {
+            #expect {
+                _ = try run.run(plan, into: folder, resume: resume)
+            } throws: {
+                "\($0)".contains("the folder is not empty (nll.jsonl)")
+            }
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["nll.jsonl"])
+        #expect(try Data(contentsOf: mine) == Data("mine".utf8))
+        for name in ["nll.jsonl", "plan.json.77.tmp", ".moescope.lock"] {
+            try Data().write(to: folder.appending(path: name))
+        }
+        #expect(try run.run(plan, into: folder).baseline.count == 12)
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["nll.jsonl", "plan.json"])
+    }
+
     @Test func oneWriterAtATime() throws {
         let run = try experiment()
         let folder = temporary()

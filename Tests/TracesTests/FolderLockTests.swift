@@ -67,7 +67,7 @@ import Traces
                 try FileManager.default.createDirectory(
                     at: folder.appending(path: name), withIntermediateDirectories: true)
             }
-            for name in ["documents.jsonl", "manifest.json.77.tmp"] {
+            for name in ["documents.jsonl", "documents.jsonl.77.tmp", "manifest.json.77-2.tmp", lock] {
                 try Data().write(to: folder.appending(path: name))
             }
             let run = SmallRun()
@@ -80,6 +80,21 @@ import Traces
             #expect(try Trace.verify(folder) == [])
             let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
             #expect(names == ["attention", "documents.jsonl", "manifest.json", "shards"])
+        }
+    }
+
+    /// What looks like a leftover but is not one of this writer's is no reason to begin.
+    @Test(arguments: ["notes.tmp", "manifest.json.x.tmp", "manifest.json.tmp", "shards/mine.safetensors"])
+    func aFolderWithSomebodysFilesIsNotBegunIn(name: String) throws {
+        try withTemporaryFolder { folder in
+            let file = folder.appending(path: name)
+            try FileManager.default.createDirectory(
+                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data("mine".utf8).write(to: file)
+            let manifest = SmallRun().manifest
+            #expect(refusal { _ = try TraceWriter(resuming: folder, manifest: manifest) }.contains("manifest.json"))
+            #expect(refusal { _ = try TraceWriter(creating: folder, manifest: manifest) }.contains("not empty"))
+            #expect(try Data(contentsOf: file) == Data("mine".utf8))
         }
     }
 }

@@ -1,3 +1,4 @@
+import FileFormats
 import Foundation
 import Testing
 import Traces
@@ -129,12 +130,12 @@ import Traces
             try Data("abc".utf8).write(to: file)
             // FIPS 180-2, appendix B.1.
             let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-            #expect(try FileHashes.rememberedSHA256(of: file) == abc)
+            #expect(try FileHashes.rememberedSHA256(of: [file]) == abc)
             try FileManager.default.setAttributes(
                 [.modificationDate: Date(timeIntervalSince1970: 1e9)], ofItemAtPath: file.path)
-            #expect(try FileHashes.rememberedSHA256(of: file) == abc)
+            #expect(try FileHashes.rememberedSHA256(of: [file]) == abc)
             try Data("abd".utf8).write(to: file)
-            #expect(try FileHashes.rememberedSHA256(of: file) != abc)
+            #expect(try FileHashes.rememberedSHA256(of: [file]) != abc)
         }
     }
 }

@@ -1,4 +1,6 @@
+import FileFormats
 import Foundation
+import Tensors
 import TestSupport
 import Testing
 import Traces
@@ -132,5 +134,102 @@ import Traces
     /// The fixture was written by Python's safetensors from the format's description.
     @Test func aTraceWrittenByPythonIsSound() throws {
         #expect(try Trace.verify(Fixtures.folder.appending(path: "routing-trace")) == [])
+    }
+
+    private func whole(_ folder: URL) throws {
+        let run = SmallRun()
+        let writer = try TraceWriter(creating: folder, manifest: run.manifest)
+        try writer.writeVocabulary(TraceVocabulary(pieces: ["Ġder", nil, "x"], kind: .byteLevelBPE))
+        for number in 0..<3 { try writer.append(run.shard(number)) }
+        try writer.finish()
+        #expect(try Trace.verify(folder) == [])
+    }
+
+    /// Reads all that a trace has.
+    private func readEverything(_ folder: URL) throws {
+        let trace = try Trace(folder: folder)
+        for index in 0..<trace.shardCount { _ = try trace.shard(index) }
+        _ = try trace.vocabulary()
+        _ = try trace.attentionPatterns()
+    }
+
+    /// One bit flipped anywhere is noticed by verify, and by whoever reads the file.
+    @Test func everyFlippedBitIsNoticed() throws {
+        try withTemporaryFolder { folder in
+            try whole(folder)
+            var generator = SeededGenerator(state: 16)
+            let names = try FileManager.default.subpathsOfDirectory(atPath: folder.path).filter { $0.contains(".") }
+            #expect(names.count == 9)
+            for name in names {
+                let file = folder.appending(path: name)
+                let sound = try Data(contentsOf: file)
+                for _ in 0..<40 {
+                    var data = sound
+                    let (byte, bit) = (
+                        Int.random(in: 0..<data.count, using: &generator), UInt8.random(in: 0..<8, using: &generator)
+                    )
+                    data[byte] ^= 1 << bit
+                    try data.write(to: file)
+                    let found = (try? Trace.verify(folder).map(\.description)) ?? ["\(name)"]
+                    #expect(found.contains { $0.contains(name) }, "\(name), byte \(byte), bit \(bit): \(found)")
+                    #expect(throws: FileError.self, "\(name), byte \(byte), bit \(bit)") { try readEverything(folder) }
+                }
+                try sound.write(to: file)
+            }
+            #expect(try Trace.verify(folder) == [])
+            try readEverything(folder)
+        }
+    }
+
+    @Test func fieldsThatNobodyKnowsAreNamed() throws {
+        try withTemporaryFolder { folder in
+            try whole(folder)
+            try TraceFiles.forgetHashes(folder) { manifest in
+                manifest["noise"] = 1
+                var model = manifest["model"] as? [String: Any] ?? [:]
+                model["expert"] = ["a": 1]
+                manifest["model"] = model
+            }
+            let said = try Trace.verify(folder).map(\.description).joined(separator: "\n")
+            #expect(said.contains("manifest.json: field noise: no such field is known"))
+            #expect(said.contains("manifest.json: field model.expert: no such field is known"))
+            // Readers take what they know: a later version may say more.
+            try readEverything(folder)
+        }
+    }
+
+    /// Traces from before there were these hashes.
+    @Test func withoutHashesATraceIsReadAsBefore() throws {
+        try withTemporaryFolder { folder in
+            try whole(folder)
+            try TraceFiles.forgetHashes(folder)
+            #expect(try Trace.verify(folder) == [])
+            try readEverything(folder)
+            let run = SmallRun()
+            #expect(try TraceWriter(resuming: folder, manifest: run.manifest).isComplete)
+        }
+    }
+
+    @Test func whatFollowsACompleteTracesDocumentsIsNamed() throws {
+        try withTemporaryFolder { folder in
+            try whole(folder)
+            try edit(folder.appending(path: "documents.jsonl")) { $0 += Data("{}\n".utf8) }
+            #expect(
+                try Trace.verify(folder).map(\.description).joined().contains("documents.jsonl: the file is damaged"))
+            #expect(throws: FileError.self) { try Trace(folder: folder) }
+        }
+    }
+}
+
+/// Changes to the files of a written trace.
+enum TraceFiles {
+    /// Takes out what newer manifests say of files, so that the trace is one of before.
+    static func forgetHashes(_ folder: URL, and change: (inout [String: Any]) -> Void = { _ in }) throws {
+        let file = folder.appending(path: "manifest.json")
+        var manifest = try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any] ?? [:]
+        manifest["files"] = nil
+        manifest["manifest_sha256"] = nil
+        change(&manifest)
+        try JSONSerialization.data(withJSONObject: manifest).write(to: file)
     }
 }

@@ -62,8 +62,8 @@ extension ModelConfig {
         return config
     }
 
-    /// Every value by its path, "router.jitter": 0.01.
-    private var leaves: [String: String] {
+    /// Every value by its path, "router.jitter": "0.01": the config as it was understood.
+    package var leaves: [String: String] {
         guard let data = try? JSONEncoder().encode(self), let json = try? JSON.parse(Array(data)) else { return [:] }
         var result: [String: String] = [:]
         func add(_ value: JSON, _ path: String) {

@@ -2,32 +2,72 @@ import Crypto
 import Foundation
 
 /// Writes a file under a temporary name beside its place; `finish` flushes it to disk and renames it, so that a
-/// reader sees the whole file or none. Dropped without `finish`, it leaves nothing behind.
+/// reader sees the whole file or none. Dropped without `finish`, it leaves nothing behind; killed, it leaves the temporary file,
+/// which the next writer of the same file removes.
+///
+/// A link is followed to the file that it names; what is no regular file (a pipe, a device) is written into as it is.
 package struct AtomicFileWriter: ~Copyable {
+    /// Whose folder a file lies in.
+    package enum Place: Sendable {
+        /// The user's: leftovers of killed writers are looked for, and links are followed.
+        case anywhere
+        /// A folder that only one writer at a time works in, and which it cleans by itself; links are replaced, never followed.
+        case ownFolder
+    }
+
     private let url: URL
-    private let temporaryPath: String
+    /// nil where bytes go straight into a pipe or a device.
+    private var temporaryPath: String?
     private let descriptor: Int32
     private var hash = SHA256()
     package private(set) var byteCount = 0
 
-    package init(_ url: URL) throws(FileError) {
-        self.url = url
-        temporaryPath = "\(url.path).\(getpid()).tmp"
+    package init(_ url: URL, in place: Place = .anywhere) throws(FileError) {
+        let target = place == .anywhere ? Self.following(url) : url
+        let opened = try Self.open(target, in: place)
+        self.url = target
+        temporaryPath = opened.path
+        descriptor = opened.descriptor
+    }
+
+    private static func open(_ target: URL, in place: Place) throws(FileError) -> (path: String?, descriptor: Int32) {
+        var status = stat()
+        let exists = stat(target.path, &status) == 0
         // A folder of this name would be noticed only when the file is renamed, after all the work, if not now.
-        let isFolder = (try? url.resourceValues(forKeys: [.isDirectoryKey]))?.isDirectory ?? false
-        descriptor = isFolder ? -1 : open(temporaryPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard !isFolder else {
-            throw FileError(.unwritable, file: url.path, expected: "the name of a file", found: "a folder")
+        guard !exists || status.st_mode & S_IFMT != S_IFDIR else {
+            throw FileError(.unwritable, file: target.path, expected: "the name of a file", found: "a folder")
+        }
+        var path: String?
+        let descriptor: Int32
+        if place == .anywhere, exists, status.st_mode & S_IFMT != S_IFREG {
+            descriptor = Foundation.open(target.path, O_WRONLY | O_CLOEXEC)
+        } else {
+            if place == .anywhere { TemporaryFiles.removeLeftovers(of: target) }
+            (path, descriptor) = TemporaryFiles.create(for: target)
         }
         guard descriptor >= 0 else {
-            throw FileError(.unwritable, file: url.path, problem: String(cString: strerror(errno)))
+            throw FileError(.unwritable, file: target.path, problem: String(cString: strerror(errno)))
         }
+        return (path, descriptor)
     }
 
     deinit {
+        // Removed while it is held: nobody can take it for a leftover meanwhile.
+        if let temporaryPath { unlink(temporaryPath) }
         close(descriptor)
-        // After a rename nothing has this name any more.
-        unlink(temporaryPath)
+    }
+
+    /// The whole of a file at once.
+    package static func write(
+        _ bytes: some ContiguousBytes, to url: URL, in place: Place = .anywhere
+    ) throws(FileError) {
+        var writer = try AtomicFileWriter(url, in: place)
+        var failure: FileError?
+        bytes.withUnsafeBytes { raw in
+            do throws(FileError) { try writer.write(raw) } catch { failure = error }
+        }
+        if let failure { throw failure }
+        _ = try writer.finish()
     }
 
     package mutating func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
@@ -48,15 +88,23 @@ package struct AtomicFileWriter: ~Copyable {
     /// Flushes, renames and flushes the folder.
     /// - Returns: the SHA-256 (hex) of everything written.
     package consuming func finish() throws(FileError) -> String {
+        guard let temporaryPath else { return hash.finalize().hex }
         guard fsync(descriptor) == 0, rename(temporaryPath, url.path) == 0 else {
             throw FileError(.unwritable, file: url.path, problem: String(cString: strerror(errno)))
         }
-        let folder = open(url.deletingLastPathComponent().path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        if folder >= 0 {
-            fsync(folder)
-            close(folder)
-        }
+        // The name is free again, and may be another writer's by now.
+        self.temporaryPath = nil
+        DurableFolder.flush(url.deletingLastPathComponent())
         return hash.finalize().hex
+    }
+
+    /// Where a link leads; the same where there is none, or it leads nowhere.
+    private static func following(_ url: URL) -> URL {
+        var status = stat()
+        guard lstat(url.path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK, let path = realpath(url.path, nil)
+        else { return url }
+        defer { free(path) }
+        return URL(filePath: String(cString: path))
     }
 }
 

@@ -61,6 +61,13 @@ extension SafetensorsFile {
     public static func write(
         _ entries: [Entry], metadata: [String: String] = [:], to url: URL
     ) throws(FileError) -> Written {
+        try write(entries, metadata: metadata, to: url, in: .anywhere)
+    }
+
+    @discardableResult
+    package static func write(
+        _ entries: [Entry], metadata: [String: String] = [:], to url: URL, in place: AtomicFileWriter.Place
+    ) throws(FileError) -> Written {
         let ordered = entries.enumerated().sorted {
             ($1.element.dtype.blockBytes, $0.offset) < ($0.element.dtype.blockBytes, $1.offset)
         }.map(\.element)
@@ -78,7 +85,7 @@ extension SafetensorsFile {
             throw FileError(.mismatch, file: url.path, problem: "two tensors have one name")
         }
 
-        var writer = try AtomicFileWriter(url)
+        var writer = try AtomicFileWriter(url, in: place)
         let header = header(ordered, sizes: sizes, metadata: metadata)
         let result = header.withUnsafeBytes { bytes in
             Result { () throws(FileError) -> Void in try writer.write(bytes) }

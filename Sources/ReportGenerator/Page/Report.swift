@@ -156,22 +156,17 @@ public struct Report: Sendable {
     }
 
     static func makeFolder(_ folder: URL) throws(ReportError) {
-        do {
-            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        } catch {
-            throw .cannotWrite(path: folder.path, reason: TraceFolder.reason(error))
+        do throws(FileError) { try DurableFolder.make(folder) } catch {
+            throw .cannotWrite(path: folder.path, reason: error.problem ?? error.reason.rawValue)
         }
     }
 
     static func write(_ data: Data, to file: URL) throws(ReportError) {
-        var isFolder: ObjCBool = false
-        if FileManager.default.fileExists(atPath: file.path, isDirectory: &isFolder), isFolder.boolValue {
-            throw .cannotWrite(path: file.path, reason: "it is a folder; give the name of a file in it")
-        }
-        do {
-            try data.write(to: file, options: .atomic)
-        } catch {
-            throw .cannotWrite(path: file.path, reason: TraceFolder.reason(error))
+        do throws(FileError) { try AtomicFileWriter.write(data, to: file) } catch {
+            throw .cannotWrite(
+                path: file.path,
+                reason: error.found == "a folder"
+                    ? "it is a folder; give the name of a file in it" : error.problem ?? error.reason.rawValue)
         }
     }
 }

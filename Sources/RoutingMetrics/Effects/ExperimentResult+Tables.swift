@@ -1,3 +1,4 @@
+import FileFormats
 import Foundation
 
 extension ExperimentResult {
@@ -125,10 +126,10 @@ extension ExperimentResult {
     /// Writes `result.json` and a CSV file per table beside the plan.
     public func write(to folder: URL) throws {
         for table in tables {
-            try table.csvFile().write(to: folder.appending(path: "\(table.name).csv"), options: .atomic)
+            try AtomicFileWriter.write(table.csvFile(), to: folder.appending(path: "\(table.name).csv"))
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try encoder.encode(self).write(to: folder.appending(path: "result.json"), options: .atomic)
+        try AtomicFileWriter.write(try encoder.encode(self), to: folder.appending(path: "result.json"))
     }
 }

@@ -17,7 +17,7 @@ final class AnswerPrinter {
         guard !isSilent else { return }
         guard let expert, colors else { return try write(text) }
         shown.insert(expert)
-        try write(Self.colored(text, expert))
+        try print(Self.colored(StandardStreams.visible(text), expert), terminator: "", isStyled: true)
     }
 
     /// Ends the line, and says which colour is which expert.
@@ -26,7 +26,7 @@ final class AnswerPrinter {
         try write("\n")
         guard let layer, !shown.isEmpty else { return }
         let names = shown.sorted().map { Self.colored("■ \($0)", $0) }
-        try write("layer \(layer), first expert: \(names.joined(separator: "  "))\n")
+        try print("layer \(layer), first expert: \(names.joined(separator: "  "))", isStyled: true)
         shown = []
     }
 
