@@ -24,11 +24,15 @@ public struct AttentionConfig: Sendable, Equatable, Codable {
     public var hasBias: Bool
     /// Whether the output projection adds one too.
     public var hasOutputBias: Bool
+    /// Whether query and key heads are normalized after the rotary embedding instead (Hunyuan).
+    public var normalizesAfterRotation: Bool
+    /// Whether the head outputs are multiplied by σ(x · Wᵀ) with a learned W, [H·d, D] (AFMoE).
+    public var gatesHeads: Bool
 
     public init(
         headCount: Int, keyValueHeadCount: Int, headSize: Int, rotary: RotaryConfig = RotaryConfig(),
         queryKeyNorm: QueryKeyNorm? = nil, projectionClip: Float? = nil, scale: Float? = nil, hasBias: Bool = false,
-        hasOutputBias: Bool = false
+        hasOutputBias: Bool = false, normalizesAfterRotation: Bool = false, gatesHeads: Bool = false
     ) {
         self.headCount = headCount
         self.keyValueHeadCount = keyValueHeadCount
@@ -39,7 +43,12 @@ public struct AttentionConfig: Sendable, Equatable, Codable {
         self.scale = scale
         self.hasBias = hasBias
         self.hasOutputBias = hasOutputBias
+        self.normalizesAfterRotation = normalizesAfterRotation
+        self.gatesHeads = gatesHeads
     }
+
+    /// Elements of a head that the rotary embedding turns, the first ones; the others stay.
+    public var rotatedSize: Int { rotary.size ?? headSize }
 
     /// Elements of a row of queries, H·d.
     public var queryWidth: Int { headCount * headSize }
@@ -61,10 +70,19 @@ public struct RotaryConfig: Sendable, Equatable, Codable {
     public var theta: Float
     public var layout: Layout
     public var scaling: RopeScaling?
+    /// Elements of a head that are turned; nil: all.
+    public var size: Int?
+    /// Whether layers that attend to the whole text are not rotated at all (AFMoE).
+    public var skipsFullLayers: Bool
 
-    public init(theta: Float = 1e6, layout: Layout = .halves, scaling: RopeScaling? = nil) {
+    public init(
+        theta: Float = 1e6, layout: Layout = .halves, scaling: RopeScaling? = nil, size: Int? = nil,
+        skipsFullLayers: Bool = false
+    ) {
         self.theta = theta
         self.layout = layout
         self.scaling = scaling
+        self.size = size
+        self.skipsFullLayers = skipsFullLayers
     }
 }

@@ -57,6 +57,12 @@ public struct ModelConfig: Sendable, Equatable, Codable {
     /// The layers that have a router, rising.
     public var expertLayers: [Int] { layers.indices.filter { layers[$0].feedForward == .experts } }
 
+    /// The window of the layers that have one, where it is one number; nil: no layer has one, or they differ.
+    public var commonWindow: Int? {
+        let windows = Set(layers.compactMap(\.attention.window))
+        return windows.count == 1 ? windows.first : nil
+    }
+
     /// The window of every layer's attention where all have the same; nil: no layer has one, or layers differ.
     public var slidingWindow: Int? {
         guard let first = layers.first?.attention.window else { return nil }
@@ -121,12 +127,24 @@ public struct NormConfig: Sendable, Equatable, Codable {
         case layer
     }
 
+    /// Where attention and the feed-forward network have their norms.
+    public enum Placement: String, Sendable, Codable {
+        /// What they read is normalized.
+        case before
+        /// What they add to the residual stream is normalized (FlexOlmo).
+        case after
+        /// Both (AFMoE).
+        case both
+    }
+
     public var kind: Kind
     public var epsilon: Float
+    public var placement: Placement
 
-    public init(kind: Kind = .rms, epsilon: Float = 1e-5) {
+    public init(kind: Kind = .rms, epsilon: Float = 1e-5, placement: Placement = .before) {
         self.kind = kind
         self.epsilon = epsilon
+        self.placement = placement
     }
 }
 

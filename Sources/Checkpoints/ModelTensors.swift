@@ -64,8 +64,8 @@ public struct LayerTensors: Sendable {
     /// The tensor of a role that a layer has at most once.
     public subscript(role: TensorRole) -> Tensor? { table[role].first }
 
-    /// [D]
-    public var attentionNorm: Tensor { table.required(.attentionNorm) }
+    /// [D]; nil where nothing is normalized before attention.
+    public var attentionNorm: Tensor? { self[.attentionNorm] }
     /// [H·d, D]
     public var query: Tensor { table.required(.query) }
     /// [G·d, D]
@@ -74,8 +74,8 @@ public struct LayerTensors: Sendable {
     public var value: Tensor { table.required(.value) }
     /// [D, H·d]
     public var attentionOutput: Tensor { table.required(.attentionOutput) }
-    /// [D]; Hugging Face's `post_attention_layernorm`.
-    public var feedForwardNorm: Tensor { table.required(.feedForwardNorm) }
+    /// [D]; Hugging Face's `post_attention_layernorm`, for most families. nil where nothing is normalized before the experts.
+    public var feedForwardNorm: Tensor? { self[.feedForwardNorm] }
     /// The router and experts; nil in a dense layer.
     public var experts: ExpertTensors? {
         self[.router].map {

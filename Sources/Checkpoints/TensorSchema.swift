@@ -4,9 +4,15 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
     case attentionNorm, attentionNormBias
     case query, queryBias, key, keyBias, value, valueBias
     case queryNorm, keyNorm
+    /// What head outputs are gated by.
+    case attentionGate
     case attentionOutput, attentionOutputBias
+    /// The norm of what attention adds to the residual stream.
+    case attentionPostNorm
     /// The norm before the feed-forward network or experts; Hugging Face's `post_attention_layernorm`.
     case feedForwardNorm, feedForwardNormBias
+    /// The norm of what the feed-forward network or the experts add to the residual stream.
+    case feedForwardPostNorm
     case denseGate, denseUp, denseDown
     case router
     /// Added to the scores for choosing only.
@@ -26,14 +32,16 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
     /// Whether the tensor is a matrix that may be stored in blocks; norms, biases and routers stay F32 in the files we write.
     public var isMatrix: Bool {
         switch self {
-        case .embedding, .output, .query, .key, .value, .attentionOutput, .denseGate, .denseUp, .denseDown,
+        case .embedding, .output, .query, .key, .value, .attentionGate, .attentionOutput, .denseGate, .denseUp,
+            .denseDown,
             .expertGate, .expertUp, .expertDown, .sharedGate, .sharedUp, .sharedDown:
             true
         default: false
         }
     }
 
-    /// The name in a GGUF file, without its layer; experts are merged along a first dimension.
+    /// The usual name in a GGUF file, without its layer; experts are merged along a first dimension. Some architectures have
+    /// others: `ModelConfig.ggufName`.
     public var ggufName: String {
         switch self {
         case .embedding: "token_embd.weight"
@@ -47,10 +55,13 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
         case .valueBias: "attn_v.bias"
         case .queryNorm: "attn_q_norm.weight"
         case .keyNorm: "attn_k_norm.weight"
+        case .attentionGate: "attn_gate.weight"
         case .attentionOutput: "attn_output.weight"
         case .attentionOutputBias: "attn_output.bias"
         case .feedForwardNorm: "ffn_norm.weight"
         case .feedForwardNormBias: "ffn_norm.bias"
+        case .attentionPostNorm: "post_attention_norm.weight"
+        case .feedForwardPostNorm: "post_ffw_norm.weight"
         case .denseGate: "ffn_gate.weight"
         case .denseUp: "ffn_up.weight"
         case .denseDown: "ffn_down.weight"
@@ -70,8 +81,9 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
         }
     }
 
-    /// The name in a GGUF file.
-    public func ggufName(layer: Int?) -> String { layer.map { "blk.\($0).\(ggufName)" } ?? ggufName }
+    /// The name of a layer's tensor.
+    /// - Parameter name: without its layer.
+    static func placed(_ name: String, layer: Int?) -> String { layer.map { "blk.\($0).\(name)" } ?? name }
 }
 
 /// Every tensor of a model, from its config alone: the one list that loaders, inventory, export, streaming, memory planning
@@ -102,11 +114,11 @@ public struct TensorSchema: Sendable {
 
     private static let layerRoles: [TensorRole] = [
         .attentionNorm, .attentionNormBias, .query, .queryBias, .key, .keyBias, .value, .valueBias, .queryNorm,
-        .keyNorm,
-        .attentionOutput, .attentionOutputBias, .feedForwardNorm, .feedForwardNormBias, .denseGate, .denseUp,
-        .denseDown,
+        .keyNorm, .attentionGate,
+        .attentionOutput, .attentionOutputBias, .attentionPostNorm, .feedForwardNorm, .feedForwardNormBias, .denseGate,
+        .denseUp, .denseDown,
         .router, .routerSelectionBias, .expertGate, .expertUp, .expertDown, .sharedRouter, .sharedGate, .sharedUp,
-        .sharedDown,
+        .sharedDown, .feedForwardPostNorm,
     ]
 
     /// The tensors of one layer, in the order in which a pass reads them.
@@ -138,7 +150,9 @@ public struct TensorSchema: Sendable {
         case .embedding: return [config.vocabularySize, hidden]
         case .output: return present(!config.tiesOutputToEmbedding, config.vocabularySize, hidden)
         case .outputBias: return present(config.hasOutputBias, config.vocabularySize)
-        case .attentionNorm, .feedForwardNorm, .finalNorm: return [hidden]
+        case .finalNorm: return [hidden]
+        case .attentionNorm, .feedForwardNorm: return present(config.norm.placement != .after, hidden)
+        case .attentionPostNorm, .feedForwardPostNorm: return present(config.norm.placement != .before, hidden)
         case .attentionNormBias, .feedForwardNormBias, .finalNormBias:
             return present(config.norm.kind == .layer, hidden)
         case .query: return [attention.queryWidth, hidden]
@@ -147,6 +161,7 @@ public struct TensorSchema: Sendable {
         case .keyBias, .valueBias: return present(attention.hasBias, attention.keyWidth)
         case .queryNorm: return normWidth(attention.queryWidth)
         case .keyNorm: return normWidth(attention.keyWidth)
+        case .attentionGate: return present(attention.gatesHeads, attention.queryWidth, hidden)
         case .attentionOutput: return [hidden, attention.queryWidth]
         case .attentionOutputBias: return present(attention.hasOutputBias, hidden)
         case .denseGate, .denseUp: return dense { [$0, hidden] }

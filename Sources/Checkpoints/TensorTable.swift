@@ -21,6 +21,7 @@ struct TensorTable {
     var unusedBytes: Int { tensors.reduce(0) { $0 + (taken.contains($1.key) ? 0 : $1.value.bytes.count) } }
 
     func has(_ name: String) -> Bool { tensors[name] != nil }
+    func has(_ name: String, shape: [Int]) -> Bool { tensors[name]?.shape == shape }
 
     /// Whether both are there with different bytes; the equal second one then counts as used.
     mutating func differ(_ first: String, _ second: String) -> Bool {

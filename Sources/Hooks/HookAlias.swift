@@ -106,6 +106,8 @@ public struct HookAlias: Sendable {
 
     private static let reordered =
         "llama.cpp keeps the elements of q and k in another order: name the .gguf file as the model, or use attn.rot_q, attn.rot_k"
+    private static let unnormalized = "there it comes before the norm: use attn.rot_q, attn.rot_k"
+    private static let unscaled = "there it comes before the weights are multiplied: use expert_weights"
     private static let unclipped = "llama.cpp does not clip q, k and v of this architecture"
 
     /// Names of tensors in llama.cpp's graph (`llm_graph_context`, `cb`); of several with one name the last.
@@ -116,24 +118,37 @@ public struct HookAlias: Sendable {
             refused: [
                 .whereReordered(reordered), .whereClipped(unclipped),
                 .inFamily("phimoe", "llama.cpp has divided it by √d there: use attn.rot_q"),
+                .whereNormalizedAfterRotation(unnormalized),
             ]),
-        HookAlias("llama.cpp", "Kcur", .rotatedKey, refused: [.whereReordered(reordered), .whereClipped(unclipped)]),
+        HookAlias(
+            "llama.cpp", "Kcur", .rotatedKey,
+            refused: [
+                .whereReordered(reordered), .whereClipped(unclipped), .whereNormalizedAfterRotation(unnormalized),
+            ]),
         HookAlias("llama.cpp", "Vcur", .value, refused: [.whereClipped(unclipped)]),
         HookAlias("llama.cpp", "kq_soft_max", .pattern),
-        HookAlias("llama.cpp", "kqv_out", .headOutputs),
+        HookAlias(
+            "llama.cpp", "kqv_out", .headOutputs,
+            refused: [.whereGatedHeads("there it comes before the gate: use attn.z")]),
         HookAlias("llama.cpp", "ffn_inp", .residMid),
         HookAlias("llama.cpp", "ffn_moe_logits", .routerLogits),
-        HookAlias("llama.cpp", "ffn_moe_probs", .routerProbs),
+        HookAlias(
+            "llama.cpp", "ffn_moe_probs", .routerProbs,
+            refused: [.whereSigmoid("there it holds sigmoid(z), which need not sum to 1: use router_scores")]),
         HookAlias("llama.cpp", "ffn_moe_topk", .expertIndices),
         HookAlias(
             "llama.cpp", "ffn_moe_weights", .expertWeights,
             refused: [
+                .whereScaledWeights(unscaled),
                 .whereRenormalized("there it comes before the division by the sum: use ffn_moe_weights_norm"),
                 .inFamily("phimoe", "llama.cpp weighs the experts of Phi-3.5-MoE by a softmax"),
             ]),
         HookAlias(
             "llama.cpp", "ffn_moe_weights_norm", .expertWeights,
-            refused: [.whereNotRenormalized("this model does not divide by the sum: use ffn_moe_weights")]),
+            refused: [
+                .whereScaledWeights(unscaled),
+                .whereNotRenormalized("this model does not divide by the sum: use ffn_moe_weights"),
+            ]),
         HookAlias("llama.cpp", "ffn_moe_down", .expertOutputs),
         HookAlias(
             "llama.cpp", "ffn_moe_out", .moeOut,

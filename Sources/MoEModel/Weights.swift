@@ -12,12 +12,21 @@ struct Weights {
             self.weight = try FloatVector(weight)
             self.bias = try FloatVector.optional(bias)
         }
+
+        static func optional(_ weight: Tensor?, bias: Tensor? = nil) throws(ModelError) -> Norm? {
+            guard let weight else { return nil }
+            return try Norm(weight, bias: bias)
+        }
     }
 
     struct Layer {
         let tensors: LayerTensors
-        let attentionNorm: Norm
-        let feedForwardNorm: Norm
+        /// nil where nothing is normalized before attention, and before the experts.
+        let attentionNorm: Norm?
+        let feedForwardNorm: Norm?
+        /// nil where nothing is normalized after them.
+        let attentionPostNorm: Norm?
+        let feedForwardPostNorm: Norm?
         /// nil in a dense layer.
         let experts: Experts?
         let queryBias: FloatVector?
@@ -31,15 +40,17 @@ struct Weights {
 
         init(_ tensors: LayerTensors) throws(ModelError) {
             self.tensors = tensors
-            attentionNorm = try Norm(tensors.attentionNorm, bias: tensors[.attentionNormBias])
-            feedForwardNorm = try Norm(tensors.feedForwardNorm, bias: tensors[.feedForwardNormBias])
+            attentionNorm = try Norm.optional(tensors.attentionNorm, bias: tensors[.attentionNormBias])
+            feedForwardNorm = try Norm.optional(tensors.feedForwardNorm, bias: tensors[.feedForwardNormBias])
+            attentionPostNorm = try Norm.optional(tensors[.attentionPostNorm])
+            feedForwardPostNorm = try Norm.optional(tensors[.feedForwardPostNorm])
             experts = if let experts = tensors.experts { try Experts(experts) } else { nil }
             queryBias = try FloatVector.optional(tensors[.queryBias])
             keyBias = try FloatVector.optional(tensors[.keyBias])
             valueBias = try FloatVector.optional(tensors[.valueBias])
             attentionOutputBias = try FloatVector.optional(tensors[.attentionOutputBias])
-            queryNorm = if let norm = tensors[.queryNorm] { try Norm(norm) } else { nil }
-            keyNorm = if let norm = tensors[.keyNorm] { try Norm(norm) } else { nil }
+            queryNorm = try Norm.optional(tensors[.queryNorm])
+            keyNorm = try Norm.optional(tensors[.keyNorm])
             sharedRouter = try FloatVector.optional(tensors.sharedRouter)
         }
     }

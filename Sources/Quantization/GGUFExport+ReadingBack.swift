@@ -53,7 +53,10 @@ extension GGUFExport {
                     + "\(config.architecture) by their sum, whatever expert_weights_norm says; this model is the other way"
             )
         }
-        if config.layers.contains(where: { $0.attention.window != nil }) {
+        if config.ggufCountsDenseLayers, !config.denseSteps.isWhole {
+            remarks.append("llama.cpp has no words for which layers of this model have experts")
+        }
+        if config.layers.contains(where: { $0.attention.window != nil }), config.ggufWindowPeriod == nil {
             remarks.append(
                 "llama.cpp attends to the whole text in \(config.architecture); this model has a sliding window")
         }

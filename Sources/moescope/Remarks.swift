@@ -83,7 +83,7 @@ struct Remarks {
         let small =
             [tensors.finalNorm]
             + tensors.layers.flatMap {
-                [$0.attentionNorm, $0.feedForwardNorm] + [$0[.router]].compactMap { $0 }
+                [$0.attentionNorm, $0.feedForwardNorm, $0[.router]].compactMap { $0 }
             }
         for tensor in small {
             if let index = tensor.firstNonFinite() {

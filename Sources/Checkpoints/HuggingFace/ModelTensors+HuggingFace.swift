@@ -8,6 +8,7 @@ extension ModelTensors {
     ) throws(FileError) -> ModelTensors {
         var experts: [Int: FusedExperts] = [:]
         var taken = table
+        let fusedShared = family.sharedExpert?.fusedName
         let tensors = try ModelTensors(config) { entry throws(FileError) in
             guard let layer = entry.layer else {
                 var name = family.name(entry.role)
@@ -37,6 +38,18 @@ extension ModelTensors {
                     experts = [layer: try FusedExperts(&taken, prefix: prefix, layout, config.experts, entry)]
                 }
                 return experts[layer]?.tensors(entry.role) ?? []
+            case .sharedGate where fusedShared != nil, .sharedUp where fusedShared != nil:
+                let size = entry.shape[0]
+                let both = try taken.take(prefix + (fusedShared ?? ""), shape: [2 * size, entry.shape[1]])
+                return [both.rows(entry.role == .sharedGate ? 0..<size : size..<2 * size)]
+            case .routerSelectionBias:
+                let names = family.selectionBiasNames
+                let name = prefix + (names.first { taken.has(prefix + $0) } ?? names[0])
+                // ERNIE's has a first dimension for groups of experts, of which there is one.
+                if taken.has(name, shape: [1] + entry.shape) {
+                    return [try taken.take(name, shape: [1] + entry.shape).reshaped(entry.shape)]
+                }
+                return [try taken.take(name, shape: entry.shape)]
             default: return [try taken.take(prefix + family.name(entry.role), shape: entry.shape)]
             }
         }
@@ -76,6 +89,14 @@ private struct FusedExperts {
 }
 
 extension Family {
+    /// Where a layer's selection bias can be, after "model.layers.L.": as checkpoints have it, as transformers 5 holds it in memory.
+    fileprivate var selectionBiasNames: [String] {
+        let own = name(.routerSelectionBias)
+        return [
+            own, own.replacing("block_sparse_moe.", with: "mlp."), own.replacing("mlp.moe_", with: "mlp.gate.moe_"),
+        ]
+    }
+
     /// What Hugging Face calls a tensor: the whole name outside the layers, what follows "model.layers.L." within. Routers and
     /// experts are named by the layout instead.
     func name(_ role: TensorRole) -> String {
@@ -92,6 +113,9 @@ extension Family {
         case .valueBias: "self_attn.v_proj.bias"
         case .queryNorm: "self_attn.q_norm.weight"
         case .keyNorm: "self_attn.k_norm.weight"
+        case .attentionGate: "self_attn.gate_proj.weight"
+        case .attentionPostNorm: "post_attention_layernorm.weight"
+        case .feedForwardPostNorm: "post_feedforward_layernorm.weight"
         case .attentionOutput: "self_attn.o_proj.weight"
         case .attentionOutputBias: "self_attn.o_proj.bias"
         case .feedForwardNorm: "post_attention_layernorm.weight"

@@ -19,15 +19,22 @@ extension ForwardPass {
         try hooks.emit(.queryProjection, layer, q)
         try hooks.emit(.keyProjection, layer, k)
         try hooks.emit(.valueProjection, layer, v)
-        finishProjection(q, norm: weights.queryNorm)
-        finishProjection(k, norm: weights.keyNorm)
+        let normsAfter = config.attention.normalizesAfterRotation
+        finishProjection(q, norm: normsAfter ? nil : weights.queryNorm)
+        finishProjection(k, norm: normsAfter ? nil : weights.keyNorm)
         finishProjection(v, norm: nil)
         try hooks.emit(.query, layer, q)
         try hooks.emit(.key, layer, k)
         try hooks.emit(.value, layer, v)
 
-        rotate(q)
-        rotate(k)
+        if !config.attention.rotary.skipsFullLayers || config.layers[layer].attention != .full {
+            rotate(q)
+            rotate(k)
+        }
+        if normsAfter {
+            normalize(q, weights.queryNorm)
+            normalize(k, weights.keyNorm)
+        }
         try hooks.emit(.rotatedQuery, layer, q)
         try hooks.emit(.rotatedKey, layer, k)
 
@@ -47,6 +54,11 @@ extension ForwardPass {
         }
         if let summary { try hooks.emit(.attentionSummary, layer, summary) }
         try materialize(layer, q, k, v, z, shape)
+        if let gate = tensors[.attentionGate] {
+            let gates = matrix(.headGates, columns: config.attention.queryWidth)
+            backend.project(normed, gate, into: gates)
+            backend.multiply(z, bySigmoidOf: gates)
+        }
         try hooks.emit(.headOutputs, layer, z)
 
         statistics?.add(.attentionOutput(layer: layer), z, backend)
@@ -56,14 +68,17 @@ extension ForwardPass {
 
     /// What some families do to a projection, [T, heads · d]: a norm over each head or over all of them, clipping.
     private func finishProjection(_ heads: Matrix, norm: Weights.Norm?) {
-        if let norm {
-            let size = norm.weight.count
-            for first in stride(from: 0, to: heads.columns, by: size) {
-                let part = heads.columns(first..<first + size)
-                backend.rmsNorm(part, weight: norm.weight, epsilon: config.norm.epsilon, into: part)
-            }
-        }
+        normalize(heads, norm)
         if let limit = config.attention.projectionClip { backend.clip(heads, to: limit) }
+    }
+
+    private func normalize(_ heads: Matrix, _ norm: Weights.Norm?) {
+        guard let norm else { return }
+        let size = norm.weight.count
+        for first in stride(from: 0, to: heads.columns, by: size) {
+            let part = heads.columns(first..<first + size)
+            backend.rmsNorm(part, weight: norm.weight, epsilon: config.norm.epsilon, into: part)
+        }
     }
 
     private func rotate(_ heads: Matrix) {

@@ -20,6 +20,7 @@ extension ForwardPass {
         try hooks.emit(.routerLogits, layer, routing.logits)
 
         backend.score(routing.logits, policy.score, into: routing.scores)
+        try hooks.emit(.routerScores, layer, routing.scores)
         try emitProbabilities(layer, routing.scores, policy)
 
         backend.choose(routing, policy, bias: experts.selectionBias, choices: policy.expertsPerToken)
