@@ -28,11 +28,14 @@ public struct AttentionConfig: Sendable, Equatable, Codable {
     public var normalizesAfterRotation: Bool
     /// Whether the head outputs are multiplied by σ(x · Wᵀ) with a learned W, [H·d, D] (AFMoE).
     public var gatesHeads: Bool
+    /// Whether each query head has a learned sink: a logit that takes its share of every row's softmax (gpt-oss).
+    public var hasSinks: Bool
 
     public init(
         headCount: Int, keyValueHeadCount: Int, headSize: Int, rotary: RotaryConfig = RotaryConfig(),
         queryKeyNorm: QueryKeyNorm? = nil, projectionClip: Float? = nil, scale: Float? = nil, hasBias: Bool = false,
-        hasOutputBias: Bool = false, normalizesAfterRotation: Bool = false, gatesHeads: Bool = false
+        hasOutputBias: Bool = false, normalizesAfterRotation: Bool = false, gatesHeads: Bool = false,
+        hasSinks: Bool = false
     ) {
         self.headCount = headCount
         self.keyValueHeadCount = keyValueHeadCount
@@ -45,6 +48,7 @@ public struct AttentionConfig: Sendable, Equatable, Codable {
         self.hasOutputBias = hasOutputBias
         self.normalizesAfterRotation = normalizesAfterRotation
         self.gatesHeads = gatesHeads
+        self.hasSinks = hasSinks
     }
 
     /// Elements of a head that the rotary embedding turns, the first ones; the others stay.

@@ -72,7 +72,7 @@ extension Family {
             score: .sigmoid, select: .init(expertsPerToken: 1, addsBias: true), weigh: .init(normalizes: true)),
         ggufRenormalizesExpertWeights: true, attentionBias: nil,
         rotary: RotaryFields(partByDefault: 1, sizeField: "rotary_dim"),
-        names: [.routerSelectionBias: "block_sparse_moe.e_score_correction_bias"])
+        names: [.routerSelectionBias: "block_sparse_moe.e_score_correction_bias"], ggufNamesExpertSize: true)
 
     /// Hunyuan-A13B (`HunYuanMoEV1ForCausalLM`). Its norms of q and k come after the rotary embedding.
     static let hunyuan = Family(
@@ -87,7 +87,7 @@ extension Family {
             .queryNorm: "self_attn.query_layernorm.weight", .keyNorm: "self_attn.key_layernorm.weight",
             .sharedGate: "mlp.shared_mlp.gate_proj.weight", .sharedUp: "mlp.shared_mlp.up_proj.weight",
             .sharedDown: "mlp.shared_mlp.down_proj.weight",
-        ])
+        ], ggufNamesExpertSize: true)
 
     /// Granite 3 MoE with an expert that every token goes through.
     static let graniteShared = Family(
@@ -131,4 +131,17 @@ extension Family {
             .feedForwardNorm: "pre_mlp_layernorm.weight", .feedForwardPostNorm: "post_mlp_layernorm.weight",
             .routerSelectionBias: "mlp.expert_bias",
         ]) { $1 })
+
+    /// gpt-oss (arXiv 2508.10925). A softmax over the chosen logits is the renormalized softmax over all.
+    static let gptOSS = Family(
+        architecture: "gpt_oss", ggufArchitecture: "gpt-oss", expertCountFields: ["num_experts", "num_local_experts"],
+        defaults: Defaults(
+            contextLength: 131_072, expertsPerToken: 4, keyValueHeads: 8, ropeTheta: 150_000, headSize: 64),
+        routerNames: ["mlp.router.weight"], expertLayouts: [.interleaved("mlp.experts")], hasSinks: true,
+        clamp: .init(alpha: 1.702, limit: 7), router: .softmax(expertsPerToken: 1, normalizes: true),
+        ggufRenormalizesExpertWeights: true,
+        attentionBias: AttentionBias(field: "attention_bias", isDefault: true, includesOutput: true),
+        windows: .perLayer(.period(field: nil, byDefault: 2), byDefault: 128), ggufWindowPeriod: 2,
+        rotary: RotaryFields(needsSection: true), names: [.routerBias: "mlp.router.bias"],
+        ggufNamesExpertSize: true, ggufNames: [.feedForwardNorm: "post_attention_norm.weight"])
 }

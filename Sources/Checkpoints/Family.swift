@@ -32,6 +32,11 @@ struct Family: Sendable {
     var queryKeyNormField: String?
     var normalizesAfterRotation = false
     var gatesHeads = false
+    var hasSinks = false
+    /// gpt-oss's experts: what `swiglu_alpha` and `swiglu_limit` are where they are absent; nil: silu(gate) ⊙ up.
+    var clamp: ExpertsConfig.Clamp?
+    /// Whether the folder's experts may be MXFP4 (`quantization_config`).
+    var readsMXFP4: Bool { expertLayouts.contains { if case .interleaved = $0 { true } else { false } } }
     /// How router logits become a choice of experts; a config's own fields fill in K and whatever `RouterFields` names.
     var router = RouterPolicy.softmax(expertsPerToken: 1, normalizes: false)
     /// Fields of `config.json` that set parts of the policy.
@@ -63,6 +68,8 @@ struct Family: Sendable {
     var rotary = RotaryFields()
     /// Names of tensors that differ from the usual ones, after "model.layers.L.".
     var names: [TensorRole: String] = [:]
+    /// Whether GGUF files give the width of an expert a key of its own although `config.json` does not.
+    var ggufNamesExpertSize = false
     /// Names in GGUF files that differ from the usual ones, without their layer.
     var ggufNames: [TensorRole: String] = [:]
 
@@ -168,6 +175,8 @@ struct Family: Sendable {
         var hasAlpha = false
         /// Whether layers that attend to the whole text are not rotated.
         var skipsFullLayers = false
+        /// Whether the reference has a scaling of its own where a config has none, so that there must be one.
+        var needsSection = false
     }
 
     /// Names of a layer's experts, after "model.layers.L."; `{e}` stands for the expert's number.
@@ -176,12 +185,15 @@ struct Family: Sendable {
         case separate(gate: String, up: String, down: String)
         /// All experts in two tensors, gate above up: [E, 2F, D] and [E, D, F].
         case fused(gateUp: String, down: String)
+        /// [E, D, 2F] with gate and up in turn, and [E, F, D], or both as blocks of MXFP4 whose rows are outputs; with biases.
+        case interleaved(String)
 
         /// A tensor whose presence shows that a checkpoint uses this layout.
         var landmark: String {
             switch self {
             case .separate(let gate, _, _): gate.replacing("{e}", with: "0")
             case .fused(let gateUp, _): gateUp
+            case .interleaved(let block): "\(block).gate_up_proj_bias"
             }
         }
 

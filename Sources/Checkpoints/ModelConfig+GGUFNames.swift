@@ -6,7 +6,9 @@ extension ModelConfig {
     public var ggufRotaryLayout: RotaryConfig.Layout { family?.ggufRotaryLayout ?? .halves }
 
     /// Whether GGUF files give the width of an expert a key of its own.
-    public var ggufNamesExpertSize: Bool { family?.expertSizeField != "intermediate_size" }
+    public var ggufNamesExpertSize: Bool {
+        family?.expertSizeField != "intermediate_size" || family?.ggufNamesExpertSize == true
+    }
 
     /// Whether llama.cpp divides this architecture's mixing weights by their sum.
     public var ggufRenormalizesExpertWeights: Bool { family?.ggufRenormalizesExpertWeights ?? false }

@@ -158,12 +158,28 @@ public struct ExpertsConfig: Sendable, Equatable, Codable {
     public var sharedSize: Int?
     /// Whether the shared expert's output is multiplied by σ(x · w) with a learned w (Qwen2-MoE).
     public var sharedIsGated: Bool
+    /// Whether the router and the experts add biases, and how gate and up are clamped (gpt-oss); nil: neither.
+    public var clamp: Clamp?
 
-    public init(count: Int, size: Int, sharedSize: Int? = nil, sharedIsGated: Bool = false) {
+    /// (u + 1) · g · σ(α · g), with g = min(gate, limit) and u = up within ± limit; gate, up, down and router have biases.
+    public struct Clamp: Sendable, Equatable, Codable {
+        public var alpha: Float
+        public var limit: Float
+
+        public init(alpha: Float, limit: Float) {
+            self.alpha = alpha
+            self.limit = limit
+        }
+    }
+
+    public init(
+        count: Int, size: Int, sharedSize: Int? = nil, sharedIsGated: Bool = false, clamp: Clamp? = nil
+    ) {
         self.count = count
         self.size = size
         self.sharedSize = sharedSize
         self.sharedIsGated = sharedIsGated
+        self.clamp = clamp
     }
 }
 

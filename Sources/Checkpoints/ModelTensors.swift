@@ -80,7 +80,10 @@ public struct LayerTensors: Sendable {
     public var experts: ExpertTensors? {
         self[.router].map {
             ExpertTensors(
-                router: $0, selectionBias: self[.routerSelectionBias], gate: table[.expertGate], up: table[.expertUp],
+                router: $0, routerBias: self[.routerBias], selectionBias: self[.routerSelectionBias],
+                biases: table[.expertGateBias].isEmpty
+                    ? nil : (table[.expertGateBias], table[.expertUpBias], table[.expertDownBias]),
+                gate: table[.expertGate], up: table[.expertUp],
                 down: table[.expertDown])
         }
     }
@@ -110,8 +113,12 @@ public struct LayerTensors: Sendable {
 public struct ExpertTensors: Sendable {
     /// [E, D]
     public let router: Tensor
+    /// [E]; added to the logits.
+    public let routerBias: Tensor?
     /// [E]; added to the scores for choosing only.
     public let selectionBias: Tensor?
+    /// E tensors [F], [F] and [D] each.
+    public let biases: (gate: [Tensor], up: [Tensor], down: [Tensor])?
     /// E tensors [F, D]; `w1`.
     public let gate: [Tensor]
     /// E tensors [F, D]; `w3`.

@@ -7,6 +7,8 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
     /// What head outputs are gated by.
     case attentionGate
     case attentionOutput, attentionOutputBias
+    /// One logit per query head.
+    case attentionSinks
     /// The norm of what attention adds to the residual stream.
     case attentionPostNorm
     /// The norm before the feed-forward network or experts; Hugging Face's `post_attention_layernorm`.
@@ -17,14 +19,16 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
     case router
     /// Added to the scores for choosing only.
     case routerSelectionBias
+    case routerBias
     case expertGate, expertUp, expertDown
+    case expertGateBias, expertUpBias, expertDownBias
     case sharedRouter, sharedGate, sharedUp, sharedDown
     case finalNorm, finalNormBias, output, outputBias
 
     /// Whether there is one tensor of this role per expert.
     public var isPerExpert: Bool {
         switch self {
-        case .expertGate, .expertUp, .expertDown: true
+        case .expertGate, .expertUp, .expertDown, .expertGateBias, .expertUpBias, .expertDownBias: true
         default: false
         }
     }
@@ -58,6 +62,7 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
         case .attentionGate: "attn_gate.weight"
         case .attentionOutput: "attn_output.weight"
         case .attentionOutputBias: "attn_output.bias"
+        case .attentionSinks: "attn_sinks.weight"
         case .feedForwardNorm: "ffn_norm.weight"
         case .feedForwardNormBias: "ffn_norm.bias"
         case .attentionPostNorm: "post_attention_norm.weight"
@@ -70,6 +75,10 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
         case .expertGate: "ffn_gate_exps.weight"
         case .expertUp: "ffn_up_exps.weight"
         case .expertDown: "ffn_down_exps.weight"
+        case .routerBias: "ffn_gate_inp.bias"
+        case .expertGateBias: "ffn_gate_exps.bias"
+        case .expertUpBias: "ffn_up_exps.bias"
+        case .expertDownBias: "ffn_down_exps.bias"
         case .sharedRouter: "ffn_gate_inp_shexp.weight"
         case .sharedGate: "ffn_gate_shexp.weight"
         case .sharedUp: "ffn_up_shexp.weight"
@@ -114,10 +123,11 @@ public struct TensorSchema: Sendable {
 
     private static let layerRoles: [TensorRole] = [
         .attentionNorm, .attentionNormBias, .query, .queryBias, .key, .keyBias, .value, .valueBias, .queryNorm,
-        .keyNorm, .attentionGate,
+        .keyNorm, .attentionSinks, .attentionGate,
         .attentionOutput, .attentionOutputBias, .attentionPostNorm, .feedForwardNorm, .feedForwardNormBias, .denseGate,
         .denseUp, .denseDown,
-        .router, .routerSelectionBias, .expertGate, .expertUp, .expertDown, .sharedRouter, .sharedGate, .sharedUp,
+        .router, .routerBias, .routerSelectionBias, .expertGate, .expertGateBias, .expertUp, .expertUpBias, .expertDown,
+        .expertDownBias, .sharedRouter, .sharedGate, .sharedUp,
         .sharedDown, .feedForwardPostNorm,
     ]
 
@@ -164,12 +174,16 @@ public struct TensorSchema: Sendable {
         case .attentionGate: return present(attention.gatesHeads, attention.queryWidth, hidden)
         case .attentionOutput: return [hidden, attention.queryWidth]
         case .attentionOutputBias: return present(attention.hasOutputBias, hidden)
+        case .attentionSinks: return present(attention.hasSinks, attention.headCount)
         case .denseGate, .denseUp: return dense { [$0, hidden] }
         case .denseDown: return dense { [hidden, $0] }
         case .router: return present(hasExperts, experts.count, hidden)
         case .routerSelectionBias: return present(hasExperts && config.router.select.addsBias, experts.count)
         case .expertGate, .expertUp: return present(hasExperts, experts.size, hidden)
         case .expertDown: return present(hasExperts, hidden, experts.size)
+        case .routerBias: return present(hasExperts && experts.clamp != nil, experts.count)
+        case .expertGateBias, .expertUpBias: return present(hasExperts && experts.clamp != nil, experts.size)
+        case .expertDownBias: return present(hasExperts && experts.clamp != nil, hidden)
         case .sharedRouter: return experts.sharedIsGated ? shared { _ in [1, hidden] } : nil
         case .sharedGate, .sharedUp: return shared { [$0, hidden] }
         case .sharedDown: return shared { [hidden, $0] }

@@ -107,6 +107,7 @@ public struct HookAlias: Sendable {
     private static let reordered =
         "llama.cpp keeps the elements of q and k in another order: name the .gguf file as the model, or use attn.rot_q, attn.rot_k"
     private static let unnormalized = "there it comes before the norm: use attn.rot_q, attn.rot_k"
+    private static let softmaxedLater = "there the softmax comes after the choice: use expert_weights"
     private static let unscaled = "there it comes before the weights are multiplied: use expert_weights"
     private static let unclipped = "llama.cpp does not clip q, k and v of this architecture"
 
@@ -134,7 +135,10 @@ public struct HookAlias: Sendable {
         HookAlias("llama.cpp", "ffn_moe_logits", .routerLogits),
         HookAlias(
             "llama.cpp", "ffn_moe_probs", .routerProbs,
-            refused: [.whereSigmoid("there it holds sigmoid(z), which need not sum to 1: use router_scores")]),
+            refused: [
+                .whereSigmoid("there it holds sigmoid(z), which need not sum to 1: use router_scores"),
+                .inFamily("gpt_oss", "there it holds the logits: use router_logits"),
+            ]),
         HookAlias("llama.cpp", "ffn_moe_topk", .expertIndices),
         HookAlias(
             "llama.cpp", "ffn_moe_weights", .expertWeights,
@@ -142,12 +146,14 @@ public struct HookAlias: Sendable {
                 .whereScaledWeights(unscaled),
                 .whereRenormalized("there it comes before the division by the sum: use ffn_moe_weights_norm"),
                 .inFamily("phimoe", "llama.cpp weighs the experts of Phi-3.5-MoE by a softmax"),
+                .inFamily("gpt_oss", softmaxedLater),
             ]),
         HookAlias(
             "llama.cpp", "ffn_moe_weights_norm", .expertWeights,
             refused: [
                 .whereScaledWeights(unscaled),
                 .whereNotRenormalized("this model does not divide by the sum: use ffn_moe_weights"),
+                .inFamily("gpt_oss", softmaxedLater),
             ]),
         HookAlias("llama.cpp", "ffn_moe_down", .expertOutputs),
         HookAlias(

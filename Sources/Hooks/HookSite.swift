@@ -17,6 +17,7 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
     case scores = "attn.scores"
     case pattern = "attn.pattern"
     case attentionSummary = "attn.summary"
+    case sinks = "attn.sink"
     case headOutputs = "attn.z"
     case attentionOut = "attn_out"
     case attentionAdded = "attn_added"
@@ -51,7 +52,7 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
     }
 
     /// Whether an edit here is carried into everything computed after it.
-    public var isEditable: Bool { self != .attentionSummary }
+    public var isEditable: Bool { self != .attentionSummary && self != .sinks }
 
     /// Element type: I32 for chosen experts, F32 elsewhere.
     public var elementName: String { self == .expertIndices ? "i32" : "f32" }
@@ -66,6 +67,7 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
         case .keyProjection, .valueProjection, .key, .value, .rotatedKey: "T G d"
         case .scores, .pattern: "H t t per document"
         case .attentionSummary: "5 H T"
+        case .sinks: "H T"
         case .routerLogits, .routerScores, .routerProbs: "T E"
         case .expertIndices, .expertWeights: "T K"
         case .expertOutputs: "T K D"
@@ -76,7 +78,7 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
     /// Whether the first dimension is that of the batch's rows.
     var beginsWithRows: Bool {
         switch self {
-        case .attentionSummary, .scores, .pattern: false
+        case .attentionSummary, .sinks, .scores, .pattern: false
         default: true
         }
     }
@@ -120,9 +122,10 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
         case .rotatedQuery: "queries after the rotary embedding, and after Hunyuan's norm"
         case .rotatedKey: "keys after the rotary embedding, and after Hunyuan's norm"
         case .scores: "attention scores, scaled and masked, before softmax"
-        case .pattern: "attention pattern, after softmax; rows sum to 1"
+        case .pattern: "attention pattern, after softmax; rows sum to 1, or to 1 less the share of a learned sink"
         case .attentionSummary:
             "per head and row: entropy (nats), mass on position 0, on the previous position, mean distance, largest weight"
+        case .sinks: "share of each row of the pattern that a learned sink takes; only for models that have sinks"
         case .headOutputs: "head outputs before the output projection, after AFMoE's gate"
         case .attentionOut: "attention output, before a norm that comes after it"
         case .attentionAdded:

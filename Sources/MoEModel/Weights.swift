@@ -35,6 +35,8 @@ struct Weights {
         let attentionOutputBias: FloatVector?
         let queryNorm: Norm?
         let keyNorm: Norm?
+        /// [H]
+        let sinks: FloatVector?
         /// [1, D]
         let sharedRouter: FloatVector?
 
@@ -51,6 +53,7 @@ struct Weights {
             attentionOutputBias = try FloatVector.optional(tensors[.attentionOutputBias])
             queryNorm = try Norm.optional(tensors[.queryNorm])
             keyNorm = try Norm.optional(tensors[.keyNorm])
+            sinks = try FloatVector.optional(tensors[.attentionSinks])
             sharedRouter = try FloatVector.optional(tensors.sharedRouter)
         }
     }
@@ -61,12 +64,21 @@ struct Weights {
         let router: FloatVector
         /// [E]
         let selectionBias: FloatVector?
+        /// [E]; added to the logits.
+        let routerBias: FloatVector?
+        /// [E, F], [E, F] and [E, D].
+        let biases: (gate: FloatVector, up: FloatVector, down: FloatVector)?
         let tensors: ExpertTensors
 
         init(_ tensors: ExpertTensors) throws(ModelError) {
             self.tensors = tensors
             router = try FloatVector(tensors.router)
             selectionBias = try FloatVector.optional(tensors.selectionBias)
+            routerBias = try FloatVector.optional(tensors.routerBias)
+            biases =
+                if let own = tensors.biases {
+                    (try FloatVector(own.gate), try FloatVector(own.up), try FloatVector(own.down))
+                } else { nil }
         }
     }
 

@@ -30,7 +30,7 @@ import Testing
 
     @Test(arguments: [
         "dots1", "dots1-groups", "glm4_moe", "ernie4_5_moe", "minimax_m2", "hunyuan_v1_moe", "granitemoeshared",
-        "flex_olmo", "afmoe",
+        "flex_olmo", "afmoe", "gpt_oss", "gpt_oss-mxfp4",
     ])
     func everyTensorHasItsPlace(_ name: String) throws {
         let checkpoint = try open(name)
@@ -134,6 +134,38 @@ import Testing
         #expect(config.attention.rotary.skipsFullLayers)
         #expect(abs(config.multipliers.embedding - 5.656_854) < 1e-6, "√32")
         #expect(try open("afmoe", ["mup_enabled": false]).config.multipliers.embedding == 1)
+    }
+
+    @Test func gptOSS() throws {
+        let checkpoint = try open("gpt_oss")
+        let config = checkpoint.config
+        #expect(config.layers.map(\.attention) == [.windowed(9), .full])
+        #expect(config.attention.hasSinks && config.attention.hasBias && config.attention.hasOutputBias)
+        #expect(config.experts.clamp == .init(alpha: 1.702, limit: 7))
+        #expect(config.attention.rotary.scaling?.roundsRamp == false)
+        #expect(checkpoint.tensors.layers[0][.attentionSinks]?.shape == [4])
+        let experts = try #require(checkpoint.tensors.layers[1].experts)
+        #expect(experts.up.map(\.shape) == Array(repeating: [24, 32], count: 8))
+        #expect(experts.biases?.down.map(\.shape) == Array(repeating: [32], count: 8))
+        // Gate and up in turn: row r of gate is column 2r of the file's first matrix, of up column 2r + 1.
+        let file = try SafetensorsFile(Fixtures.folder.appending(path: "families/gpt_oss/model.safetensors"))
+        let both = try #require(file["model.layers.1.mlp.experts.gate_up_proj"]).bytes.bindMemory(to: Float.self)
+        let (gate, up) = (experts.gate[2].bytes, experts.up[2].bytes)
+        for (row, column) in [(0, 0), (3, 5), (23, 31)] {
+            let place = 2 * 32 * 48 + column * 48 + 2 * row
+            #expect(gate.loadUnaligned(fromByteOffset: 4 * (row * 32 + column), as: Float.self) == both[place])
+            #expect(up.loadUnaligned(fromByteOffset: 4 * (row * 32 + column), as: Float.self) == both[place + 1])
+        }
+        #expect(refusal("gpt_oss", ["rope_parameters": NSNull()])?.field == "field rope_scaling")
+        #expect(refusal("gpt_oss", ["quantization_config": ["quant_method": "gptq"]])?.reason == .unsupported)
+    }
+
+    @Test func mxfp4() throws {
+        let checkpoint = try open("gpt_oss-mxfp4")
+        let experts = try #require(checkpoint.tensors.layers[0].experts)
+        #expect(experts.gate[0].dtype == .mxfp4 && experts.down[3].dtype == .mxfp4)
+        #expect(checkpoint.quantization == "MXFP4")
+        #expect(refusal("mixtral-yarn", ["quantization_config": ["quant_method": "mxfp4"]])?.reason == .unsupported)
     }
 
     /// What is not read says what is nearest, and what is missing.

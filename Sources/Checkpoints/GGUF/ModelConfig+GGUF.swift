@@ -56,6 +56,10 @@ extension ModelConfig {
         if let rotated, rotated != size { rotary.size = rotated }
         rotary.scaling = try RopeScaling.gguf(
             fields, contextLength: contextLength, headSize: rotary.size ?? size, tensors: weights.tensors)
+        if family.architecture == "gpt_oss", rotary.scaling?.kind == .yarn {
+            // The file has no word for it, and every gpt-oss has it so.
+            rotary.scaling?.roundsRamp = false
+        }
         if family.rotary.hasMagnitudes, rotary.scaling?.isComputedMagnitude(contextLength: contextLength) == true {
             notices.append(
                 "GGUF metadata \(fields.key("rope.scaling.attn_factor")) is what llama.cpp's converter computes from the context "
@@ -69,7 +73,8 @@ extension ModelConfig {
                 ? family.queryKeyNorm : nil,
             projectionClip: family.clipField == nil ? nil : try fields.optionalNumber("attention.clamp_kqv"),
             hasBias: shapes["blk.0.attn_q.bias"] != nil, hasOutputBias: shapes["blk.0.attn_output.bias"] != nil,
-            normalizesAfterRotation: family.normalizesAfterRotation, gatesHeads: family.gatesHeads)
+            normalizesAfterRotation: family.normalizesAfterRotation, gatesHeads: family.gatesHeads,
+            hasSinks: family.hasSinks)
         var multipliers = Multipliers()
         // llama.cpp always multiplies.
         if family.embeddingScaleField != nil { multipliers.embedding = Float(Double(hiddenSize).squareRoot()) }
@@ -82,7 +87,8 @@ extension ModelConfig {
         }
         // GGUF has no field that lists dense layers: those without a router are dense.
         let layers = try layers(fields, family, shapes)
-        var experts = ExpertsConfig(count: try fields.size("expert_count"), size: expertSize ?? 1)
+        var experts = ExpertsConfig(
+            count: try fields.size("expert_count"), size: expertSize ?? 1, clamp: family.clamp)
         if let shared = family.sharedExpert {
             experts.sharedSize = try sharedSize(fields, shared, expertSize: experts.size, layers, shapes)
             experts.sharedIsGated = shared.isGated && experts.sharedSize != nil

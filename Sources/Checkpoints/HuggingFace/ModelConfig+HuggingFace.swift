@@ -41,7 +41,7 @@ extension ModelConfig {
         let sharedSize = try sharedSize(file, family, expertSize: expertSize)
         let experts = ExpertsConfig(
             count: try expertCount(file, family), size: expertSize, sharedSize: sharedSize,
-            sharedIsGated: sharedSize != nil && family.sharedExpert?.isGated == true)
+            sharedIsGated: sharedSize != nil && family.sharedExpert?.isGated == true, clamp: try clamp(file, family))
         let (rotary, rotaryNotices) = try RotaryConfig.huggingFace(
             file, family, contextLength: contextLength, headSize: headSize)
         var hasBias = false
@@ -55,7 +55,8 @@ extension ModelConfig {
             headSize: headSize, rotary: rotary, queryKeyNorm: queryKeyNorm,
             projectionClip: try family.clipField.flatMap { field throws(FileError) in try file.optionalNumber(field) },
             hasBias: hasBias, hasOutputBias: hasBias && family.attentionBias?.includesOutput == true,
-            normalizesAfterRotation: family.normalizesAfterRotation, gatesHeads: family.gatesHeads)
+            normalizesAfterRotation: family.normalizesAfterRotation, gatesHeads: family.gatesHeads,
+            hasSinks: family.hasSinks)
         var multipliers = Multipliers()
         if let field = family.embeddingScaleField, try file.flag(field, default: false) {
             multipliers.embedding = Float(Double(hiddenSize).squareRoot())
@@ -103,6 +104,15 @@ extension ModelConfig {
             if let count = try file.optionalSize(field) { return count }
         }
         throw file.missing(family.expertCountFields.last ?? "num_local_experts")
+    }
+
+    /// gpt-oss's bounds; nil: the family has none.
+    private static func clamp(_ file: ConfigFile, _ family: Family) throws(FileError) -> ExpertsConfig.Clamp? {
+        guard var clamp = family.clamp else { return nil }
+        clamp.alpha = try file.optionalNumber("swiglu_alpha") ?? clamp.alpha
+        clamp.limit = try file.optionalNumber("swiglu_limit") ?? clamp.limit
+        guard clamp.limit > 0 else { throw file.wrong("swiglu_limit", expected: "a number above 0") }
+        return clamp
     }
 
     /// The width of the expert that every token goes through; nil: there is none.
@@ -263,6 +273,7 @@ extension ConfigFile {
         for field in ["quantization_config", "compression_config"] {
             guard let section = self[field]?.object, section.count > 0 else { continue }
             let method = section["quant_method"]?.string ?? section["format"]?.string
+            if method == "mxfp4", family.readsMXFP4 { continue }
             throw ForeignWeights.unsupported(path: path, field: "field \(field)", method: method)
         }
     }

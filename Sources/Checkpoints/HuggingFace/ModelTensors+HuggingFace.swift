@@ -7,6 +7,7 @@ extension ModelTensors {
         _ table: inout TensorTable, config: ModelConfig, family: Family
     ) throws(FileError) -> ModelTensors {
         var experts: [Int: FusedExperts] = [:]
+        var interleaved: [Int: InterleavedExperts] = [:]
         var taken = table
         let fusedShared = family.sharedExpert?.fusedName
         let tensors = try ModelTensors(config) { entry throws(FileError) in
@@ -20,6 +21,16 @@ extension ModelTensors {
             }
             let prefix = "model.layers.\(layer)."
             let layout = family.expertLayouts.first { taken.has(prefix + $0.landmark) } ?? family.expertLayouts[0]
+            if case .interleaved(let block) = layout, entry.role.isPerExpert {
+                // Biases come between the matrices they belong to: one layer at a time is repacked.
+                if interleaved[layer] == nil {
+                    interleaved = [
+                        layer: try InterleavedExperts(
+                            &taken, block: prefix + block, config.experts, hidden: config.hiddenSize)
+                    ]
+                }
+                return interleaved[layer]?.tensors(entry.role) ?? []
+            }
             switch entry.role {
             case .router:
                 let name = family.routerNames.first { taken.has(prefix + $0) } ?? family.routerNames[0]
@@ -113,6 +124,9 @@ extension Family {
         case .valueBias: "self_attn.v_proj.bias"
         case .queryNorm: "self_attn.q_norm.weight"
         case .keyNorm: "self_attn.k_norm.weight"
+        case .attentionSinks: "self_attn.sinks"
+        case .routerBias: "mlp.gate.bias"
+        case .expertGateBias, .expertUpBias, .expertDownBias: expertLayouts[0].landmark
         case .attentionGate: "self_attn.gate_proj.weight"
         case .attentionPostNorm: "post_attention_layernorm.weight"
         case .feedForwardPostNorm: "post_feedforward_layernorm.weight"

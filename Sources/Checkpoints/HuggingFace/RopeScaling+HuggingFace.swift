@@ -28,7 +28,10 @@ extension RotaryConfig {
             theta: inner ?? outer ?? family.defaults.ropeTheta, layout: family.rotaryLayout,
             skipsFullLayers: family.rotary.skipsFullLayers)
         rotary.size = try rotatedSize(file, section, family, headSize: headSize)
-        guard let section else { return (rotary, notices) }
+        guard let section else {
+            guard !family.rotary.needsSection else { throw file.missing("rope_scaling") }
+            return (rotary, notices)
+        }
         if let nested = section.unread.first(where: { $0.value.object != nil }) {
             throw section.wrong(nested.field, expected: "one rotary embedding for all layers")
         }

@@ -42,17 +42,20 @@ extension ForwardPass {
             heads: config.attention.headCount, groups: config.attention.keyValueHeadCount,
             headSize: config.attention.headSize,
             slidingWindow: config.layers[layer].attention.window,
-            scale: config.attention.scale ?? 1 / Float(config.attention.headSize).squareRoot())
+            scale: config.attention.scale ?? 1 / Float(config.attention.headSize).squareRoot(), sinks: weights.sinks)
         let summary =
             hooks.wants(.attentionSummary, layer)
             ? matrix(.summary, rows: AttentionShape.statisticCount * config.attention.headCount, columns: x.rows) : nil
+        let sinkMass =
+            hooks.wants(.sinks, layer) ? matrix(.sinkMass, rows: config.attention.headCount, columns: x.rows) : nil
         if let cache {
             backend.store(k, v, in: cache, layer: layer)
-            backend.attention(q, cache, layer: layer, into: z, shape, summary: summary)
+            backend.attention(q, cache, layer: layer, into: z, shape, summary: summary, sinkMass: sinkMass)
         } else {
-            backend.attention(q, k, v, into: z, documents: batch.documents, shape, summary: summary)
+            backend.attention(q, k, v, into: z, documents: batch.documents, shape, summary: summary, sinkMass: sinkMass)
         }
         if let summary { try hooks.emit(.attentionSummary, layer, summary) }
+        if let sinkMass { try hooks.emit(.sinks, layer, sinkMass) }
         try materialize(layer, q, k, v, z, shape)
         if let gate = tensors[.attentionGate] {
             let gates = matrix(.headGates, columns: config.attention.queryWidth)
@@ -119,7 +122,13 @@ extension ForwardPass {
                         into: ofHead(place))
                 }
                 try hooks.emit(.scores, layer, document: index, heads: heads, pattern)
-                backend.softmax(pattern)
+                if let sinks = shape.sinks {
+                    for (place, head) in heads.enumerated() {
+                        backend.softmax(ofHead(place), sink: sinks.base[head])
+                    }
+                } else {
+                    backend.softmax(pattern)
+                }
                 try hooks.emit(.pattern, layer, document: index, heads: heads, pattern)
                 guard isEdited else { return }
                 for (place, head) in heads.enumerated() {

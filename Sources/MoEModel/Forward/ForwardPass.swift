@@ -80,7 +80,7 @@ struct ForwardPass {
             if let experts = weights.experts {
                 let routing = try route(layer, experts)
                 let dispatch = backend.dispatch(routing)
-                let outputs = self.experts(layer, dispatch, experts.tensors)
+                let outputs = self.experts(layer, dispatch, experts)
                 try emitExpertOutputs(layer, outputs, dispatch)
                 backend.combine(outputs, dispatch, into: branch)
                 if let shared = weights.tensors.sharedExpert { addSharedExpert(layer, shared, weights.sharedRouter) }

@@ -15,6 +15,7 @@ extension ForwardPass {
             weights: matrix(.expertWeights, columns: width))
 
         backend.multiply(normed, experts.router, into: routing.logits)
+        if let bias = experts.routerBias { backend.addBias(bias, to: routing.logits) }
         try checkFinite(routing.logits, layer)
         change(routing.logits, layer, interventions)
         try hooks.emit(.routerLogits, layer, routing.logits)

@@ -13,7 +13,7 @@ extension Sections {
             lead:
                 "The router is most certain in layer \(sure.layer), where the mean entropy of its probabilities is "
                 + "\(Prose.number(sure.entropy?.value ?? .nan)) nats. It is least certain in layer \(unsure.layer) "
-                + "(\(Prose.number(unsure.entropy?.value ?? .nan)) nats).",
+                + "(\(Prose.number(unsure.entropy?.value ?? .nan)) nats).\(routerNote)",
             figures: [entropyByLayer(metric.sample.largeGroupNames)],
             method: method(ConfidenceMetric.definition, sample: metric.sample), downloads: ["confidence"])
     }

@@ -8,13 +8,15 @@ script uses; `ParityTests` reads both. Made with torch 2.15.0, transformers 5.23
 
 import argparse
 import functools
+import json
 import pathlib
 import sys
 
 import torch
 import transformers
 import transformers.modeling_rope_utils
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "parity"))
 import make as parity  # noqa: E402
@@ -89,6 +91,14 @@ CASES = {
         num_hidden_layers=4, num_dense_layers=1, intermediate_size=40, moe_intermediate_size=12, num_experts=8,
         num_shared_experts=1, num_experts_per_tok=3, head_dim=8, route_scale=2.5, mup_enabled=True, sliding_window=9,
         rope_parameters=PLAIN)),
+    # Sinks, windows in every second layer, clamped experts with biases.
+    "gpt_oss": ("GptOss", dict(
+        head_dim=8, intermediate_size=24, num_local_experts=8, num_experts_per_tok=3, sliding_window=9,
+        rope_parameters=YARN | {"truncate": False})),
+    # Experts as released: blocks of MXFP4.
+    "gpt_oss-mxfp4": ("GptOss", dict(
+        head_dim=8, intermediate_size=32, num_local_experts=4, num_experts_per_tok=2, sliding_window=9,
+        rope_parameters=YARN | {"truncate": False})),
     "mixtral-yarn": ("Mixtral", dict(head_dim=8, 
         intermediate_size=24, num_local_experts=4, num_experts_per_tok=2, rope_parameters=YARN)),
     "mixtral-linear": ("Mixtral", dict(head_dim=8, 
@@ -130,6 +140,11 @@ OTHERS = {
         vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=1, head_dim=6, num_hidden_layers=3,
         num_dense_layers=0, global_attn_every_n_layers=2, intermediate_size=41, moe_intermediate_size=7, num_experts=5,
         num_shared_experts=2, num_experts_per_tok=2, sliding_window=5, attention_bias=True, rope_parameters=PLAIN)),
+    "gpt_oss-odd": ("GptOss", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=1, head_dim=6, num_hidden_layers=3,
+        intermediate_size=7, num_local_experts=5, num_experts_per_tok=2, sliding_window=5, swiglu_limit=1.5,
+        swiglu_alpha=1.2, layer_types=["full_attention", "sliding_attention", "sliding_attention"],
+        rope_parameters=YARN)),
 }  # fmt: skip
 
 
@@ -159,6 +174,11 @@ def make(name, folder):
                 parameter.normal_(0, 0.05)
             elif key.endswith("bias"):
                 parameter.normal_(0, 0.3)
+            elif key.endswith("sinks"):
+                parameter.normal_(0, 1)
+            elif key.endswith(("experts.gate_up_proj", "experts.down_proj")) and name.startswith("gpt_oss"):
+                # Inputs are rows here.
+                parameter.normal_(0, 1.5 / parameter.shape[-2] ** 0.5)
             elif parameter.dim() > 1:
                 parameter.normal_(0, 1.5 / parameter.shape[-1] ** 0.5)
             else:
@@ -167,7 +187,15 @@ def make(name, folder):
             if key.endswith("e_score_correction_bias"):
                 buffer.normal_(0, 0.3)
     folder.mkdir(parents=True, exist_ok=True)
+    packed = pack_experts(model) if name.endswith("mxfp4") else {}
     model.save_pretrained(folder)
+    if packed:
+        tensors = load_file(folder / "model.safetensors")
+        kept = {key: value for key, value in tensors.items() if not key.endswith(("experts.gate_up_proj", "experts.down_proj"))}
+        save_file(kept | packed, folder / "model.safetensors", metadata={"format": "pt"})
+        written = json.loads((folder / "config.json").read_text())
+        written["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn"]}
+        (folder / "config.json").write_text(json.dumps(written, indent=2) + "\n")
     (folder / "generation_config.json").unlink(missing_ok=True)
 
     expected = {}
@@ -199,8 +227,10 @@ def make(name, folder):
         expected[prefix + "logprob"] = logprob
         for layer in range(config.num_hidden_layers):
             if layer in store["router"]:
-                # By falling weight: some routers give their choice in no order.
+                # By falling weight: some routers give their choice in no order. Phi's gives the first choice first.
                 weights, order = store["weights"][layer].float().sort(dim=-1, descending=True, stable=True)
+                if name == "phimoe":
+                    weights, order = store["weights"][layer].float(), torch.arange(weights.shape[-1]).expand_as(order)
                 expected[f"{prefix}router.{layer}"] = store["router"][layer].float()
                 expected[f"{prefix}indices.{layer}"] = store["indices"][layer].gather(-1, order)
                 expected[f"{prefix}weights.{layer}"] = weights
@@ -210,6 +240,22 @@ def make(name, folder):
         if hooked:
             expected[f"{prefix}hook.logits"] = output.logits[0].float()
     save_file({key: value.clone().contiguous() for key, value in expected.items()}, folder / "expected.safetensors")
+
+
+def pack_experts(model):
+    """Gives experts random weights of MXFP4, and returns them as released checkpoints hold them."""
+    packed = {}
+    for number, layer in enumerate(model.model.layers):
+        for key in ("gate_up_proj", "down_proj"):
+            parameter = getattr(layer.mlp.experts, key)
+            experts, inputs, outputs = parameter.shape
+            blocks = torch.randint(0, 256, (experts, outputs, inputs // 32, 16), dtype=torch.uint8)
+            scales = torch.randint(123, 126, (experts, outputs, inputs // 32), dtype=torch.uint8)
+            parameter.data = convert_moe_packed_tensors(blocks, scales, dtype=torch.float32).contiguous()
+            assert parameter.shape == (experts, inputs, outputs)
+            name = f"model.layers.{number}.mlp.experts.{key}"
+            packed |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
+    return packed
 
 
 def residual_hooks(model, store):
