@@ -138,7 +138,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for case in FAMILIES:
-            model = folder / f"{case}-random"
+            model = folder / f"random-{case}"
             family, options = families.CASES[case]
             families.CASES[model.name] = (family, options | CHANGES.get(case, {}))
             families.make(model.name, model)

@@ -30,12 +30,31 @@ public struct AttentionConfig: Sendable, Equatable, Codable {
     public var gatesHeads: Bool
     /// Whether each query head has a learned sink: a logit that takes its share of every row's softmax (gpt-oss).
     public var hasSinks: Bool
+    /// Multi-head latent attention (arXiv 2405.04434 §2.1); nil: keys and values are projected as they are.
+    public var latent: Latent?
+
+    /// How queries, keys and values come out of narrow latents. Each head has `headSize` elements of queries and keys, of which
+    /// the last `rotatedSize` are rotated and, in keys, are the same for all heads.
+    public struct Latent: Sendable, Equatable, Codable {
+        /// Width of the latent of queries; nil: they are projected as they are.
+        public var queryRank: Int?
+        /// Width of the latent of keys and values, c.
+        public var rank: Int
+        /// Elements of a head's values; at most `headSize`.
+        public var valueSize: Int
+
+        public init(queryRank: Int? = nil, rank: Int, valueSize: Int) {
+            self.queryRank = queryRank
+            self.rank = rank
+            self.valueSize = valueSize
+        }
+    }
 
     public init(
         headCount: Int, keyValueHeadCount: Int, headSize: Int, rotary: RotaryConfig = RotaryConfig(),
         queryKeyNorm: QueryKeyNorm? = nil, projectionClip: Float? = nil, scale: Float? = nil, hasBias: Bool = false,
         hasOutputBias: Bool = false, normalizesAfterRotation: Bool = false, gatesHeads: Bool = false,
-        hasSinks: Bool = false
+        hasSinks: Bool = false, latent: Latent? = nil
     ) {
         self.headCount = headCount
         self.keyValueHeadCount = keyValueHeadCount
@@ -49,13 +68,16 @@ public struct AttentionConfig: Sendable, Equatable, Codable {
         self.normalizesAfterRotation = normalizesAfterRotation
         self.gatesHeads = gatesHeads
         self.hasSinks = hasSinks
+        self.latent = latent
     }
 
-    /// Elements of a head that the rotary embedding turns, the first ones; the others stay.
+    /// Elements of a head that the rotary embedding turns, the first ones, or the last ones of latent attention; the others stay.
     public var rotatedSize: Int { rotary.size ?? headSize }
 
     /// Elements of a row of queries, H·d.
     public var queryWidth: Int { headCount * headSize }
+    /// Elements of a row of head outputs: H·d, or what latent attention has of values.
+    public var outputWidth: Int { headCount * (latent?.valueSize ?? headSize) }
     /// Elements of a row of keys or values, G·d.
     public var keyWidth: Int { keyValueHeadCount * headSize }
 }

@@ -5,13 +5,13 @@ import RouterPolicies
 /// As transformers 5.23 has them: `configuration_*.py`, `modeling_*.py` and `conversion_mapping.py`.
 extension Family {
     /// σ(z), with a bias that counts for choosing only, and groups of experts (`route_tokens_to_experts`, arXiv 2412.19437 §2.1.2).
-    private static let groupedSigmoid = RouterPolicy(
+    static let groupedSigmoid = RouterPolicy(
         score: .sigmoid,
         select: .init(expertsPerToken: 1, addsBias: true, groups: .init(count: 1, kept: 1, scoring: .sumOfTwoLargest)),
         weigh: .init(normalizes: false, epsilon: 1e-20))
-    private static let groupedFields = RouterFields(
+    static let groupedFields = RouterFields(
         normalizes: "norm_topk_prob", scale: "routed_scaling_factor", groupCount: "n_group", keptGroups: "topk_group")
-    private static let sharedNames: [TensorRole: String] = [
+    static let sharedNames: [TensorRole: String] = [
         .sharedGate: "mlp.shared_experts.gate_proj.weight", .sharedUp: "mlp.shared_experts.up_proj.weight",
         .sharedDown: "mlp.shared_experts.down_proj.weight",
     ]

@@ -34,10 +34,10 @@ extension Family {
         (["kimi_linear", "bailing_hybrid"], nil, "layers with a recurrent state (linear attention)"),
         (
             [
-                "deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2", "kimi_k25", "mistral4", "glm4_moe_lite",
-                "longcat_flash", "glm_moe_dsa",
-            ], nil, "latent attention (MLA)"
+                "kimi_k25", "mistral4", "glm4_moe_lite", "longcat_flash",
+            ], "deepseek_v3", "this family's latent attention"
         ),
+        (["deepseek_v32", "glm_moe_dsa"], "deepseek_v3", "sparse attention"),
         (["llama4", "llama4_text"], nil, "attention in chunks and weights before the experts"),
     ]
 

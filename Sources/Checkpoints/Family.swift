@@ -33,6 +33,8 @@ struct Family: Sendable {
     var normalizesAfterRotation = false
     var gatesHeads = false
     var hasSinks = false
+    /// What latent attention has where a config does not say; nil: the family has none.
+    var latent: LatentDefaults?
     /// gpt-oss's experts: what `swiglu_alpha` and `swiglu_limit` are where they are absent; nil: silu(gate) ⊙ up.
     var clamp: ExpertsConfig.Clamp?
     /// Whether the folder's experts may be MXFP4 (`quantization_config`).
@@ -93,6 +95,8 @@ struct Family: Sendable {
     struct RouterFields: Sendable {
         var normalizes: String?
         var scale: String?
+        /// "greedy", or "group_limited_greedy" for groups.
+        var method: String?
         /// Lowest sum that weights are divided by.
         var leastSum: String?
         var groupCount: String?
@@ -160,6 +164,17 @@ struct Family: Sendable {
             /// All but every n-th.
             case period(field: String?, byDefault: Int)
         }
+    }
+
+    /// Sizes of latent attention where a config lacks them; `queryRank` is none where the field is null.
+    struct LatentDefaults: Sendable {
+        var queryRank = 1536
+        var rank = 512
+        var rotatedSize = 64
+        var unrotatedSize = 128
+        var valueSize = 128
+        /// Field that is false where the rotary embedding pairs the halves of a head.
+        var pairsField: String?
     }
 
     struct RotaryFields: Sendable {

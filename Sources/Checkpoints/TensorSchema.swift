@@ -2,6 +2,8 @@
 public enum TensorRole: UInt8, Sendable, CaseIterable {
     case embedding
     case attentionNorm, attentionNormBias
+    /// Latent attention's two steps of queries, and of keys and values together.
+    case queryDown, queryDownNorm, queryUp, latentDown, latentNorm, latentUp
     case query, queryBias, key, keyBias, value, valueBias
     case queryNorm, keyNorm
     /// What head outputs are gated by.
@@ -36,7 +38,8 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
     /// Whether the tensor is a matrix that may be stored in blocks; norms, biases and routers stay F32 in the files we write.
     public var isMatrix: Bool {
         switch self {
-        case .embedding, .output, .query, .key, .value, .attentionGate, .attentionOutput, .denseGate, .denseUp,
+        case .embedding, .output, .queryDown, .queryUp, .latentDown, .latentUp, .query, .key, .value, .attentionGate,
+            .attentionOutput, .denseGate, .denseUp,
             .denseDown,
             .expertGate, .expertUp, .expertDown, .sharedGate, .sharedUp, .sharedDown:
             true
@@ -51,6 +54,12 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
         case .embedding: "token_embd.weight"
         case .attentionNorm: "attn_norm.weight"
         case .attentionNormBias: "attn_norm.bias"
+        case .queryDown: "attn_q_a.weight"
+        case .queryDownNorm: "attn_q_a_norm.weight"
+        case .queryUp: "attn_q_b.weight"
+        case .latentDown: "attn_kv_a_mqa.weight"
+        case .latentNorm: "attn_kv_a_norm.weight"
+        case .latentUp: "attn_kv_b.weight"
         case .query: "attn_q.weight"
         case .queryBias: "attn_q.bias"
         case .key: "attn_k.weight"
@@ -122,7 +131,8 @@ public struct TensorSchema: Sendable {
     }
 
     private static let layerRoles: [TensorRole] = [
-        .attentionNorm, .attentionNormBias, .query, .queryBias, .key, .keyBias, .value, .valueBias, .queryNorm,
+        .attentionNorm, .attentionNormBias, .queryDown, .queryDownNorm, .queryUp,
+        .latentDown, .latentNorm, .latentUp, .query, .queryBias, .key, .keyBias, .value, .valueBias, .queryNorm,
         .keyNorm, .attentionSinks, .attentionGate,
         .attentionOutput, .attentionOutputBias, .attentionPostNorm, .feedForwardNorm, .feedForwardNormBias, .denseGate,
         .denseUp, .denseDown,
@@ -165,14 +175,22 @@ public struct TensorSchema: Sendable {
         case .attentionPostNorm, .feedForwardPostNorm: return present(config.norm.placement != .before, hidden)
         case .attentionNormBias, .feedForwardNormBias, .finalNormBias:
             return present(config.norm.kind == .layer, hidden)
-        case .query: return [attention.queryWidth, hidden]
-        case .key, .value: return [attention.keyWidth, hidden]
+        case .query: return present(attention.latent?.queryRank == nil, attention.queryWidth, hidden)
+        case .key, .value: return present(attention.latent == nil, attention.keyWidth, hidden)
+        case .queryDown: return attention.latent?.queryRank.map { [$0, hidden] }
+        case .queryDownNorm: return attention.latent?.queryRank.map { [$0] }
+        case .queryUp: return attention.latent?.queryRank.map { [attention.queryWidth, $0] }
+        case .latentDown: return attention.latent.map { [$0.rank + attention.rotatedSize, hidden] }
+        case .latentNorm: return attention.latent.map { [$0.rank] }
+        case .latentUp:
+            let unrotated = attention.headSize - attention.rotatedSize
+            return attention.latent.map { [attention.headCount * (unrotated + $0.valueSize), $0.rank] }
         case .queryBias: return present(attention.hasBias, attention.queryWidth)
         case .keyBias, .valueBias: return present(attention.hasBias, attention.keyWidth)
         case .queryNorm: return normWidth(attention.queryWidth)
         case .keyNorm: return normWidth(attention.keyWidth)
         case .attentionGate: return present(attention.gatesHeads, attention.queryWidth, hidden)
-        case .attentionOutput: return [hidden, attention.queryWidth]
+        case .attentionOutput: return [hidden, attention.outputWidth]
         case .attentionOutputBias: return present(attention.hasOutputBias, hidden)
         case .attentionSinks: return present(attention.hasSinks, attention.headCount)
         case .denseGate, .denseUp: return dense { [$0, hidden] }

@@ -64,6 +64,7 @@ public struct HookAlias: Sendable {
             refused: [.always("there it comes before the norm's weight: use final_norm")]),
     ]
 
+    private static let unlike = "latent attention has other modules: use attn.q, attn.k, attn.v or attn.kv_latent"
     private static let gateRemark = "the first of the module's outputs in transformers 5"
     private static let clipped =
         "here it is clipped, and the module's output is not: use attn.q, attn.k or attn.q_proj, attn.k_proj"
@@ -71,9 +72,12 @@ public struct HookAlias: Sendable {
     /// Outputs of modules in transformers 5, and of those in transformers 4 that had other names.
     private static let huggingFace: [HookAlias] = [
         HookAlias("Hugging Face", "model.embed_tokens", .embedTokens),
-        HookAlias("Hugging Face", "model.layers.self_attn.q_proj", .queryProjection),
-        HookAlias("Hugging Face", "model.layers.self_attn.k_proj", .keyProjection),
-        HookAlias("Hugging Face", "model.layers.self_attn.v_proj", .valueProjection),
+        HookAlias(
+            "Hugging Face", "model.layers.self_attn.q_proj", .queryProjection, refused: [.whereLatent(unlike)]),
+        HookAlias(
+            "Hugging Face", "model.layers.self_attn.k_proj", .keyProjection, refused: [.whereLatent(unlike)]),
+        HookAlias(
+            "Hugging Face", "model.layers.self_attn.v_proj", .valueProjection, refused: [.whereLatent(unlike)]),
         HookAlias(
             "Hugging Face", "model.layers.self_attn.q_norm", .query,
             refused: [.families(["olmoe", "qwen3_moe"]), .whereClipped(clipped)]),
@@ -119,14 +123,15 @@ public struct HookAlias: Sendable {
             refused: [
                 .whereReordered(reordered), .whereClipped(unclipped),
                 .inFamily("phimoe", "llama.cpp has divided it by √d there: use attn.rot_q"),
-                .whereNormalizedAfterRotation(unnormalized),
+                .whereNormalizedAfterRotation(unnormalized), .whereLatent(unlike),
             ]),
         HookAlias(
             "llama.cpp", "Kcur", .rotatedKey,
             refused: [
                 .whereReordered(reordered), .whereClipped(unclipped), .whereNormalizedAfterRotation(unnormalized),
+                .whereLatent(unlike),
             ]),
-        HookAlias("llama.cpp", "Vcur", .value, refused: [.whereClipped(unclipped)]),
+        HookAlias("llama.cpp", "Vcur", .value, refused: [.whereClipped(unclipped), .whereLatent(unlike)]),
         HookAlias("llama.cpp", "kq_soft_max", .pattern),
         HookAlias(
             "llama.cpp", "kqv_out", .headOutputs,

@@ -20,6 +20,8 @@ public struct HookNaming: Sendable, Equatable {
     public var scalesWeights = false
     /// Whether head outputs are gated.
     public var gatesHeads = false
+    /// Whether keys and values come out of a latent.
+    public var hasLatent = false
     /// Whether q and k are normalized after the rotary embedding.
     public var normalizesAfterRotation = false
 
@@ -43,6 +45,7 @@ extension HookNaming {
         case whereSigmoid(String)
         case whereScaledWeights(String)
         case whereGatedHeads(String)
+        case whereLatent(String)
         case whereNormalizedAfterRotation(String)
     }
 
@@ -62,6 +65,7 @@ extension HookNaming {
         case .inFamily(let name, let reason): family == name ? reason : nil
         case .whereSigmoid(let reason): scoresBySigmoid ? reason : nil
         case .whereScaledWeights(let reason): scalesWeights ? reason : nil
+        case .whereLatent(let reason): hasLatent ? reason : nil
         case .whereGatedHeads(let reason): gatesHeads ? reason : nil
         case .whereNormalizedAfterRotation(let reason): normalizesAfterRotation ? reason : nil
         }

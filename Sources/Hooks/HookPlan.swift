@@ -45,8 +45,10 @@ public struct HookPlan: Sendable {
     /// - Parameters:
     ///   - expertLayers: the layers that have a router; nil: all.
     ///   - hasSinks: whether the model has learned attention sinks.
+    ///   - hasLatent: whether it has latent attention.
     package func resolved(
-        layerCount: Int, headCount: Int, expertCount: Int, expertLayers: [Int]? = nil, hasSinks: Bool = false
+        layerCount: Int, headCount: Int, expertCount: Int, expertLayers: [Int]? = nil, hasSinks: Bool = false,
+        hasLatent: Bool = false
     ) throws(HookError) -> ResolvedHooks {
         let routed = expertLayers.map(Set.init)
         func check(_ name: String, _ layer: Int, needsRouter: Bool) throws(HookError) {
@@ -62,6 +64,9 @@ public struct HookPlan: Sendable {
         }
         for point in observed.union(edited) where point.site == .sinks && !hasSinks {
             throw .noSinks(point.description)
+        }
+        for point in observed.union(edited) where point.site == .keyValueLatent && !hasLatent {
+            throw .noLatent(point.description)
         }
         for point in edited where !point.site.isEditable { throw .notEditable(point) }
         for (layer, heads) in heads {

@@ -18,6 +18,7 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
     case pattern = "attn.pattern"
     case attentionSummary = "attn.summary"
     case sinks = "attn.sink"
+    case keyValueLatent = "attn.kv_latent"
     case headOutputs = "attn.z"
     case attentionOut = "attn_out"
     case attentionAdded = "attn_added"
@@ -68,6 +69,7 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
         case .scores, .pattern: "H t t per document"
         case .attentionSummary: "5 H T"
         case .sinks: "H T"
+        case .keyValueLatent: "T c"
         case .routerLogits, .routerScores, .routerProbs: "T E"
         case .expertIndices, .expertWeights: "T K"
         case .expertOutputs: "T K D"
@@ -126,6 +128,7 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
         case .attentionSummary:
             "per head and row: entropy (nats), mass on position 0, on the previous position, mean distance, largest weight"
         case .sinks: "share of each row of the pattern that a learned sink takes; only for models that have sinks"
+        case .keyValueLatent: "the latent that keys and values come from, after its norm; only for latent attention"
         case .headOutputs: "head outputs before the output projection, after AFMoE's gate"
         case .attentionOut: "attention output, before a norm that comes after it"
         case .attentionAdded:

@@ -14,6 +14,7 @@ extension ModelConfig {
         naming.scoresBySigmoid = router.score == .sigmoid
         naming.scalesWeights = router.weigh.scale != 1
         naming.gatesHeads = attention.gatesHeads
+        naming.hasLatent = attention.latent != nil
         naming.normalizesAfterRotation = attention.normalizesAfterRotation
         return naming
     }

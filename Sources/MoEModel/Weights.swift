@@ -35,6 +35,8 @@ struct Weights {
         let attentionOutputBias: FloatVector?
         let queryNorm: Norm?
         let keyNorm: Norm?
+        let queryDownNorm: Norm?
+        let latentNorm: Norm?
         /// [H]
         let sinks: FloatVector?
         /// [1, D]
@@ -53,6 +55,8 @@ struct Weights {
             attentionOutputBias = try FloatVector.optional(tensors[.attentionOutputBias])
             queryNorm = try Norm.optional(tensors[.queryNorm])
             keyNorm = try Norm.optional(tensors[.keyNorm])
+            queryDownNorm = try Norm.optional(tensors[.queryDownNorm])
+            latentNorm = try Norm.optional(tensors[.latentNorm])
             sinks = try FloatVector.optional(tensors[.attentionSinks])
             sharedRouter = try FloatVector.optional(tensors.sharedRouter)
         }

@@ -58,6 +58,11 @@ public struct WorkingMemory: Sendable {
         floats += 3 + 2 * choices
         if config.experts.sharedSize != nil { floats += hidden + 1 }
         if config.attention.gatesHeads { floats += queries }
+        if let latent = config.attention.latent {
+            let heads = config.attention.headCount
+            floats += (latent.queryRank ?? 0) + 2 * latent.rank + config.attention.rotatedSize
+            floats += queries + heads * (3 * latent.valueSize - config.attention.rotatedSize)
+        }
         return Self.float * rows * floats + experts(rows) + vectors + threads * scratch(rows) + Self.programBytes
     }
 

@@ -30,7 +30,7 @@ import Testing
 
     @Test(arguments: [
         "dots1", "dots1-groups", "glm4_moe", "ernie4_5_moe", "minimax_m2", "hunyuan_v1_moe", "granitemoeshared",
-        "flex_olmo", "afmoe", "gpt_oss", "gpt_oss-mxfp4",
+        "flex_olmo", "afmoe", "gpt_oss", "gpt_oss-mxfp4", "deepseek_v2", "deepseek_v3",
     ])
     func everyTensorHasItsPlace(_ name: String) throws {
         let checkpoint = try open(name)
@@ -168,11 +168,29 @@ import Testing
         #expect(refusal("mixtral-yarn", ["quantization_config": ["quant_method": "mxfp4"]])?.reason == .unsupported)
     }
 
+    @Test func deepSeek() throws {
+        let lite = try open("deepseek_v2")
+        #expect(lite.config.attention.latent == .init(queryRank: nil, rank: 16, valueSize: 8))
+        #expect(lite.config.attention.headSize == 16 && lite.config.attention.rotatedSize == 4)
+        #expect(lite.config.router.select.groups == nil && !lite.config.router.weigh.normalizes)
+        // 0.1 · 0.707 · ln 8 + 1, squared, over √16
+        #expect(abs((lite.config.attention.scale ?? 0) - 0.328_911_7) < 1e-5)
+        #expect(lite.tensors.layers[0][.latentUp]?.shape == [80, 16])
+        #expect(lite.tensors.layers[0][.key] == nil)
+        #expect(refusal("deepseek_v2", ["topk_method": "noaux_tc"])?.field == "field topk_method")
+        #expect(refusal("deepseek_v2", ["attention_bias": true])?.reason == .unsupported)
+        let third = try open("deepseek_v3").config
+        #expect(third.attention.latent == .init(queryRank: 12, rank: 16, valueSize: 8))
+        #expect(third.router.select.groups == .init(count: 4, kept: 2, scoring: .sumOfTwoLargest))
+        #expect(try open("deepseek_v3", ["rope_interleave": false]).config.attention.rotary.layout == .halves)
+    }
+
     /// What is not read says what is nearest, and what is missing.
     @Test(arguments: [
         ("qwen3_next", "the nearest is qwen3_moe", "recurrent state"), ("lfm2_moe", "MoEScope", "recurrent state"),
         ("granitemoehybrid", "the nearest is granitemoeshared", "Mamba-2"), ("nemotron_h", "MoEScope", "Mamba"),
-        ("deepseek_v3", "MoEScope", "latent attention"), ("qwen3_5_moe", "the nearest is qwen3_moe", "recurrent state"),
+        ("mistral4", "the nearest is deepseek_v3", "latent attention"),
+        ("qwen3_5_moe", "the nearest is qwen3_moe", "recurrent state"),
         ("mixtral2", "the nearest is mixtral", "mixtral"),
     ])
     func unknownTypes(_ type: String, _ nearest: String, _ missing: String) {

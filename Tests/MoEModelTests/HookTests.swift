@@ -52,7 +52,7 @@ struct HookTests {
         #expect(one.map(\.bitPattern) == three.map(\.bitPattern))
     }
 
-    @Test(arguments: HookSite.allCases.filter { $0.isEditable && $0 != .expertIndices })
+    @Test(arguments: HookSite.allCases.filter { $0.isEditable && ![.expertIndices, .keyValueLatent].contains($0) })
     func anEditHasItsEffect(site: HookSite) throws {
         let point = HookPoint(site, layer: site.isPerLayer ? 0 : nil)
         var plan = HookPlan()

@@ -46,7 +46,9 @@ struct ParityTests {
             try #require(expected["document.\(index).tokens"]).int64s.map(Int32.init)
         }
 
-        let left: [HookSite] = [.pattern, .scores] + (model.config.attention.hasSinks ? [] : [.sinks])
+        let left: [HookSite] =
+            [.pattern, .scores] + (model.config.attention.hasSinks ? [] : [.sinks])
+            + (model.config.attention.latent == nil ? [.keyValueLatent] : [])
         var names = HookSite.allCases.filter { !left.contains($0) }.map(\.rawValue)
         if tokens.allSatisfy({ $0.count <= 64 }) { names.append("attn.pattern") }
         let plan = try HookPlan(

@@ -23,8 +23,11 @@ extension ModelConfig {
 
         let hiddenSize = try file.size("hidden_size")
         let headCount = try file.size("num_attention_heads")
+        let latent = try latent(file, family)
         let headSize: Int
-        if let given = try file.optionalSize("head_dim") {
+        if let latent {
+            headSize = latent.unrotated + latent.rotated
+        } else if let given = try file.optionalSize("head_dim") {
             headSize = given
         } else if let usual = family.defaults.headSize, !file.isNull("head_dim") {
             headSize = usual
@@ -42,8 +45,10 @@ extension ModelConfig {
         let experts = ExpertsConfig(
             count: try expertCount(file, family), size: expertSize, sharedSize: sharedSize,
             sharedIsGated: sharedSize != nil && family.sharedExpert?.isGated == true, clamp: try clamp(file, family))
-        let (rotary, rotaryNotices) = try RotaryConfig.huggingFace(
-            file, family, contextLength: contextLength, headSize: headSize)
+        var (rotary, rotaryNotices) = try RotaryConfig.huggingFace(
+            file, family, contextLength: contextLength, headSize: latent?.rotated ?? headSize)
+        if let latent { rotary.size = latent.rotated }
+        if let field = family.latent?.pairsField, try !file.flag(field, default: true) { rotary.layout = .halves }
         var hasBias = false
         if let bias = family.attentionBias { hasBias = try file.flag(bias.field, default: bias.isDefault) }
         var keyValueHeads = try file.optionalSize("num_key_value_heads")
@@ -56,7 +61,17 @@ extension ModelConfig {
             projectionClip: try family.clipField.flatMap { field throws(FileError) in try file.optionalNumber(field) },
             hasBias: hasBias, hasOutputBias: hasBias && family.attentionBias?.includesOutput == true,
             normalizesAfterRotation: family.normalizesAfterRotation, gatesHeads: family.gatesHeads,
-            hasSinks: family.hasSinks)
+            hasSinks: family.hasSinks, latent: latent?.config)
+        if let latent {
+            guard attention.keyValueHeadCount == headCount else {
+                throw file.wrong(
+                    "num_key_value_heads", expected: "the \(headCount) query heads, as each has its own keys")
+            }
+            guard latent.config.valueSize <= headSize else {
+                throw file.wrong("v_head_dim", expected: "at most qk_nope_head_dim + qk_rope_head_dim, \(headSize)")
+            }
+            attention.scale = try latentScale(file, headSize: headSize)
+        }
         var multipliers = Multipliers()
         if let field = family.embeddingScaleField, try file.flag(field, default: false) {
             multipliers.embedding = Float(Double(hiddenSize).squareRoot())
@@ -104,6 +119,37 @@ extension ModelConfig {
             if let count = try file.optionalSize(field) { return count }
         }
         throw file.missing(family.expertCountFields.last ?? "num_local_experts")
+    }
+
+    /// The sizes of latent attention; nil: the family has none.
+    private static func latent(
+        _ file: ConfigFile, _ family: Family
+    ) throws(FileError) -> (config: AttentionConfig.Latent, rotated: Int, unrotated: Int)? {
+        guard let usual = family.latent else { return nil }
+        var queryRank = try file.optionalSize("q_lora_rank")
+        if queryRank == nil, !file.isNull("q_lora_rank") { queryRank = usual.queryRank }
+        let config = AttentionConfig.Latent(
+            queryRank: queryRank, rank: try file.optionalSize("kv_lora_rank") ?? usual.rank,
+            valueSize: try file.optionalSize("v_head_dim") ?? usual.valueSize)
+        return (
+            config, try file.optionalSize("qk_rope_head_dim") ?? usual.rotatedSize,
+            try file.optionalSize("qk_nope_head_dim") ?? usual.unrotatedSize
+        )
+    }
+
+    /// What latent attention multiplies scores with: 1/√d, times the square of YaRN's magnitude for all dimensions
+    /// (`yarn_apply_mscale`).
+    private static func latentScale(_ file: ConfigFile, headSize: Int) throws(FileError) -> Float? {
+        var section = try file.section("rope_scaling")
+        if section == nil { section = try file.section("rope_parameters") }
+        guard let section, let kind = section["rope_type"]?.string ?? section["type"]?.string, kind != "default",
+            let all = section["mscale_all_dim"]?.double, all != 0
+        else { return nil }
+        guard let factor = section["factor"]?.double, factor > 0 else {
+            throw section.wrong("factor", expected: "a number above 0")
+        }
+        let magnitude = factor <= 1 ? 1 : 0.1 * all * log(factor) + 1
+        return Float(magnitude * magnitude / Double(headSize).squareRoot())
     }
 
     /// gpt-oss's bounds; nil: the family has none.
@@ -162,6 +208,16 @@ extension ModelConfig {
             policy.weigh.leastSum = try file.optionalNumber(field) ?? policy.weigh.leastSum
         }
         if let field = fields.scale { policy.weigh.scale = try file.optionalNumber(field) ?? policy.weigh.scale }
+        if let field = fields.method {
+            switch try file.optionalString(field) ?? "greedy" {
+            case "greedy":
+                // Read, so that they are not called unknown; they count for nothing.
+                _ = (fields.groupCount.map { file[$0] }, fields.keptGroups.map { file[$0] })
+                policy.select.groups = nil
+            case "group_limited_greedy": break
+            default: throw file.wrong(field, expected: "greedy or group_limited_greedy")
+            }
+        }
         if let field = fields.jitter { policy.jitter = try file.optionalNumber(field) ?? policy.jitter }
         if let field = fields.groupCount, let count = try file.optionalSize(field) {
             policy.select.groups?.count = count

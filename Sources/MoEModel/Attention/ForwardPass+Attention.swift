@@ -12,26 +12,17 @@ extension ForwardPass {
         let z = matrix(.headOutputs, columns: config.attention.headCount * config.attention.headSize)
 
         statistics?.add(.attention(layer: layer), normed, backend)
-        backend.project(normed, (tensors.query, q), (tensors.key, k), (tensors.value, v))
-        if let bias = weights.queryBias { backend.addBias(bias, to: q) }
-        if let bias = weights.keyBias { backend.addBias(bias, to: k) }
-        if let bias = weights.valueBias { backend.addBias(bias, to: v) }
-        try hooks.emit(.queryProjection, layer, q)
-        try hooks.emit(.keyProjection, layer, k)
-        try hooks.emit(.valueProjection, layer, v)
-        let normsAfter = config.attention.normalizesAfterRotation
-        finishProjection(q, norm: normsAfter ? nil : weights.queryNorm)
-        finishProjection(k, norm: normsAfter ? nil : weights.keyNorm)
-        finishProjection(v, norm: nil)
-        try hooks.emit(.query, layer, q)
-        try hooks.emit(.key, layer, k)
-        try hooks.emit(.value, layer, v)
+        if let latent = config.attention.latent {
+            try projectLatent(layer, weights, latent, q, k, v)
+        } else {
+            try project(layer, weights, q, k, v)
+        }
 
         if !config.attention.rotary.skipsFullLayers || config.layers[layer].attention != .full {
             rotate(q)
             rotate(k)
         }
-        if normsAfter {
+        if config.attention.normalizesAfterRotation {
             normalize(q, weights.queryNorm)
             normalize(k, weights.keyNorm)
         }
@@ -62,11 +53,33 @@ extension ForwardPass {
             backend.project(normed, gate, into: gates)
             backend.multiply(z, bySigmoidOf: gates)
         }
-        try hooks.emit(.headOutputs, layer, z)
+        let heads = config.attention.latent.map { ownValues(z, $0) } ?? z
+        try hooks.emit(.headOutputs, layer, heads)
 
-        statistics?.add(.attentionOutput(layer: layer), z, backend)
-        backend.project(z, tensors.attentionOutput, into: branch)
+        statistics?.add(.attentionOutput(layer: layer), heads, backend)
+        backend.project(heads, tensors.attentionOutput, into: branch)
         if let bias = weights.attentionOutputBias { backend.addBias(bias, to: branch) }
+    }
+
+    /// Queries, keys and values as they are before the rotation.
+    private mutating func project(
+        _ layer: Int, _ weights: Weights.Layer, _ q: Matrix, _ k: Matrix, _ v: Matrix
+    ) throws {
+        let tensors = weights.tensors
+        backend.project(normed, (tensors.query, q), (tensors.key, k), (tensors.value, v))
+        if let bias = weights.queryBias { backend.addBias(bias, to: q) }
+        if let bias = weights.keyBias { backend.addBias(bias, to: k) }
+        if let bias = weights.valueBias { backend.addBias(bias, to: v) }
+        try hooks.emit(.queryProjection, layer, q)
+        try hooks.emit(.keyProjection, layer, k)
+        try hooks.emit(.valueProjection, layer, v)
+        let normsAfter = config.attention.normalizesAfterRotation
+        finishProjection(q, norm: normsAfter ? nil : weights.queryNorm)
+        finishProjection(k, norm: normsAfter ? nil : weights.keyNorm)
+        finishProjection(v, norm: nil)
+        try hooks.emit(.query, layer, q)
+        try hooks.emit(.key, layer, k)
+        try hooks.emit(.value, layer, v)
     }
 
     /// What some families do to a projection, [T, heads · d]: a norm over each head or over all of them, clipping.
@@ -85,11 +98,15 @@ extension ForwardPass {
     }
 
     private func rotate(_ heads: Matrix) {
+        // Latent attention turns the last elements of a head, other families the first ones.
+        let unrotated = config.attention.latent == nil ? 0 : config.attention.headSize - config.attention.rotatedSize
         for document in batch.documents {
             let positions = startPosition + document.count
             let table = model.rotaryTable(
                 positions: positions, isLong: cache?.isLong ?? RotaryTable.isLong(config, positions: positions))
-            backend.rotate(heads.rows(document), headSize: config.attention.headSize, table, position: startPosition)
+            backend.rotate(
+                heads.rows(document), headSize: config.attention.headSize, from: unrotated, table,
+                position: startPosition)
         }
     }
 

@@ -121,11 +121,13 @@ extension Backend {
     /// - Parameters:
     ///   - heads: [rows, heads · d].
     ///   - position: of the first row in its document.
-    func rotate(_ heads: Matrix, headSize: Int, _ table: RotaryTable, position: Int) {
+    ///   - first: element of a head that is turned first.
+    func rotate(_ heads: Matrix, headSize: Int, from first: Int, _ table: RotaryTable, position: Int) {
         forRows(heads.rows) { rows in
-            let first = position + rows.lowerBound
+            let place = position + rows.lowerBound
             ck_rope(
-                heads.row(rows.lowerBound), Int64(heads.stride), table.cosines.row(first), table.sines.row(first),
+                heads.row(rows.lowerBound) + first, Int64(heads.stride), table.cosines.row(place),
+                table.sines.row(place),
                 Int64(rows.count), Int64(heads.columns / headSize), Int64(headSize), Int64(2 * table.cosines.columns),
                 table.layout == .halves ? CK_ROPE_HALVES : CK_ROPE_PAIRS)
         }

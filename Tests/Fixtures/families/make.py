@@ -91,6 +91,16 @@ CASES = {
         num_hidden_layers=4, num_dense_layers=1, intermediate_size=40, moe_intermediate_size=12, num_experts=8,
         num_shared_experts=1, num_experts_per_tok=3, head_dim=8, route_scale=2.5, mup_enabled=True, sliding_window=9,
         rope_parameters=PLAIN)),
+    # Latent attention: queries as they are (V2-Lite), and out of a latent, with groups.
+    "deepseek_v2": ("DeepseekV2", dict(
+        num_key_value_heads=4, first_k_dense_replace=1, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=8,
+        n_shared_experts=2, num_experts_per_tok=3, q_lora_rank=None, kv_lora_rank=16, qk_nope_head_dim=12,
+        qk_rope_head_dim=4, v_head_dim=8, routed_scaling_factor=1.5,
+        rope_parameters=YARN | {"mscale": 0.707, "mscale_all_dim": 0.707})),
+    "deepseek_v3": ("DeepseekV3", dict(
+        num_key_value_heads=4, first_k_dense_replace=0, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=12,
+        n_shared_experts=1, num_experts_per_tok=3, n_group=4, topk_group=2, q_lora_rank=12, kv_lora_rank=16,
+        qk_nope_head_dim=12, qk_rope_head_dim=4, v_head_dim=8, num_nextn_predict_layers=0, rope_parameters=PLAIN)),
     # Sinks, windows in every second layer, clamped experts with biases.
     "gpt_oss": ("GptOss", dict(
         head_dim=8, intermediate_size=24, num_local_experts=8, num_experts_per_tok=3, sliding_window=9,
@@ -140,6 +150,17 @@ OTHERS = {
         vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=1, head_dim=6, num_hidden_layers=3,
         num_dense_layers=0, global_attn_every_n_layers=2, intermediate_size=41, moe_intermediate_size=7, num_experts=5,
         num_shared_experts=2, num_experts_per_tok=2, sliding_window=5, attention_bias=True, rope_parameters=PLAIN)),
+    "deepseek_v2-odd": ("DeepseekV2", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=5, first_k_dense_replace=0,
+        intermediate_size=41, moe_intermediate_size=7, n_routed_experts=12, n_shared_experts=1, num_experts_per_tok=3,
+        n_group=4, topk_group=2, topk_method="group_limited_greedy", q_lora_rank=9, kv_lora_rank=10, qk_nope_head_dim=6,
+        qk_rope_head_dim=6, v_head_dim=11, rope_parameters=PLAIN)),
+    "deepseek_v3-odd": ("DeepseekV3", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=5, num_hidden_layers=3,
+        first_k_dense_replace=2, intermediate_size=41, moe_intermediate_size=7, n_routed_experts=5, n_shared_experts=2,
+        num_experts_per_tok=2, n_group=1, topk_group=1, q_lora_rank=None, kv_lora_rank=11, qk_nope_head_dim=5,
+        qk_rope_head_dim=6, v_head_dim=3, rope_interleave=False, num_nextn_predict_layers=0,
+        rope_parameters=YARN | {"mscale": 1.0, "mscale_all_dim": 1.0})),
     "gpt_oss-odd": ("GptOss", dict(
         vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=1, head_dim=6, num_hidden_layers=3,
         intermediate_size=7, num_local_experts=5, num_experts_per_tok=2, sliding_window=5, swiglu_limit=1.5,
