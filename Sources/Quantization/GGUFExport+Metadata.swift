@@ -23,7 +23,7 @@ extension GGUFExport {
         guard let architecture = checkpoint.config.ggufArchitecture else {
             throw FileError(
                 .unsupported, file: checkpoint.url.path, field: "architecture",
-                found: checkpoint.config.architecture, hint: "GGUF has no name for this architecture")
+                found: checkpoint.config.architecture, hint: "MoEScope writes no GGUF file of this architecture")
         }
         let general: Metadata = [
             ("general.architecture", .string(Array(architecture.utf8))),

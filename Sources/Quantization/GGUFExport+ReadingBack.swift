@@ -60,6 +60,9 @@ extension GGUFExport {
             remarks.append(
                 "llama.cpp attends to the whole text in \(config.architecture); this model has a sliding window")
         }
+        if let scaling = config.attention.rotary.scaling, scaling.kind == .yarn, !scaling.roundsRamp {
+            remarks.append("llama.cpp rounds the ends of YaRN's ramp to whole dimensions; this model does not")
+        }
         if config.attention.projectionClip != nil {
             remarks.append("llama.cpp does not clip q, k and v of \(config.architecture); this model does")
         }

@@ -70,7 +70,7 @@ struct Remarks {
         }
         if let type = notes.fileType, let said = QuantizationMix(fileType: type),
             let stored = checkpoint.dtypes.first?.dtype,
-            said.base != stored
+            said.base != stored, stored != .mxfp4
         {
             add("The file calls itself \(said.rawValue), but most weights are \(stored.rawValue).")
         }

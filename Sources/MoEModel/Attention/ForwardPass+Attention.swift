@@ -141,7 +141,7 @@ extension ForwardPass {
                 try hooks.emit(.scores, layer, document: index, heads: heads, pattern)
                 if let sinks = shape.sinks {
                     for (place, head) in heads.enumerated() {
-                        backend.softmax(ofHead(place), sink: sinks.base[head])
+                        backend.softmax(ofHead(place), sink: head, of: sinks)
                     }
                 } else {
                     backend.softmax(pattern)

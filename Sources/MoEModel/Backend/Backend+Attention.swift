@@ -179,7 +179,9 @@ extension Backend {
     }
 
     /// scores = softmax(scores) of one head, every row, with a sink's share taken out; −∞ becomes 0.
-    func softmax(_ scores: Matrix, sink: Float) {
+    /// - Parameter sinks: one logit per head.
+    func softmax(_ scores: Matrix, sink head: Int, of sinks: FloatVector) {
+        let sink = sinks.base[head]
         forRows(scores.rows, chunk: 16) { rows in
             for row in rows {
                 let values = scores.row(row)
