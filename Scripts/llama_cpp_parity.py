@@ -31,12 +31,16 @@ spec = importlib.util.spec_from_file_location("families", ROOT / "Tests/Fixtures
 families = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(families)
 
-FAMILIES = ["mixtral-linear", "mixtral-yarn", "olmoe", "qwen2_moe", "qwen3_moe", "granitemoe", "phimoe"]
+FAMILIES = [
+    "mixtral-linear", "mixtral-yarn", "olmoe", "qwen2_moe", "qwen3_moe", "granitemoe", "phimoe", "dots1", "glm4_moe", "ernie4_5_moe",
+    "minimax_m2", "hunyuan_v1_moe", "granitemoeshared", "afmoe", "gpt_oss", "gpt_oss-mxfp4",
+]  # fmt: skip
 # What the committed fixtures have and llama.cpp does not know: fewer key heads than heads and clipped projections in OLMoE,
-# biases in Qwen3, LongRoPE as metadata. (Nor does it know of a sliding window in Mixtral's architecture, "llama".)
+# biases in Qwen3, LongRoPE as metadata, fewer key heads in dots.llm1; it rounds YaRN's ramp where gpt-oss does not. (Nor does it know of a sliding window in Mixtral's architecture, "llama".)
 CHANGES = {
     "olmoe": {"num_key_value_heads": 4, "clip_qkv": None}, "qwen3_moe": {"attention_bias": False},
-    "phimoe": {"rope_parameters": families.PLAIN},
+    "phimoe": {"rope_parameters": families.PLAIN}, "dots1": {"num_key_value_heads": 4},
+    "gpt_oss": {"rope_parameters": families.PLAIN}, "gpt_oss-mxfp4": {"rope_parameters": families.PLAIN},
 }  # fmt: skip
 # It opens Phi's files, but takes RMS norms for layer norms and a softmax for the sparse mixer: another function.
 OTHERWISE = {"phimoe": "layer norm, sparse mixer: llama.cpp has others"}
@@ -134,7 +138,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for case in FAMILIES:
-            model = folder / f"{case}-random"
+            model = folder / f"random-{case}"
             family, options = families.CASES[case]
             families.CASES[model.name] = (family, options | CHANGES.get(case, {}))
             families.make(model.name, model)

@@ -17,7 +17,8 @@ class RoutedText {
     const ids = unpack(data.ids);
     this.places = Array.from({ length: this.n }, (_, i) => ids[2 * i] | (ids[2 * i + 1] << 8));
     this.surprise = unpack(data.surprise);
-    this.chosen = unpack(data.chosen);
+    const chosen = unpack(data.chosen);
+    this.chosen = facts.wide ? Array.from({ length: chosen.length / 2 }, (_, i) => chosen[2 * i] | (chosen[2 * i + 1] << 8)) : chosen;
     this.weights = unpack(data.weights);
     this.probabilities = data.probabilities ? unpack(data.probabilities) : null;
   }
@@ -28,8 +29,8 @@ class RoutedText {
   tokenId(i) { return this.facts.pieces[this.places[i]][1]; }
   /** [[expert, weight], …] of a token at the place of a layer. */
   slots(layer, i) {
-    const { slots } = this.facts, start = (layer * this.n + i) * slots;
-    return Array.from({ length: slots }, (_, k) => [this.chosen[start + k], this.weights[start + k] / 255]).filter(([e]) => e < 255);
+    const { slots, experts } = this.facts, start = (layer * this.n + i) * slots;
+    return Array.from({ length: slots }, (_, k) => [this.chosen[start + k], this.weights[start + k] / 255 * (this.facts.mostWeight ?? 1)]).filter(([e]) => e < experts);
   }
   first(layer, i) { return this.chosen[(layer * this.n + i) * this.facts.slots]; }
   probability(layer, i, expert) {

@@ -7,7 +7,7 @@
 static inline int64_t ck_block_elements(ck_type type) {
     switch (type) {
         case CK_F32: case CK_F16: case CK_BF16: return 1;
-        case CK_Q4_0: case CK_Q4_1: case CK_Q5_0: case CK_Q5_1: case CK_Q8_0: case CK_IQ4_NL: return 32;
+        case CK_Q4_0: case CK_Q4_1: case CK_Q5_0: case CK_Q5_1: case CK_Q8_0: case CK_IQ4_NL: case CK_MXFP4: return 32;
         case CK_Q2_K: case CK_Q3_K: case CK_Q4_K: case CK_Q5_K: case CK_Q6_K: case CK_IQ4_XS: return 256;
     }
     return 1;
@@ -28,6 +28,7 @@ static inline size_t ck_block_bytes(ck_type type) {
         case CK_Q5_K: return 176;
         case CK_Q6_K: return 210;
         case CK_IQ4_XS: return 136;
+        case CK_MXFP4: return 17;
     }
     return 1;
 }

@@ -26,6 +26,8 @@ typedef struct {
                     int64_t out_stride);
     void (*softmax_rows)(float *x, int64_t x_stride, int64_t n, int64_t d);
     void (*silu_mul)(const float *gate, const float *up, int64_t count, float *out);
+    void (*clamped_swiglu)(const float *gate, const float *gate_bias, const float *up, const float *up_bias,
+                           float alpha, float limit, int64_t count, float *out);
     void (*add)(const float *a, const float *b, int64_t count, float *out);
     void (*add_scaled)(const float *x, float scale, int64_t count, float *out);
     float (*dot)(const float *a, const float *b, int64_t count);
@@ -108,6 +110,6 @@ const ck_kernels *ck_kernels_current(void);
 // A case for every quantized type, for products that are compiled once for each.
 #define CK_EACH_QUANTIZED(CASE)                                                                                     \
     CASE(CK_Q4_0) CASE(CK_Q4_1) CASE(CK_Q5_0) CASE(CK_Q5_1) CASE(CK_Q8_0) CASE(CK_Q2_K) CASE(CK_Q3_K) CASE(CK_Q4_K)    \
-    CASE(CK_Q5_K) CASE(CK_Q6_K) CASE(CK_IQ4_NL) CASE(CK_IQ4_XS)
+    CASE(CK_Q5_K) CASE(CK_Q6_K) CASE(CK_IQ4_NL) CASE(CK_IQ4_XS) CASE(CK_MXFP4)
 
 #endif

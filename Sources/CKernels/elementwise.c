@@ -14,6 +14,11 @@ void ck_softmax_rows(float *x, int64_t x_stride, int64_t n, int64_t d) {
     ck_kernels_current()->softmax_rows(x, x_stride, n, d);
 }
 
+void ck_clamped_swiglu(const float *gate, const float *gate_bias, const float *up, const float *up_bias, float alpha,
+                       float limit, int64_t count, float *out) {
+    ck_kernels_current()->clamped_swiglu(gate, gate_bias, up, up_bias, alpha, limit, count, out);
+}
+
 void ck_silu_mul(const float *gate, const float *up, int64_t count, float *out) {
     ck_kernels_current()->silu_mul(gate, up, count, out);
 }

@@ -20,7 +20,7 @@ static inline bool ck_has_fine_scales(ck_type type) {
 
 // Whether levels take all eight bits of a byte.
 static inline bool ck_has_eight_bit_levels(ck_type type) {
-    return type == CK_Q8_0 || type == CK_IQ4_NL || type == CK_IQ4_XS;
+    return type == CK_Q8_0 || type == CK_IQ4_NL || type == CK_IQ4_XS || type == CK_MXFP4;
 }
 
 #define CK_LEVELS static inline __attribute__((always_inline)) void
@@ -62,8 +62,19 @@ CK_LEVELS ck_fifth_bits_32(const uint8_t *qs, const uint8_t *high, int8_t *level
     }
 }
 
-CK_LEVELS ck_table_32(const uint8_t *qs, int8_t *levels) {
-    static const int8_t table[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+static const int8_t ck_iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+// Twice the values of E2M1, so that they are whole numbers.
+static const int8_t ck_fp4_levels[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+// Half of 2^(e − 127): MXFP4's scale for levels that are doubled.
+static inline float ck_half_exponent(uint8_t e) {
+    uint32_t bits = e < 2 ? (uint32_t)0x00200000 << e : (uint32_t)(e - 1) << 23;
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+CK_LEVELS ck_table_32(const int8_t *table, const uint8_t *qs, int8_t *levels) {
 #if CK_HAS_AVX512_BYTES
     __m128i bytes = _mm_loadu_si128((const __m128i *)qs), values = _mm_loadu_si128((const __m128i *)table);
     __m128i low = _mm_and_si128(bytes, _mm_set1_epi8(15));
@@ -169,7 +180,7 @@ CK_LEVELS ck_levels_iq4_xs(const uint8_t *block, int8_t *levels, float *scales) 
         int low = (block[4 + i / 2] >> (4 * (i % 2))) & 15;
         ck_both(scales + 2 * i, d * (float)((low | (((high >> (2 * i)) & 3) << 4)) - 32));
     }
-    for (int i = 0; i < 8; i++) { ck_table_32(block + 8 + 16 * i, levels + 32 * i); }
+    for (int i = 0; i < 8; i++) { ck_table_32(ck_iq4_levels, block + 8 + 16 * i, levels + 32 * i); }
 }
 
 // Levels of one block of `type` (a constant where it is called), ck_block_elements of them, with a scale and a bias for
@@ -200,7 +211,11 @@ CK_LEVELS ck_levels(ck_type type, const uint8_t *block, int8_t *levels, float *s
             return;
         case CK_IQ4_NL:
             ck_both(scales, ck_half_at(block));
-            ck_table_32(block + 2, levels);
+            ck_table_32(ck_iq4_levels, block + 2, levels);
+            return;
+        case CK_MXFP4:
+            ck_both(scales, ck_half_exponent(block[0]));
+            ck_table_32(ck_fp4_levels, block + 1, levels);
             return;
         case CK_Q2_K: ck_levels_q2_k(block, levels, scales, biases); return;
         case CK_Q3_K: ck_levels_q3_k(block, levels, scales); return;

@@ -145,6 +145,7 @@ FILL(fill_q5_k, CK_Q5_K)
 FILL(fill_q6_k, CK_Q6_K)
 FILL(fill_iq4_nl, CK_IQ4_NL)
 FILL(fill_iq4_xs, CK_IQ4_XS)
+FILL(fill_mxfp4, CK_MXFP4)
 
 typedef void (*fill_function)(const uint8_t *weights, size_t row_bytes, int64_t rows, int64_t begin, int64_t blocks,
                               int64_t vectors, int64_t vector, uint8_t *panel);
@@ -162,6 +163,7 @@ static fill_function fill_of(ck_type type) {
         case CK_Q5_K: return fill_q5_k;
         case CK_Q6_K: return fill_q6_k;
         case CK_IQ4_NL: return fill_iq4_nl;
+        case CK_MXFP4: return fill_mxfp4;
         default: return fill_iq4_xs;
     }
 }

@@ -24,11 +24,37 @@ public struct AttentionConfig: Sendable, Equatable, Codable {
     public var hasBias: Bool
     /// Whether the output projection adds one too.
     public var hasOutputBias: Bool
+    /// Whether query and key heads are normalized after the rotary embedding instead (Hunyuan).
+    public var normalizesAfterRotation: Bool
+    /// Whether the head outputs are multiplied by σ(x · Wᵀ) with a learned W, [H·d, D] (AFMoE).
+    public var gatesHeads: Bool
+    /// Whether each query head has a learned sink: a logit that takes its share of every row's softmax (gpt-oss).
+    public var hasSinks: Bool
+    /// Multi-head latent attention (arXiv 2405.04434 §2.1); nil: keys and values are projected as they are.
+    public var latent: Latent?
+
+    /// How queries, keys and values come out of narrow latents. Each head has `headSize` elements of queries and keys, of which
+    /// the last `rotatedSize` are rotated and, in keys, are the same for all heads.
+    public struct Latent: Sendable, Equatable, Codable {
+        /// Width of the latent of queries; nil: they are projected as they are.
+        public var queryRank: Int?
+        /// Width of the latent of keys and values, c.
+        public var rank: Int
+        /// Elements of a head's values; at most `headSize`.
+        public var valueSize: Int
+
+        public init(queryRank: Int? = nil, rank: Int, valueSize: Int) {
+            self.queryRank = queryRank
+            self.rank = rank
+            self.valueSize = valueSize
+        }
+    }
 
     public init(
         headCount: Int, keyValueHeadCount: Int, headSize: Int, rotary: RotaryConfig = RotaryConfig(),
         queryKeyNorm: QueryKeyNorm? = nil, projectionClip: Float? = nil, scale: Float? = nil, hasBias: Bool = false,
-        hasOutputBias: Bool = false
+        hasOutputBias: Bool = false, normalizesAfterRotation: Bool = false, gatesHeads: Bool = false,
+        hasSinks: Bool = false, latent: Latent? = nil
     ) {
         self.headCount = headCount
         self.keyValueHeadCount = keyValueHeadCount
@@ -39,10 +65,19 @@ public struct AttentionConfig: Sendable, Equatable, Codable {
         self.scale = scale
         self.hasBias = hasBias
         self.hasOutputBias = hasOutputBias
+        self.normalizesAfterRotation = normalizesAfterRotation
+        self.gatesHeads = gatesHeads
+        self.hasSinks = hasSinks
+        self.latent = latent
     }
+
+    /// Elements of a head that the rotary embedding turns, the first ones, or the last ones of latent attention; the others stay.
+    public var rotatedSize: Int { rotary.size ?? headSize }
 
     /// Elements of a row of queries, H·d.
     public var queryWidth: Int { headCount * headSize }
+    /// Elements of a row of head outputs: H·d, or what latent attention has of values.
+    public var outputWidth: Int { headCount * (latent?.valueSize ?? headSize) }
     /// Elements of a row of keys or values, G·d.
     public var keyWidth: Int { keyValueHeadCount * headSize }
 }
@@ -61,10 +96,19 @@ public struct RotaryConfig: Sendable, Equatable, Codable {
     public var theta: Float
     public var layout: Layout
     public var scaling: RopeScaling?
+    /// Elements of a head that are turned; nil: all.
+    public var size: Int?
+    /// Whether layers that attend to the whole text are not rotated at all (AFMoE).
+    public var skipsFullLayers: Bool
 
-    public init(theta: Float = 1e6, layout: Layout = .halves, scaling: RopeScaling? = nil) {
+    public init(
+        theta: Float = 1e6, layout: Layout = .halves, scaling: RopeScaling? = nil, size: Int? = nil,
+        skipsFullLayers: Bool = false
+    ) {
         self.theta = theta
         self.layout = layout
         self.scaling = scaling
+        self.size = size
+        self.skipsFullLayers = skipsFullLayers
     }
 }

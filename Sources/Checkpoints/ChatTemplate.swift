@@ -8,7 +8,8 @@ public struct ChatTemplate: Sendable, Equatable {
     public var kind: String? {
         let known = [
             ("[INST]", "Mistral [INST]"), ("<|im_start|>", "ChatML"), ("<|start_header_id|>", "Llama 3"),
-            ("<|start_of_role|>", "Granite"), ("<|endoftext|><|user|>", "OLMo"), ("<|user|>", "Phi or Zephyr"),
+            ("<|start_of_role|>", "Granite"), ("<|endoftext|><|user|>", "OLMo"), ("[gMASK]", "GLM"),
+            ("<|start|>", "Harmony"), ("<|user|>", "Phi or Zephyr"),
         ]
         return known.first { text.contains($0.0) }?.1
     }

@@ -76,6 +76,12 @@ public final class Checkpoint: Sendable {
                     + "and transformers then keeps both")
         }
         let tensors = try ModelTensors.huggingFace(&table, config: read.config, family: read.family)
+        let repacked = tensors.distinct.filter { $0.owner is AlignedBuffer }.reduce(0) { $0 + $1.bytes.count }
+        if repacked > 1 << 30 {
+            read.notices.append(
+                "the experts are repacked into \(repacked >> 30) GiB of memory, which a memory budget does not limit: a GGUF "
+                    + "file that `moescope quantize` makes of the folder is read as it lies")
+        }
         let tokenizer = tokenizerFiles.map { folder.appendingPathComponent($0) }
             .first { FileManager.default.fileExists(atPath: $0.path) }
         return Checkpoint(

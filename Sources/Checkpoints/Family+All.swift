@@ -2,16 +2,16 @@ import RouterPolicies
 
 /// Each family as its reference has it: transformers 5.24, `configuration_*.py`, `modeling_*.py` and `conversion_mapping.py`.
 extension Family {
-    static let all: [Family] = [.mixtral, .olmoe, .qwen2, .qwen3, .granite, .phi]
+    static let all: [Family] = [
+        .mixtral, .olmoe, .qwen2, .qwen3, .granite, .graniteShared, .phi, .dots, .glm4, .ernie, .miniMax, .hunyuan,
+        .flexOlmo, .afmoe, .gptOSS, .deepSeekV2, .deepSeekV3,
+    ]
 
     /// Mixtral-8x7B and 8x22B (arXiv 2401.04088). `MixtralTopKRouter` divides the weights by their sum whatever the config says.
     static let mixtral = Family(
         architecture: "mixtral", ggufArchitecture: "llama", expertCountFields: ["num_experts", "num_local_experts"],
         defaults: Defaults(contextLength: 131_072, expertsPerToken: 2, keyValueHeads: 8, ropeTheta: 1e6),
-        routerNames: ["block_sparse_moe.gate.weight", "mlp.gate.weight"],
-        expertLayouts: [
-            .numbered("block_sparse_moe"), .numbered("mlp"), .inMemory("mlp"), .inMemory("block_sparse_moe"),
-        ],
+        routerNames: ["block_sparse_moe.gate.weight", "mlp.gate.weight"], expertLayouts: ExpertLayout.mixtral,
         ggufRotaryLayout: .pairs, router: .softmax(expertsPerToken: 2, normalizes: true),
         ggufRenormalizesExpertWeights: true, attentionBias: nil, windows: .everyLayer)
 
@@ -30,7 +30,8 @@ extension Family {
         routerNames: ["mlp.gate.weight"], expertLayouts: [.projections, .inMemory("mlp")],
         routerFields: RouterFields(normalizes: "norm_topk_prob"),
         attentionBias: AttentionBias(field: "qkv_bias", isDefault: true, includesOutput: false),
-        sharedExpertSizeField: "shared_expert_intermediate_size", windows: .perLayerIfUsed,
+        sharedExpert: SharedExpert(sizeField: "shared_expert_intermediate_size", isGated: true),
+        windows: .perLayerIfUsed,
         denseLayers: DenseLayers(stepField: "decoder_sparse_step", listField: "mlp_only_layers"))
 
     /// Qwen3-MoE (arXiv 2505.09388).
@@ -60,10 +61,7 @@ extension Family {
         routerNames: [
             "block_sparse_moe.gate.weight", "mlp.router.weight", "mlp.gate.weight", "block_sparse_moe.router.weight",
         ],
-        expertLayouts: [
-            .numbered("block_sparse_moe"), .numbered("mlp"), .inMemory("mlp"), .inMemory("block_sparse_moe"),
-        ],
-        normKind: .layer,
+        expertLayouts: ExpertLayout.mixtral, normKind: .layer,
         router: RouterPolicy(
             score: .sparseMixer, jitter: 0.01, select: .init(expertsPerToken: 2), weigh: .init(normalizes: false)),
         routerFields: RouterFields(jitter: "router_jitter_noise"), windows: .everyLayer,

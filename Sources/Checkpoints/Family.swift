@@ -6,10 +6,12 @@ import RouterPolicies
 struct Family: Sendable {
     /// Hugging Face's `model_type`.
     let architecture: String
-    /// `general.architecture` of a GGUF file.
-    let ggufArchitecture: String
+    /// `general.architecture` of a GGUF file; nil: llama.cpp has none for it.
+    let ggufArchitecture: String?
     /// Fields with the number of experts, E, in the order in which they count.
     var expertCountFields = ["num_local_experts"]
+    /// Fields with the number of experts per token, K, in the order in which they count.
+    var expertsPerTokenFields = ["num_experts_per_tok"]
     /// Field with the width of one expert, F.
     var expertSizeField = "intermediate_size"
     /// What the reference takes where a field is absent.
@@ -19,10 +21,24 @@ struct Family: Sendable {
     /// Ways the experts of a layer are stored; the first that is present counts.
     let expertLayouts: [ExpertLayout]
 
+    /// How Hugging Face's checkpoints pair the rotary embedding.
+    var rotaryLayout = RotaryConfig.Layout.halves
     /// How llama.cpp pairs the rotary embedding for this architecture; its converter has permuted q and k where it is `pairs`.
     var ggufRotaryLayout = RotaryConfig.Layout.halves
     var normKind = NormConfig.Kind.rms
+    var normPlacement = NormConfig.Placement.before
     var queryKeyNorm: AttentionConfig.QueryKeyNorm?
+    /// Field that says whether there is such a norm; nil: there is.
+    var queryKeyNormField: String?
+    var normalizesAfterRotation = false
+    var gatesHeads = false
+    var hasSinks = false
+    /// What latent attention has where a config does not say; nil: the family has none.
+    var latent: LatentDefaults?
+    /// gpt-oss's experts: what `swiglu_alpha` and `swiglu_limit` are where they are absent; nil: silu(gate) ⊙ up.
+    var clamp: ExpertsConfig.Clamp?
+    /// Whether the folder's experts may be MXFP4 (`quantization_config`).
+    var readsMXFP4: Bool { expertLayouts.contains { if case .interleaved = $0 { true } else { false } } }
     /// How router logits become a choice of experts; a config's own fields fill in K and whatever `RouterFields` names.
     var router = RouterPolicy.softmax(expertsPerToken: 1, normalizes: false)
     /// Fields of `config.json` that set parts of the policy.
@@ -31,26 +47,58 @@ struct Family: Sendable {
     var ggufRenormalizesExpertWeights = false
     /// Field that says whether attention has biases, what it is where it is absent, and whether o has one too; nil: there are none.
     var attentionBias: AttentionBias? = AttentionBias(field: "attention_bias", isDefault: false, includesOutput: true)
-    /// Field with the width of the shared expert, `mlp.shared_expert`.
-    var sharedExpertSizeField: String?
+    /// The expert that every token goes through.
+    var sharedExpert: SharedExpert?
     /// Field that q, k and v are clipped to.
     var clipField: String?
     var windows = Windows.none
+    /// Whether files have layers after the last one that predict several tokens, which are not run.
+    var leavesOutLastLayers = false
+    /// Where GGUF files have one window and a fixed pattern: of so many layers the last one attends to the whole text.
+    var ggufWindowPeriod: Int?
     /// Fields that say which layers are dense.
     var denseLayers: DenseLayers?
     /// Granite's four scalars.
     var hasMultipliers = false
+    /// Field that says whether token embeddings are multiplied by √D.
+    var embeddingScaleField: String?
+    /// Fields that must be false where they are there, because nothing here computes what they ask for.
+    var refusedFlags: [String] = []
     /// Field that says whether the output projection has a bias.
     var outputBiasField: String?
     /// How the fields of rotary scaling are read.
     var rotary = RotaryFields()
     /// Names of tensors that differ from the usual ones, after "model.layers.L.".
     var names: [TensorRole: String] = [:]
+    /// Whether GGUF files give the width of an expert a key of its own although `config.json` does not.
+    var ggufNamesExpertSize = false
+    /// Names in GGUF files that differ from the usual ones, without their layer.
+    var ggufNames: [TensorRole: String] = [:]
+
+    /// How a config gives the width of the expert that every token goes through.
+    struct SharedExpert: Sendable {
+        /// Field with its width; 0 or absent counts as none where `isOptional`.
+        var sizeField: String?
+        /// Field with the number of shared experts: they are one of that many times the width of a routed one.
+        var countField: String?
+        /// What the reference takes where the field is absent; nil: the field must be there.
+        var byDefault: Int?
+        /// Whether 0 stands for no shared expert.
+        var isOptional = false
+        /// Whether its output is multiplied by σ(x · w).
+        var isGated = false
+        /// One tensor with gate above up, [2S, D], in place of two.
+        var fusedName: String?
+    }
 
     /// Where a config says what the router does; nil: the family's policy stands.
     struct RouterFields: Sendable {
         var normalizes: String?
         var scale: String?
+        /// "greedy", or "group_limited_greedy" for groups.
+        var method: String?
+        /// Lowest sum that weights are divided by.
+        var leastSum: String?
         var groupCount: String?
         var keptGroups: String?
         /// SparseMixer's ε.
@@ -63,8 +111,12 @@ struct Family: Sendable {
         var firstField: String?
         /// A step n: layers n − 1, 2n − 1, … have experts (`decoder_sparse_step`).
         var stepField: String?
+        /// Layers after this number are dense; −1: none (`moe_layer_end_index`).
+        var lastField: String?
         /// A list of dense layers (`mlp_only_layers`).
         var listField: String?
+        /// What the reference takes where `firstField` is absent.
+        var firstByDefault = 0
         /// Width of the network.
         var sizeField = "intermediate_size"
     }
@@ -78,11 +130,18 @@ struct Family: Sendable {
     /// What transformers' configuration class has where `config.json` lacks a field.
     struct Defaults: Sendable {
         var contextLength: Int
-        var expertsPerToken: Int
+        /// nil: the field must be there.
+        var expertsPerToken: Int?
         /// nil: as many as there are query heads.
         var keyValueHeads: Int?
         var ropeTheta: Float = 10_000
         var normEpsilon: Float = 1e-5
+        /// Whether output and embedding are one matrix.
+        var tiesOutput = false
+        /// Whether mixing weights are divided by their sum, where a field says so.
+        var normalizes = false
+        /// nil: D / H.
+        var headSize: Int?
     }
 
     /// Which fields set a sliding window.
@@ -95,6 +154,27 @@ struct Family: Sendable {
         case everyLayerIfUsed
         /// As before, for the layers that `layer_types` names, or for every second one below `max_window_layers`.
         case perLayerIfUsed
+        /// `sliding_window` for the layers that `layer_types` names, or else for those that the pattern does.
+        case perLayer(Pattern, byDefault: Int)
+
+        /// Which layers have a window where `layer_types` is absent.
+        enum Pattern: Sendable {
+            /// Those from the number in a field on.
+            case from(field: String, byDefault: Int)
+            /// All but every n-th.
+            case period(field: String?, byDefault: Int)
+        }
+    }
+
+    /// Sizes of latent attention where a config lacks them; `queryRank` is none where the field is null.
+    struct LatentDefaults: Sendable {
+        var queryRank = 1536
+        var rank = 512
+        var rotatedSize = 64
+        var unrotatedSize = 128
+        var valueSize = 128
+        /// Field that is false where the rotary embedding pairs the halves of a head.
+        var pairsField: String?
     }
 
     struct RotaryFields: Sendable {
@@ -102,6 +182,16 @@ struct Family: Sendable {
         var hasMagnitudes = false
         /// Whether `original_max_position_embeddings` beside the section goes before the one in it.
         var outerOriginalContextFirst = true
+        /// The part of a head that is turned where a config does not say; nil: whole heads, whatever a config says.
+        var partByDefault: Double?
+        /// Field with the number of elements that are turned.
+        var sizeField: String?
+        /// Whether "dynamic" means a base stretched by a fixed `alpha` (Hunyuan).
+        var hasAlpha = false
+        /// Whether layers that attend to the whole text are not rotated.
+        var skipsFullLayers = false
+        /// Whether the reference has a scaling of its own where a config has none, so that there must be one.
+        var needsSection = false
     }
 
     /// Names of a layer's experts, after "model.layers.L."; `{e}` stands for the expert's number.
@@ -110,12 +200,15 @@ struct Family: Sendable {
         case separate(gate: String, up: String, down: String)
         /// All experts in two tensors, gate above up: [E, 2F, D] and [E, D, F].
         case fused(gateUp: String, down: String)
+        /// [E, D, 2F] with gate and up in turn, and [E, F, D], or both as blocks of MXFP4 whose rows are outputs; with biases.
+        case interleaved(String)
 
         /// A tensor whose presence shows that a checkpoint uses this layout.
         var landmark: String {
             switch self {
             case .separate(let gate, _, _): gate.replacing("{e}", with: "0")
             case .fused(let gateUp, _): gateUp
+            case .interleaved(let block): "\(block).gate_up_proj_bias"
             }
         }
 
@@ -125,6 +218,10 @@ struct Family: Sendable {
                 gate: "\(block).experts.{e}.w1.weight", up: "\(block).experts.{e}.w3.weight",
                 down: "\(block).experts.{e}.w2.weight")
         }
+        /// Mixtral's names, and those in memory, of an expert block that has had two names.
+        static let mixtral: [ExpertLayout] = [
+            .numbered("block_sparse_moe"), .numbered("mlp"), .inMemory("mlp"), .inMemory("block_sparse_moe"),
+        ]
         /// OLMoE's and Qwen's names.
         static let projections = ExpertLayout.separate(
             gate: "mlp.experts.{e}.gate_proj.weight", up: "mlp.experts.{e}.up_proj.weight",

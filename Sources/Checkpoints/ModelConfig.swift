@@ -57,6 +57,12 @@ public struct ModelConfig: Sendable, Equatable, Codable {
     /// The layers that have a router, rising.
     public var expertLayers: [Int] { layers.indices.filter { layers[$0].feedForward == .experts } }
 
+    /// The window of the layers that have one, where it is one number; nil: no layer has one, or they differ.
+    public var commonWindow: Int? {
+        let windows = Set(layers.compactMap(\.attention.window))
+        return windows.count == 1 ? windows.first : nil
+    }
+
     /// The window of every layer's attention where all have the same; nil: no layer has one, or layers differ.
     public var slidingWindow: Int? {
         guard let first = layers.first?.attention.window else { return nil }
@@ -121,12 +127,24 @@ public struct NormConfig: Sendable, Equatable, Codable {
         case layer
     }
 
+    /// Where attention and the feed-forward network have their norms.
+    public enum Placement: String, Sendable, Codable {
+        /// What they read is normalized.
+        case before
+        /// What they add to the residual stream is normalized (FlexOlmo).
+        case after
+        /// Both (AFMoE).
+        case both
+    }
+
     public var kind: Kind
     public var epsilon: Float
+    public var placement: Placement
 
-    public init(kind: Kind = .rms, epsilon: Float = 1e-5) {
+    public init(kind: Kind = .rms, epsilon: Float = 1e-5, placement: Placement = .before) {
         self.kind = kind
         self.epsilon = epsilon
+        self.placement = placement
     }
 }
 
@@ -140,12 +158,28 @@ public struct ExpertsConfig: Sendable, Equatable, Codable {
     public var sharedSize: Int?
     /// Whether the shared expert's output is multiplied by σ(x · w) with a learned w (Qwen2-MoE).
     public var sharedIsGated: Bool
+    /// Whether the router and the experts add biases, and how gate and up are clamped (gpt-oss); nil: neither.
+    public var clamp: Clamp?
 
-    public init(count: Int, size: Int, sharedSize: Int? = nil, sharedIsGated: Bool = false) {
+    /// (u + 1) · g · σ(α · g), with g = min(gate, limit) and u = up within ± limit; gate, up, down and router have biases.
+    public struct Clamp: Sendable, Equatable, Codable {
+        public var alpha: Float
+        public var limit: Float
+
+        public init(alpha: Float, limit: Float) {
+            self.alpha = alpha
+            self.limit = limit
+        }
+    }
+
+    public init(
+        count: Int, size: Int, sharedSize: Int? = nil, sharedIsGated: Bool = false, clamp: Clamp? = nil
+    ) {
         self.count = count
         self.size = size
         self.sharedSize = sharedSize
         self.sharedIsGated = sharedIsGated
+        self.clamp = clamp
     }
 }
 

@@ -64,8 +64,8 @@ public struct LayerTensors: Sendable {
     /// The tensor of a role that a layer has at most once.
     public subscript(role: TensorRole) -> Tensor? { table[role].first }
 
-    /// [D]
-    public var attentionNorm: Tensor { table.required(.attentionNorm) }
+    /// [D]; nil where nothing is normalized before attention.
+    public var attentionNorm: Tensor? { self[.attentionNorm] }
     /// [H·d, D]
     public var query: Tensor { table.required(.query) }
     /// [G·d, D]
@@ -74,13 +74,16 @@ public struct LayerTensors: Sendable {
     public var value: Tensor { table.required(.value) }
     /// [D, H·d]
     public var attentionOutput: Tensor { table.required(.attentionOutput) }
-    /// [D]; Hugging Face's `post_attention_layernorm`.
-    public var feedForwardNorm: Tensor { table.required(.feedForwardNorm) }
+    /// [D]; Hugging Face's `post_attention_layernorm`, for most families. nil where nothing is normalized before the experts.
+    public var feedForwardNorm: Tensor? { self[.feedForwardNorm] }
     /// The router and experts; nil in a dense layer.
     public var experts: ExpertTensors? {
         self[.router].map {
             ExpertTensors(
-                router: $0, selectionBias: self[.routerSelectionBias], gate: table[.expertGate], up: table[.expertUp],
+                router: $0, routerBias: self[.routerBias], selectionBias: self[.routerSelectionBias],
+                biases: table[.expertGateBias].isEmpty
+                    ? nil : (table[.expertGateBias], table[.expertUpBias], table[.expertDownBias]),
+                gate: table[.expertGate], up: table[.expertUp],
                 down: table[.expertDown])
         }
     }
@@ -110,8 +113,12 @@ public struct LayerTensors: Sendable {
 public struct ExpertTensors: Sendable {
     /// [E, D]
     public let router: Tensor
+    /// [E]; added to the logits.
+    public let routerBias: Tensor?
     /// [E]; added to the scores for choosing only.
     public let selectionBias: Tensor?
+    /// E tensors [F], [F] and [D] each.
+    public let biases: (gate: [Tensor], up: [Tensor], down: [Tensor])?
     /// E tensors [F, D]; `w1`.
     public let gate: [Tensor]
     /// E tensors [F, D]; `w3`.

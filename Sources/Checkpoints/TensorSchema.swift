@@ -2,23 +2,35 @@
 public enum TensorRole: UInt8, Sendable, CaseIterable {
     case embedding
     case attentionNorm, attentionNormBias
+    /// Latent attention's two steps of queries, and of keys and values together.
+    case queryDown, queryDownNorm, queryUp, latentDown, latentNorm, latentUp
     case query, queryBias, key, keyBias, value, valueBias
     case queryNorm, keyNorm
+    /// What head outputs are gated by.
+    case attentionGate
     case attentionOutput, attentionOutputBias
+    /// One logit per query head.
+    case attentionSinks
+    /// The norm of what attention adds to the residual stream.
+    case attentionPostNorm
     /// The norm before the feed-forward network or experts; Hugging Face's `post_attention_layernorm`.
     case feedForwardNorm, feedForwardNormBias
+    /// The norm of what the feed-forward network or the experts add to the residual stream.
+    case feedForwardPostNorm
     case denseGate, denseUp, denseDown
     case router
     /// Added to the scores for choosing only.
     case routerSelectionBias
+    case routerBias
     case expertGate, expertUp, expertDown
+    case expertGateBias, expertUpBias, expertDownBias
     case sharedRouter, sharedGate, sharedUp, sharedDown
     case finalNorm, finalNormBias, output, outputBias
 
     /// Whether there is one tensor of this role per expert.
     public var isPerExpert: Bool {
         switch self {
-        case .expertGate, .expertUp, .expertDown: true
+        case .expertGate, .expertUp, .expertDown, .expertGateBias, .expertUpBias, .expertDownBias: true
         default: false
         }
     }
@@ -26,19 +38,28 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
     /// Whether the tensor is a matrix that may be stored in blocks; norms, biases and routers stay F32 in the files we write.
     public var isMatrix: Bool {
         switch self {
-        case .embedding, .output, .query, .key, .value, .attentionOutput, .denseGate, .denseUp, .denseDown,
+        case .embedding, .output, .queryDown, .queryUp, .latentDown, .latentUp, .query, .key, .value, .attentionGate,
+            .attentionOutput, .denseGate, .denseUp,
+            .denseDown,
             .expertGate, .expertUp, .expertDown, .sharedGate, .sharedUp, .sharedDown:
             true
         default: false
         }
     }
 
-    /// The name in a GGUF file, without its layer; experts are merged along a first dimension.
+    /// The usual name in a GGUF file, without its layer; experts are merged along a first dimension. Some architectures have
+    /// others: `ModelConfig.ggufName`.
     public var ggufName: String {
         switch self {
         case .embedding: "token_embd.weight"
         case .attentionNorm: "attn_norm.weight"
         case .attentionNormBias: "attn_norm.bias"
+        case .queryDown: "attn_q_a.weight"
+        case .queryDownNorm: "attn_q_a_norm.weight"
+        case .queryUp: "attn_q_b.weight"
+        case .latentDown: "attn_kv_a_mqa.weight"
+        case .latentNorm: "attn_kv_a_norm.weight"
+        case .latentUp: "attn_kv_b.weight"
         case .query: "attn_q.weight"
         case .queryBias: "attn_q.bias"
         case .key: "attn_k.weight"
@@ -47,10 +68,14 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
         case .valueBias: "attn_v.bias"
         case .queryNorm: "attn_q_norm.weight"
         case .keyNorm: "attn_k_norm.weight"
+        case .attentionGate: "attn_gate.weight"
         case .attentionOutput: "attn_output.weight"
         case .attentionOutputBias: "attn_output.bias"
+        case .attentionSinks: "attn_sinks.weight"
         case .feedForwardNorm: "ffn_norm.weight"
         case .feedForwardNormBias: "ffn_norm.bias"
+        case .attentionPostNorm: "post_attention_norm.weight"
+        case .feedForwardPostNorm: "post_ffw_norm.weight"
         case .denseGate: "ffn_gate.weight"
         case .denseUp: "ffn_up.weight"
         case .denseDown: "ffn_down.weight"
@@ -59,6 +84,10 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
         case .expertGate: "ffn_gate_exps.weight"
         case .expertUp: "ffn_up_exps.weight"
         case .expertDown: "ffn_down_exps.weight"
+        case .routerBias: "ffn_gate_inp.bias"
+        case .expertGateBias: "ffn_gate_exps.bias"
+        case .expertUpBias: "ffn_up_exps.bias"
+        case .expertDownBias: "ffn_down_exps.bias"
         case .sharedRouter: "ffn_gate_inp_shexp.weight"
         case .sharedGate: "ffn_gate_shexp.weight"
         case .sharedUp: "ffn_up_shexp.weight"
@@ -70,8 +99,9 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
         }
     }
 
-    /// The name in a GGUF file.
-    public func ggufName(layer: Int?) -> String { layer.map { "blk.\($0).\(ggufName)" } ?? ggufName }
+    /// The name of a layer's tensor.
+    /// - Parameter name: without its layer.
+    static func placed(_ name: String, layer: Int?) -> String { layer.map { "blk.\($0).\(name)" } ?? name }
 }
 
 /// Every tensor of a model, from its config alone: the one list that loaders, inventory, export, streaming, memory planning
@@ -101,12 +131,14 @@ public struct TensorSchema: Sendable {
     }
 
     private static let layerRoles: [TensorRole] = [
-        .attentionNorm, .attentionNormBias, .query, .queryBias, .key, .keyBias, .value, .valueBias, .queryNorm,
-        .keyNorm,
-        .attentionOutput, .attentionOutputBias, .feedForwardNorm, .feedForwardNormBias, .denseGate, .denseUp,
-        .denseDown,
-        .router, .routerSelectionBias, .expertGate, .expertUp, .expertDown, .sharedRouter, .sharedGate, .sharedUp,
-        .sharedDown,
+        .attentionNorm, .attentionNormBias, .queryDown, .queryDownNorm, .queryUp,
+        .latentDown, .latentNorm, .latentUp, .query, .queryBias, .key, .keyBias, .value, .valueBias, .queryNorm,
+        .keyNorm, .attentionSinks, .attentionGate,
+        .attentionOutput, .attentionOutputBias, .attentionPostNorm, .feedForwardNorm, .feedForwardNormBias, .denseGate,
+        .denseUp, .denseDown,
+        .router, .routerBias, .routerSelectionBias, .expertGate, .expertGateBias, .expertUp, .expertUpBias, .expertDown,
+        .expertDownBias, .sharedRouter, .sharedGate, .sharedUp,
+        .sharedDown, .feedForwardPostNorm,
     ]
 
     /// The tensors of one layer, in the order in which a pass reads them.
@@ -138,23 +170,38 @@ public struct TensorSchema: Sendable {
         case .embedding: return [config.vocabularySize, hidden]
         case .output: return present(!config.tiesOutputToEmbedding, config.vocabularySize, hidden)
         case .outputBias: return present(config.hasOutputBias, config.vocabularySize)
-        case .attentionNorm, .feedForwardNorm, .finalNorm: return [hidden]
+        case .finalNorm: return [hidden]
+        case .attentionNorm, .feedForwardNorm: return present(config.norm.placement != .after, hidden)
+        case .attentionPostNorm, .feedForwardPostNorm: return present(config.norm.placement != .before, hidden)
         case .attentionNormBias, .feedForwardNormBias, .finalNormBias:
             return present(config.norm.kind == .layer, hidden)
-        case .query: return [attention.queryWidth, hidden]
-        case .key, .value: return [attention.keyWidth, hidden]
+        case .query: return present(attention.latent?.queryRank == nil, attention.queryWidth, hidden)
+        case .key, .value: return present(attention.latent == nil, attention.keyWidth, hidden)
+        case .queryDown: return attention.latent?.queryRank.map { [$0, hidden] }
+        case .queryDownNorm: return attention.latent?.queryRank.map { [$0] }
+        case .queryUp: return attention.latent?.queryRank.map { [attention.queryWidth, $0] }
+        case .latentDown: return attention.latent.map { [$0.rank + attention.rotatedSize, hidden] }
+        case .latentNorm: return attention.latent.map { [$0.rank] }
+        case .latentUp:
+            let unrotated = attention.headSize - attention.rotatedSize
+            return attention.latent.map { [attention.headCount * (unrotated + $0.valueSize), $0.rank] }
         case .queryBias: return present(attention.hasBias, attention.queryWidth)
         case .keyBias, .valueBias: return present(attention.hasBias, attention.keyWidth)
         case .queryNorm: return normWidth(attention.queryWidth)
         case .keyNorm: return normWidth(attention.keyWidth)
-        case .attentionOutput: return [hidden, attention.queryWidth]
+        case .attentionGate: return present(attention.gatesHeads, attention.queryWidth, hidden)
+        case .attentionOutput: return [hidden, attention.outputWidth]
         case .attentionOutputBias: return present(attention.hasOutputBias, hidden)
+        case .attentionSinks: return present(attention.hasSinks, attention.headCount)
         case .denseGate, .denseUp: return dense { [$0, hidden] }
         case .denseDown: return dense { [hidden, $0] }
         case .router: return present(hasExperts, experts.count, hidden)
         case .routerSelectionBias: return present(hasExperts && config.router.select.addsBias, experts.count)
         case .expertGate, .expertUp: return present(hasExperts, experts.size, hidden)
         case .expertDown: return present(hasExperts, hidden, experts.size)
+        case .routerBias: return present(hasExperts && experts.clamp != nil, experts.count)
+        case .expertGateBias, .expertUpBias: return present(hasExperts && experts.clamp != nil, experts.size)
+        case .expertDownBias: return present(hasExperts && experts.clamp != nil, hidden)
         case .sharedRouter: return experts.sharedIsGated ? shared { _ in [1, hidden] } : nil
         case .sharedGate, .sharedUp: return shared { [$0, hidden] }
         case .sharedDown: return shared { [hidden, $0] }

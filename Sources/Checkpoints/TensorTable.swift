@@ -21,6 +21,7 @@ struct TensorTable {
     var unusedBytes: Int { tensors.reduce(0) { $0 + (taken.contains($1.key) ? 0 : $1.value.bytes.count) } }
 
     func has(_ name: String) -> Bool { tensors[name] != nil }
+    func has(_ name: String, shape: [Int]) -> Bool { tensors[name]?.shape == shape }
 
     /// Whether both are there with different bytes; the equal second one then counts as used.
     mutating func differ(_ first: String, _ second: String) -> Bool {
@@ -56,6 +57,18 @@ struct TensorTable {
         return tensor
     }
 
+    /// The bytes of a tensor that holds weights in a packing of its own.
+    mutating func takeBytes(_ name: String, shape: [Int]) throws(FileError) -> Tensor {
+        guard let tensor = tensors[name], tensor.shape == shape, tensor.dtype == .u8 else {
+            throw FileError(
+                tensors[name] == nil ? .missing : .mismatch, file: file, field: "tensor \(name)",
+                expected: "U8 \(shape)",
+                found: tensors[name].map { "\($0.dtype.rawValue) \($0.shape)" } ?? "no such tensor")
+        }
+        taken.insert(name)
+        return tensor
+    }
+
     /// Counts a tensor as used that is read elsewhere.
     mutating func use(_ name: String) { taken.insert(name) }
 
@@ -72,7 +85,7 @@ extension DType {
         switch self {
         case .f32, .f16, .bf16: true
         case .f64, .f8_e4m3, .f8_e5m2, .i64, .u64, .i32, .u32, .i16, .i8, .u16, .u8, .bool: false
-        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_k, .q3_k, .q4_k, .q5_k, .q6_k, .iq4_nl, .iq4_xs: true
+        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_k, .q3_k, .q4_k, .q5_k, .q6_k, .iq4_nl, .iq4_xs, .mxfp4: true
         }
     }
 }

@@ -64,6 +64,7 @@ public struct HookAlias: Sendable {
             refused: [.always("there it comes before the norm's weight: use final_norm")]),
     ]
 
+    private static let unlike = "latent attention has other modules: use attn.q, attn.k, attn.v or attn.kv_latent"
     private static let gateRemark = "the first of the module's outputs in transformers 5"
     private static let clipped =
         "here it is clipped, and the module's output is not: use attn.q, attn.k or attn.q_proj, attn.k_proj"
@@ -71,9 +72,12 @@ public struct HookAlias: Sendable {
     /// Outputs of modules in transformers 5, and of those in transformers 4 that had other names.
     private static let huggingFace: [HookAlias] = [
         HookAlias("Hugging Face", "model.embed_tokens", .embedTokens),
-        HookAlias("Hugging Face", "model.layers.self_attn.q_proj", .queryProjection),
-        HookAlias("Hugging Face", "model.layers.self_attn.k_proj", .keyProjection),
-        HookAlias("Hugging Face", "model.layers.self_attn.v_proj", .valueProjection),
+        HookAlias(
+            "Hugging Face", "model.layers.self_attn.q_proj", .queryProjection, refused: [.whereLatent(unlike)]),
+        HookAlias(
+            "Hugging Face", "model.layers.self_attn.k_proj", .keyProjection, refused: [.whereLatent(unlike)]),
+        HookAlias(
+            "Hugging Face", "model.layers.self_attn.v_proj", .valueProjection, refused: [.whereLatent(unlike)]),
         HookAlias(
             "Hugging Face", "model.layers.self_attn.q_norm", .query,
             refused: [.families(["olmoe", "qwen3_moe"]), .whereClipped(clipped)]),
@@ -106,6 +110,9 @@ public struct HookAlias: Sendable {
 
     private static let reordered =
         "llama.cpp keeps the elements of q and k in another order: name the .gguf file as the model, or use attn.rot_q, attn.rot_k"
+    private static let unnormalized = "there it comes before the norm: use attn.rot_q, attn.rot_k"
+    private static let softmaxedLater = "there the softmax comes after the choice: use expert_weights"
+    private static let unscaled = "there it comes before the weights are multiplied: use expert_weights"
     private static let unclipped = "llama.cpp does not clip q, k and v of this architecture"
 
     /// Names of tensors in llama.cpp's graph (`llm_graph_context`, `cb`); of several with one name the last.
@@ -116,24 +123,43 @@ public struct HookAlias: Sendable {
             refused: [
                 .whereReordered(reordered), .whereClipped(unclipped),
                 .inFamily("phimoe", "llama.cpp has divided it by √d there: use attn.rot_q"),
+                .whereNormalizedAfterRotation(unnormalized), .whereLatent(unlike),
             ]),
-        HookAlias("llama.cpp", "Kcur", .rotatedKey, refused: [.whereReordered(reordered), .whereClipped(unclipped)]),
-        HookAlias("llama.cpp", "Vcur", .value, refused: [.whereClipped(unclipped)]),
+        HookAlias(
+            "llama.cpp", "Kcur", .rotatedKey,
+            refused: [
+                .whereReordered(reordered), .whereClipped(unclipped), .whereNormalizedAfterRotation(unnormalized),
+                .whereLatent(unlike),
+            ]),
+        HookAlias("llama.cpp", "Vcur", .value, refused: [.whereClipped(unclipped), .whereLatent(unlike)]),
         HookAlias("llama.cpp", "kq_soft_max", .pattern),
-        HookAlias("llama.cpp", "kqv_out", .headOutputs),
+        HookAlias(
+            "llama.cpp", "kqv_out", .headOutputs,
+            refused: [.whereGatedHeads("there it comes before the gate: use attn.z")]),
         HookAlias("llama.cpp", "ffn_inp", .residMid),
         HookAlias("llama.cpp", "ffn_moe_logits", .routerLogits),
-        HookAlias("llama.cpp", "ffn_moe_probs", .routerProbs),
+        HookAlias(
+            "llama.cpp", "ffn_moe_probs", .routerProbs,
+            refused: [
+                .whereSigmoid("there it holds sigmoid(z), which need not sum to 1: use router_scores"),
+                .inFamily("gpt_oss", "there it holds the logits: use router_logits"),
+            ]),
         HookAlias("llama.cpp", "ffn_moe_topk", .expertIndices),
         HookAlias(
             "llama.cpp", "ffn_moe_weights", .expertWeights,
             refused: [
+                .whereScaledWeights(unscaled),
                 .whereRenormalized("there it comes before the division by the sum: use ffn_moe_weights_norm"),
                 .inFamily("phimoe", "llama.cpp weighs the experts of Phi-3.5-MoE by a softmax"),
+                .inFamily("gpt_oss", softmaxedLater),
             ]),
         HookAlias(
             "llama.cpp", "ffn_moe_weights_norm", .expertWeights,
-            refused: [.whereNotRenormalized("this model does not divide by the sum: use ffn_moe_weights")]),
+            refused: [
+                .whereScaledWeights(unscaled),
+                .whereNotRenormalized("this model does not divide by the sum: use ffn_moe_weights"),
+                .inFamily("gpt_oss", softmaxedLater),
+            ]),
         HookAlias("llama.cpp", "ffn_moe_down", .expertOutputs),
         HookAlias(
             "llama.cpp", "ffn_moe_out", .moeOut,

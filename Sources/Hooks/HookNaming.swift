@@ -14,6 +14,16 @@ public struct HookNaming: Sendable, Equatable {
     public var renormalizes = false
     /// Whether llama.cpp keeps the rows of q and k in another order than this checkpoint.
     public var isReordered = false
+    /// Whether experts are scored by a sigmoid.
+    public var scoresBySigmoid = false
+    /// Whether mixing weights are multiplied in the end.
+    public var scalesWeights = false
+    /// Whether head outputs are gated.
+    public var gatesHeads = false
+    /// Whether keys and values come out of a latent.
+    public var hasLatent = false
+    /// Whether q and k are normalized after the rotary embedding.
+    public var normalizesAfterRotation = false
 
     public init(family: String? = nil) { self.family = family }
 }
@@ -32,6 +42,11 @@ extension HookNaming {
         case whereReordered(String)
         case whereNotNormalized(String)
         case inFamily(String, String)
+        case whereSigmoid(String)
+        case whereScaledWeights(String)
+        case whereGatedHeads(String)
+        case whereLatent(String)
+        case whereNormalizedAfterRotation(String)
     }
 
     /// Why a name of this rule is not accepted here; nil: it is.
@@ -48,6 +63,11 @@ extension HookNaming {
         case .whereReordered(let reason): isReordered ? reason : nil
         case .whereNotNormalized(let reason): family != nil && !normalizesQueries ? reason : nil
         case .inFamily(let name, let reason): family == name ? reason : nil
+        case .whereSigmoid(let reason): scoresBySigmoid ? reason : nil
+        case .whereScaledWeights(let reason): scalesWeights ? reason : nil
+        case .whereLatent(let reason): hasLatent ? reason : nil
+        case .whereGatedHeads(let reason): gatesHeads ? reason : nil
+        case .whereNormalizedAfterRotation(let reason): normalizesAfterRotation ? reason : nil
         }
     }
 }

@@ -42,9 +42,13 @@ public struct HookPlan: Sendable {
     }
 
     /// Checks the plan against a model and turns it into one mask per layer.
-    /// - Parameter expertLayers: the layers that have a router; nil: all.
+    /// - Parameters:
+    ///   - expertLayers: the layers that have a router; nil: all.
+    ///   - hasSinks: whether the model has learned attention sinks.
+    ///   - hasLatent: whether it has latent attention.
     package func resolved(
-        layerCount: Int, headCount: Int, expertCount: Int, expertLayers: [Int]? = nil
+        layerCount: Int, headCount: Int, expertCount: Int, expertLayers: [Int]? = nil, hasSinks: Bool = false,
+        hasLatent: Bool = false
     ) throws(HookError) -> ResolvedHooks {
         let routed = expertLayers.map(Set.init)
         func check(_ name: String, _ layer: Int, needsRouter: Bool) throws(HookError) {
@@ -57,6 +61,12 @@ public struct HookPlan: Sendable {
         }
         for point in observed.union(edited) {
             if let layer = point.layer { try check(point.description, layer, needsRouter: point.site.needsRouter) }
+        }
+        for point in observed.union(edited) where point.site == .sinks && !hasSinks {
+            throw .noSinks(point.description)
+        }
+        for point in observed.union(edited) where point.site == .keyValueLatent && !hasLatent {
+            throw .noLatent(point.description)
         }
         for point in edited where !point.site.isEditable { throw .notEditable(point) }
         for (layer, heads) in heads {

@@ -87,6 +87,10 @@ public enum HookError: Error, Equatable, CustomStringConvertible {
     case expertOutOfRange(Int, expertCount: Int)
     case notEditable(HookPoint)
     case neverFired([HookPoint])
+    /// A model without learned sinks was asked for them.
+    case noSinks(String)
+    /// A model without latent attention was asked for its latent.
+    case noLatent(String)
     case badIntervention(String)
 
     public var description: String {
@@ -111,6 +115,8 @@ public enum HookError: Error, Equatable, CustomStringConvertible {
         case .notEditable(let point): "\(point) can be seen, not changed: it is computed inside the attention tiles"
         case .neverFired(let points):
             "asked for and never reached: \(points.map(\.description).joined(separator: ", "))"
+        case .noSinks(let name): "\(name): this model has no learned attention sinks"
+        case .noLatent(let name): "\(name): this model has no latent attention"
         case .badIntervention(let reason): reason
         }
     }

@@ -17,11 +17,14 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
     case scores = "attn.scores"
     case pattern = "attn.pattern"
     case attentionSummary = "attn.summary"
+    case sinks = "attn.sink"
+    case keyValueLatent = "attn.kv_latent"
     case headOutputs = "attn.z"
     case attentionOut = "attn_out"
     case attentionAdded = "attn_added"
     case residMid = "resid_mid"
     case routerLogits = "router_logits"
+    case routerScores = "router_scores"
     case routerProbs = "router_probs"
     case expertIndices = "expert_indices"
     case expertWeights = "expert_weights"
@@ -44,13 +47,13 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
     /// Whether only layers with a router have it; dense layers do not.
     public var needsRouter: Bool {
         switch self {
-        case .routerLogits, .routerProbs, .expertIndices, .expertWeights, .expertOutputs: true
+        case .routerLogits, .routerScores, .routerProbs, .expertIndices, .expertWeights, .expertOutputs: true
         default: false
         }
     }
 
     /// Whether an edit here is carried into everything computed after it.
-    public var isEditable: Bool { self != .attentionSummary }
+    public var isEditable: Bool { self != .attentionSummary && self != .sinks }
 
     /// Element type: I32 for chosen experts, F32 elsewhere.
     public var elementName: String { self == .expertIndices ? "i32" : "f32" }
@@ -65,7 +68,9 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
         case .keyProjection, .valueProjection, .key, .value, .rotatedKey: "T G d"
         case .scores, .pattern: "H t t per document"
         case .attentionSummary: "5 H T"
-        case .routerLogits, .routerProbs: "T E"
+        case .sinks: "H T"
+        case .keyValueLatent: "T c"
+        case .routerLogits, .routerScores, .routerProbs: "T E"
         case .expertIndices, .expertWeights: "T K"
         case .expertOutputs: "T K D"
         case .outputProjection, .logits: "T V"
@@ -75,7 +80,7 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
     /// Whether the first dimension is that of the batch's rows.
     var beginsWithRows: Bool {
         switch self {
-        case .attentionSummary, .scores, .pattern: false
+        case .attentionSummary, .sinks, .scores, .pattern: false
         default: true
         }
     }
@@ -116,23 +121,29 @@ public enum HookSite: String, Sendable, CaseIterable, Codable {
         case .query: "queries before the rotation"
         case .key: "keys before the rotation"
         case .value: "values"
-        case .rotatedQuery: "queries after the rotary embedding"
-        case .rotatedKey: "keys after the rotary embedding"
+        case .rotatedQuery: "queries after the rotary embedding, and after Hunyuan's norm"
+        case .rotatedKey: "keys after the rotary embedding, and after Hunyuan's norm"
         case .scores: "attention scores, scaled and masked, before softmax"
-        case .pattern: "attention pattern, after softmax; rows sum to 1"
+        case .pattern: "attention pattern, after softmax; rows sum to 1, or to 1 less the share of a learned sink"
         case .attentionSummary:
             "per head and row: entropy (nats), mass on position 0, on the previous position, mean distance, largest weight"
-        case .headOutputs: "head outputs before the output projection"
-        case .attentionOut: "attention output"
-        case .attentionAdded: "what attention adds to the residual stream: its output, times Granite's multiplier"
+        case .sinks: "share of each row of the pattern that a learned sink takes; only for models that have sinks"
+        case .keyValueLatent: "the latent that keys and values come from, after its norm; only for latent attention"
+        case .headOutputs: "head outputs before the output projection, after AFMoE's gate"
+        case .attentionOut: "attention output, before a norm that comes after it"
+        case .attentionAdded:
+            "what attention adds to the residual stream: its output after that norm, times Granite's multiplier"
         case .residMid: "residual stream between attention and experts"
-        case .routerLogits: "router output, before softmax"
+        case .routerLogits: "router output, before softmax or sigmoid"
+        case .routerScores:
+            "what experts are chosen by: softmax(z) or sigmoid(z), before any bias that counts for choosing only"
         case .routerProbs: "the model's own distribution over experts: softmax(z), or for sigmoid scores s / Σ s"
         case .expertIndices: "chosen experts, by falling weight; ties go to the lower index"
         case .expertWeights: "mixing weights of the chosen experts, as the model applies them"
         case .expertOutputs: "each chosen expert's output, before mixing"
         case .moeOut: "mixed output of the experts, or of a dense layer's one network"
-        case .moeAdded: "what the experts add to the residual stream: their output, times Granite's multiplier"
+        case .moeAdded:
+            "what the experts add to the residual stream: their output after a norm that comes after it, times Granite's multiplier"
         case .residPost: "residual stream leaving the layer"
         case .finalNorm: "after the last norm"
         case .outputProjection: "output projection with its bias, before Granite's division; on demand only"

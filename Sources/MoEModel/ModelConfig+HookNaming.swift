@@ -11,6 +11,11 @@ extension ModelConfig {
         naming.hasSharedExpert = experts.sharedSize != nil
         naming.renormalizes = router.weigh.normalizes
         naming.isReordered = attention.rotary.layout != ggufRotaryLayout
+        naming.scoresBySigmoid = router.score == .sigmoid
+        naming.scalesWeights = router.weigh.scale != 1
+        naming.gatesHeads = attention.gatesHeads
+        naming.hasLatent = attention.latent != nil
+        naming.normalizesAfterRotation = attention.normalizesAfterRotation
         return naming
     }
 }

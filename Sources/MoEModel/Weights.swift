@@ -12,12 +12,21 @@ struct Weights {
             self.weight = try FloatVector(weight)
             self.bias = try FloatVector.optional(bias)
         }
+
+        static func optional(_ weight: Tensor?, bias: Tensor? = nil) throws(ModelError) -> Norm? {
+            guard let weight else { return nil }
+            return try Norm(weight, bias: bias)
+        }
     }
 
     struct Layer {
         let tensors: LayerTensors
-        let attentionNorm: Norm
-        let feedForwardNorm: Norm
+        /// nil where nothing is normalized before attention, and before the experts.
+        let attentionNorm: Norm?
+        let feedForwardNorm: Norm?
+        /// nil where nothing is normalized after them.
+        let attentionPostNorm: Norm?
+        let feedForwardPostNorm: Norm?
         /// nil in a dense layer.
         let experts: Experts?
         let queryBias: FloatVector?
@@ -26,20 +35,29 @@ struct Weights {
         let attentionOutputBias: FloatVector?
         let queryNorm: Norm?
         let keyNorm: Norm?
+        let queryDownNorm: Norm?
+        let latentNorm: Norm?
+        /// [H]
+        let sinks: FloatVector?
         /// [1, D]
         let sharedRouter: FloatVector?
 
         init(_ tensors: LayerTensors) throws(ModelError) {
             self.tensors = tensors
-            attentionNorm = try Norm(tensors.attentionNorm, bias: tensors[.attentionNormBias])
-            feedForwardNorm = try Norm(tensors.feedForwardNorm, bias: tensors[.feedForwardNormBias])
+            attentionNorm = try Norm.optional(tensors.attentionNorm, bias: tensors[.attentionNormBias])
+            feedForwardNorm = try Norm.optional(tensors.feedForwardNorm, bias: tensors[.feedForwardNormBias])
+            attentionPostNorm = try Norm.optional(tensors[.attentionPostNorm])
+            feedForwardPostNorm = try Norm.optional(tensors[.feedForwardPostNorm])
             experts = if let experts = tensors.experts { try Experts(experts) } else { nil }
             queryBias = try FloatVector.optional(tensors[.queryBias])
             keyBias = try FloatVector.optional(tensors[.keyBias])
             valueBias = try FloatVector.optional(tensors[.valueBias])
             attentionOutputBias = try FloatVector.optional(tensors[.attentionOutputBias])
-            queryNorm = if let norm = tensors[.queryNorm] { try Norm(norm) } else { nil }
-            keyNorm = if let norm = tensors[.keyNorm] { try Norm(norm) } else { nil }
+            queryNorm = try Norm.optional(tensors[.queryNorm])
+            keyNorm = try Norm.optional(tensors[.keyNorm])
+            queryDownNorm = try Norm.optional(tensors[.queryDownNorm])
+            latentNorm = try Norm.optional(tensors[.latentNorm])
+            sinks = try FloatVector.optional(tensors[.attentionSinks])
             sharedRouter = try FloatVector.optional(tensors.sharedRouter)
         }
     }
@@ -50,12 +68,21 @@ struct Weights {
         let router: FloatVector
         /// [E]
         let selectionBias: FloatVector?
+        /// [E]; added to the logits.
+        let routerBias: FloatVector?
+        /// [E, F], [E, F] and [E, D].
+        let biases: (gate: FloatVector, up: FloatVector, down: FloatVector)?
         let tensors: ExpertTensors
 
         init(_ tensors: ExpertTensors) throws(ModelError) {
             self.tensors = tensors
             router = try FloatVector(tensors.router)
             selectionBias = try FloatVector.optional(tensors.selectionBias)
+            routerBias = try FloatVector.optional(tensors.routerBias)
+            biases =
+                if let own = tensors.biases {
+                    (try FloatVector(own.gate), try FloatVector(own.up), try FloatVector(own.down))
+                } else { nil }
         }
     }
 

@@ -57,6 +57,12 @@ public struct WorkingMemory: Sendable {
         // Positions, documents and tokens; where each choice is computed and found again.
         floats += 3 + 2 * choices
         if config.experts.sharedSize != nil { floats += hidden + 1 }
+        if config.attention.gatesHeads { floats += queries }
+        if let latent = config.attention.latent {
+            let heads = config.attention.headCount
+            floats += (latent.queryRank ?? 0) + 2 * latent.rank + config.attention.rotatedSize
+            floats += queries + heads * (3 * latent.valueSize - config.attention.rotatedSize)
+        }
         return Self.float * rows * floats + experts(rows) + vectors + threads * scratch(rows) + Self.programBytes
     }
 
@@ -91,7 +97,7 @@ public struct WorkingMemory: Sendable {
 
     /// The rotary table is made for twice what was asked for.
     private func rotary(positions: Int) -> Int {
-        Self.float * config.attention.headSize * min(config.contextLength, max(2 * positions, 512))
+        Self.float * config.attention.rotatedSize * min(config.contextLength, max(2 * positions, 512))
     }
 
     /// Rows packed as a product's input.

@@ -23,7 +23,7 @@ extension GGUFExport {
         guard let architecture = checkpoint.config.ggufArchitecture else {
             throw FileError(
                 .unsupported, file: checkpoint.url.path, field: "architecture",
-                found: checkpoint.config.architecture)
+                found: checkpoint.config.architecture, hint: "MoEScope writes no GGUF file of this architecture")
         }
         let general: Metadata = [
             ("general.architecture", .string(Array(architecture.utf8))),
@@ -54,15 +54,16 @@ extension GGUFExport {
         add("expert_count", config.experts.count)
         add("expert_used_count", config.expertsPerToken)
         result.append(("\(architecture).expert_weights_norm", .bool(config.router.weigh.normalizes)))
+        result += routerKeys(config, architecture)
         add("attention.head_count", config.attention.headCount)
         add("attention.head_count_kv", config.attention.keyValueHeadCount)
         add("attention.key_length", config.attention.headSize)
         add("attention.value_length", config.attention.headSize)
-        add("attention.sliding_window", config.slidingWindow)
+        add("attention.sliding_window", config.ggufWindowPeriod == nil ? config.slidingWindow : config.commonWindow)
         add("attention.clamp_kqv", config.attention.projectionClip)
         // llama.cpp asks for this name in every family, layer norms included.
         add("attention.layer_norm_rms_epsilon", config.norm.epsilon)
-        add("rope.dimension_count", config.attention.headSize)
+        add("rope.dimension_count", config.attention.rotatedSize)
         add("rope.freq_base", config.attention.rotary.theta)
         if config.attention.scale != nil {
             add("attention.scale", config.attention.scale)
@@ -71,6 +72,29 @@ extension GGUFExport {
             add("logit_scale", config.multipliers.logitDivisor)
         }
         if let scaling = config.attention.rotary.scaling { result += rotaryKeys(scaling, architecture) }
+        return result
+    }
+
+    /// What files of newer architectures say about the router and about which layers have one.
+    private static func routerKeys(_ config: ModelConfig, _ architecture: String) -> Metadata {
+        var result: Metadata = []
+        func add(_ key: String, _ value: Int) { result.append(("\(architecture).\(key)", .unsigned(UInt64(value)))) }
+        if config.ggufCountsSharedExperts {
+            add("expert_shared_count", (config.experts.sharedSize ?? 0) / config.experts.size)
+        }
+        if config.router.score == .sigmoid { add("expert_gating_func", 2) }
+        if config.router.weigh.scale != 1 {
+            result.append(("\(architecture).expert_weights_scale", .float(Double(config.router.weigh.scale))))
+        }
+        if let groups = config.router.select.groups {
+            add("expert_group_count", groups.count)
+            add("expert_group_used_count", groups.kept)
+        }
+        if config.ggufCountsDenseLayers {
+            let dense = config.denseSteps
+            add("leading_dense_block_count", dense.leading)
+            add("interleave_moe_layer_step", dense.step)
+        }
         return result
     }
 

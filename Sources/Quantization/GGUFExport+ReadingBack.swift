@@ -53,9 +53,15 @@ extension GGUFExport {
                     + "\(config.architecture) by their sum, whatever expert_weights_norm says; this model is the other way"
             )
         }
-        if config.layers.contains(where: { $0.attention.window != nil }) {
+        if config.ggufCountsDenseLayers, !config.denseSteps.isWhole {
+            remarks.append("llama.cpp has no words for which layers of this model have experts")
+        }
+        if config.layers.contains(where: { $0.attention.window != nil }), config.ggufWindowPeriod == nil {
             remarks.append(
                 "llama.cpp attends to the whole text in \(config.architecture); this model has a sliding window")
+        }
+        if let scaling = config.attention.rotary.scaling, scaling.kind == .yarn, !scaling.roundsRamp {
+            remarks.append("llama.cpp rounds the ends of YaRN's ramp to whole dimensions; this model does not")
         }
         if config.attention.projectionClip != nil {
             remarks.append("llama.cpp does not clip q, k and v of \(config.architecture); this model does")

@@ -39,6 +39,8 @@ public struct GGUFExport {
     /// The type a tensor gets.
     public func dtype(_ tensor: PlacedTensor) -> DType {
         let config = checkpoint.config
+        // As llama.cpp does: experts that come as MXFP4 were trained as such, and stay.
+        if tensor.parts.first?.dtype == .mxfp4, mix.base.blockElements > 1 { return .mxfp4 }
         return mix.dtype(
             tensor.role, layer: tensor.layer ?? 0, layerCount: config.layerCount, columns: tensor.columns,
             expertCount: config.experts.count,
@@ -83,7 +85,7 @@ public struct GGUFExport {
             }
             let written = writer.byteCount - before
             try writer.write([UInt8](repeating: 0, count: GGUFHeader.padded(written) - written))
-            for part in tensor.parts { MemoryAdvice.doNotNeed.apply(to: part.bytes) }
+            for part in tensor.parts { part.releasePages() }
         }
         for table in tables {
             try writer.write(table.bytes)
@@ -191,7 +193,7 @@ private struct ConvertedRows {
             let bytes = part.dtype.byteCount(elements: columns) ?? 0
             let own = rows.clamped(to: index * rowsPerPart..<(index + 1) * rowsPerPart)
             let (from, to) = (own.lowerBound - index * rowsPerPart, own.upperBound - index * rowsPerPart)
-            MemoryAdvice.doNotNeed.apply(to: UnsafeRawBufferPointer(rebasing: part.bytes[from * bytes..<to * bytes]))
+            part.releasePages(UnsafeRawBufferPointer(rebasing: part.bytes[from * bytes..<to * bytes]))
         }
     }
 

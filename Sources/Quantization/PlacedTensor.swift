@@ -6,10 +6,13 @@ public struct PlacedTensor: Sendable {
     public let role: TensorRole
     public let layer: Int?
     public let shape: [Int]
+    /// In the file.
+    public let name: String
     /// What it is made of, in order of the first dimension; empty where only shapes are known.
     let parts: [Tensor]
 
-    init(_ entry: TensorSchema.Entry, parts: [Tensor]) {
+    init(_ entry: TensorSchema.Entry, _ config: ModelConfig, parts: [Tensor]) {
+        name = config.ggufName(entry.role, layer: entry.layer)
         role = entry.role
         layer = entry.layer
         // GGUF keeps a row of weights as a vector.
@@ -21,7 +24,6 @@ public struct PlacedTensor: Sendable {
         self.parts = parts
     }
 
-    public var name: String { role.ggufName(layer: layer) }
     public var count: Int { shape.reduce(1, *) }
     public var columns: Int { shape.last ?? 1 }
 }
@@ -29,6 +31,6 @@ public struct PlacedTensor: Sendable {
 extension Checkpoint {
     /// Every tensor in the order of a GGUF file.
     func placedTensors() -> [PlacedTensor] {
-        tensors.byEntry(config).map { PlacedTensor($0.entry, parts: $0.tensors) }
+        tensors.byEntry(config).map { PlacedTensor($0.entry, config, parts: $0.tensors) }
     }
 }

@@ -8,7 +8,7 @@ public struct TensorInventory: Sendable {
 
     public init(_ config: ModelConfig) {
         self.config = config
-        tensors = TensorSchema(config).entries.map { PlacedTensor($0, parts: []) }
+        tensors = TensorSchema(config).entries.map { PlacedTensor($0, config, parts: []) }
     }
 
     /// Bytes of all weights in a mix of types.

@@ -47,6 +47,9 @@ public struct RouterPolicy: Sendable, Equatable, Codable {
             self.groups = groups
         }
 
+        /// Choosing among one group is choosing among all experts.
+        public mutating func dropSingleGroup() { if groups?.count == 1 { groups = nil } }
+
         enum CodingKeys: String, CodingKey {
             case groups
             case expertsPerToken = "experts_per_token"
@@ -61,11 +64,19 @@ public struct RouterPolicy: Sendable, Equatable, Codable {
         public var epsilon: Float
         /// What the weights are multiplied with in the end (`routed_scaling_factor`).
         public var scale: Float
+        /// What the sum is raised to where it is less (ERNIE's `moe_norm_min`); nil: it stays.
+        public var leastSum: Float?
 
-        public init(normalizes: Bool, epsilon: Float = 0, scale: Float = 1) {
+        public init(normalizes: Bool, epsilon: Float = 0, scale: Float = 1, leastSum: Float? = nil) {
             self.normalizes = normalizes
             self.epsilon = epsilon
             self.scale = scale
+            self.leastSum = leastSum
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case normalizes, epsilon, scale
+            case leastSum = "least_sum"
         }
     }
 

@@ -22,6 +22,7 @@ extension DType {
         case .i64: 27
         case .f64: 28
         case .bf16: 30
+        case .mxfp4: 39
         case .f8_e4m3, .f8_e5m2, .u64, .u32, .u16, .u8, .bool: nil
         }
     }
@@ -37,7 +38,7 @@ extension DType {
         if let known = DType(ggufType: number) { return known.rawValue }
         let others: [UInt32: String] = [
             9: "Q8_1", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 21: "IQ3_S", 22: "IQ2_S",
-            29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
+            29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0",
         ]
         return others[number] ?? "type \(number)"
     }

@@ -29,12 +29,13 @@ public enum DType: String, Sendable, CaseIterable, Codable {
     case q6_k = "Q6_K"
     case iq4_nl = "IQ4_NL"
     case iq4_xs = "IQ4_XS"
+    case mxfp4 = "MXFP4"
 
     /// Elements that share one block; 1 for plain types.
     public var blockElements: Int {
         switch self {
         case .f64, .f32, .f16, .bf16, .f8_e4m3, .f8_e5m2, .i64, .u64, .i32, .u32, .i16, .i8, .u16, .u8, .bool: 1
-        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .iq4_nl: 32
+        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .iq4_nl, .mxfp4: 32
         case .q2_k, .q3_k, .q4_k, .q5_k, .q6_k, .iq4_xs: 256
         }
     }
@@ -57,6 +58,7 @@ public enum DType: String, Sendable, CaseIterable, Codable {
         case .q5_k: 176
         case .q6_k: 210
         case .iq4_xs: 136
+        case .mxfp4: 17
         }
     }
 

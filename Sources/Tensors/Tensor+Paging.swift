@@ -6,6 +6,12 @@ extension Tensor {
 
     /// Lets go of the tensor's pages: the process's resident memory falls, and the next use reads them again.
     ///
-    /// Only for tensors in mapped files: in other memory it would lose their content.
-    public func releasePages() { MemoryAdvice.doNotNeed.apply(to: bytes) }
+    /// Does nothing for a tensor in memory of its own, which would lose its content.
+    public func releasePages() { releasePages(bytes) }
+
+    /// The same for a part of the tensor's bytes.
+    public func releasePages(_ part: UnsafeRawBufferPointer) {
+        guard !(owner is AlignedBuffer) else { return }
+        MemoryAdvice.doNotNeed.apply(to: part)
+    }
 }

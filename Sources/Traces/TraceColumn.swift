@@ -29,7 +29,7 @@ public struct TraceColumn: Sendable, Equatable {
         case i32
         case f32
         case f16
-        /// U8, or U16 above 256 experts.
+        /// U8, or U16 from 256 experts on.
         case expertIndex
     }
 

@@ -56,8 +56,8 @@ public struct TraceLayout: Sendable, Equatable {
     /// The captured layers whose experts were guessed from so many layers before.
     public func guessedLayers(ahead: Int) -> [Int] { layers.filter { $0 >= ahead } }
 
-    /// Whether an index fits U8.
-    var hasByteIndices: Bool { experts <= 256 }
+    /// Whether an index fits U8: of E experts the number E stands for a choice that a row does not use.
+    var hasByteIndices: Bool { experts < 256 }
 
     /// Bytes of one row in a shard: what to multiply by the tokens for a projected size. Patterns come on top.
     public var bytesPerToken: Int { columns.reduce(0) { $0 + $1.bytesPerToken(self) } }

@@ -88,11 +88,14 @@ extension ImportanceMatrix {
         }
         func add(_ roles: [TensorRole], _ layer: Int?, _ inputs: [ActivationStatistics.Input]) {
             guard let columns = inputs.compactMap({ statistics.sums[$0]?.squares.count }).first else { return }
-            for role in roles { entries[role.ggufName(layer: layer)] = entry(inputs, columns: columns) }
+            for role in roles {
+                entries[checkpoint.config.ggufName(role, layer: layer)] = entry(inputs, columns: columns)
+            }
         }
         let experts = 0..<checkpoint.config.experts.count
+        let gates: [TensorRole] = checkpoint.config.attention.gatesHeads ? [.attentionGate] : []
         for layer in 0..<checkpoint.config.layerCount {
-            add([.query, .key, .value], layer, [.attention(layer: layer)])
+            add([.query, .key, .value] + gates, layer, [.attention(layer: layer)])
             add([.attentionOutput], layer, [.attentionOutput(layer: layer)])
             add([.expertGate, .expertUp], layer, experts.map { .expert(layer: layer, $0) })
             add([.expertDown], layer, experts.map { .expertDown(layer: layer, $0) })

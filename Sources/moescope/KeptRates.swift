@@ -42,7 +42,8 @@ struct KeptRates {
             guard line.settings == settings else {
                 throw FileError.trace(
                     .mismatch, file: path, field: "line \(place + 1), field settings", expected: "\(settings)",
-                    found: "\(line.settings)", hint: "a run is continued with the same settings; choose another --output")
+                    found: "\(line.settings)",
+                    hint: "a run is continued with the same settings; choose another --output")
             }
             lines[line.rates.first?.scenario ?? "", default: []].append(line)
         }

@@ -70,7 +70,7 @@ struct Remarks {
         }
         if let type = notes.fileType, let said = QuantizationMix(fileType: type),
             let stored = checkpoint.dtypes.first?.dtype,
-            said.base != stored
+            said.base != stored, stored != .mxfp4
         {
             add("The file calls itself \(said.rawValue), but most weights are \(stored.rawValue).")
         }
@@ -83,7 +83,7 @@ struct Remarks {
         let small =
             [tensors.finalNorm]
             + tensors.layers.flatMap {
-                [$0.attentionNorm, $0.feedForwardNorm] + [$0[.router]].compactMap { $0 }
+                [$0.attentionNorm, $0.feedForwardNorm, $0[.router]].compactMap { $0 }
             }
         for tensor in small {
             if let index = tensor.firstNonFinite() {

@@ -8,7 +8,7 @@ extension KernelTests {
         static let types: [(name: String, type: ck_type)] = [
             ("Q4_0", CK_Q4_0), ("Q4_1", CK_Q4_1), ("Q5_0", CK_Q5_0), ("Q5_1", CK_Q5_1), ("Q8_0", CK_Q8_0),
             ("Q2_K", CK_Q2_K), ("Q3_K", CK_Q3_K), ("Q4_K", CK_Q4_K), ("Q5_K", CK_Q5_K), ("Q6_K", CK_Q6_K),
-            ("IQ4_NL", CK_IQ4_NL), ("IQ4_XS", CK_IQ4_XS),
+            ("IQ4_NL", CK_IQ4_NL), ("IQ4_XS", CK_IQ4_XS), ("MXFP4", CK_MXFP4),
         ]
 
         static func fixture(_ name: String) throws -> (blocks: Data, bits: [UInt32]) {

@@ -194,7 +194,7 @@ extension KernelTests {
         static let halves: [String: (bytes: Int, at: [Int])] = [
             "Q4_0": (18, [0]), "Q4_1": (20, [0, 2]), "Q5_0": (22, [0]), "Q5_1": (24, [0, 2]), "Q8_0": (34, [0]),
             "Q2_K": (84, [80, 82]), "Q3_K": (110, [108]), "Q4_K": (144, [0, 2]), "Q5_K": (176, [0, 2]),
-            "Q6_K": (210, [208]), "IQ4_NL": (18, [0]), "IQ4_XS": (136, [0]),
+            "Q6_K": (210, [208]), "IQ4_NL": (18, [0]), "IQ4_XS": (136, [0]), "MXFP4": (17, []),
         ]
 
         /// Every instruction set that has an int8 product gives the bits of the reference: any block of any type, levels
@@ -211,6 +211,7 @@ extension KernelTests {
                     var weights = (0..<m * rowBytes).map { _ in extreme ?? UInt8(truncatingIfNeeded: numbers.next()) }
                     for block in stride(from: 0, to: weights.count, by: blockBytes) {
                         for place in places { weights[block + place + 1] = weights[block + place + 1] & 0x83 | 0x20 }
+                        if name == "MXFP4" { weights[block] = weights[block] & 7 | 120 }
                     }
                     var x = numbers.floats(n * k)
                     if extreme != nil { for i in x.indices where i % 64 < 48 { x[i] = i % 64 < 32 ? 1 : -1 } }

@@ -42,7 +42,8 @@ import Testing
         let expected = try JSONDecoder().decode([String: Expected].self, from: text)
         let file = try GGUFFile(Self.folder.appending(path: "values.gguf"))
         #expect(file.tensors.count == expected.count)
-        #expect(expected.count == DType.allCases.filter(\.isWeight).count)
+        // MXFP4 is in `Fixtures/dequantize`, and in files of gpt-oss.
+        #expect(expected.count == DType.allCases.filter { $0.isWeight && $0 != .mxfp4 }.count)
         for tensor in file.tensors {
             let reference = try #require(expected[tensor.name])
             #expect(tensor.dtype.rawValue == reference.type)

@@ -9,8 +9,8 @@ struct HooksCommandTests {
         #expect(aliases.output.contains("TransformerLens: attn.hook_pattern"))
         let json = try Moescope.run("hooks", "--json")
         let entries = try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [[String: Any]]
-        #expect(entries?.count == 29)
-        #expect(entries?.filter { $0["editable"] as? Bool == false }.count == 1)
+        #expect(entries?.count == 32)
+        #expect(entries?.filter { $0["editable"] as? Bool == false }.count == 2)
     }
 
     @Test func everyCommandHasExamples() throws {

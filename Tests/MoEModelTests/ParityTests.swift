@@ -46,7 +46,10 @@ struct ParityTests {
             try #require(expected["document.\(index).tokens"]).int64s.map(Int32.init)
         }
 
-        var names = HookSite.allCases.filter { ![.pattern, .scores].contains($0) }.map(\.rawValue)
+        let left: [HookSite] =
+            [.pattern, .scores] + (model.config.attention.hasSinks ? [] : [.sinks])
+            + (model.config.attention.latent == nil ? [.keyValueLatent] : [])
+        var names = HookSite.allCases.filter { !left.contains($0) }.map(\.rawValue)
         if tokens.allSatisfy({ $0.count <= 64 }) { names.append("attn.pattern") }
         let plan = try HookPlan(
             observing: names, layerCount: model.config.layerCount, expertLayers: model.config.expertLayers)

@@ -37,5 +37,5 @@ enum SmallModel {
             (0..<length).map { Int32(($0 * 37 + index * 11 + $0 * $0) % 131) }
         }, groups: ["en", "de", "en", "fr"])
 
-    static let everything = HookSite.allCases.map(\.rawValue)
+    static let everything = HookSite.allCases.filter { ![.sinks, .keyValueLatent].contains($0) }.map(\.rawValue)
 }

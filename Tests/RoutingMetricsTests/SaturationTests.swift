@@ -51,6 +51,8 @@ import Traces
         let overlaps = reference.traces.indices.map { mean($0) { $0.overlap.value } }
         #expect((overlaps.last ?? 0) > (overlaps.first ?? 1) + 0.1)
         let losses = metric.losses.filter { $0.effect.group.isPooled }.compactMap { $0.effect.difference }
-        #expect(losses.map(\.value) == losses.map(\.value).sorted(by: >) && losses.allSatisfy { $0.value > 0 && $0.lower != nil })
+        #expect(
+            losses.map(\.value) == losses.map(\.value).sorted(by: >)
+                && losses.allSatisfy { $0.value > 0 && $0.lower != nil })
     }
 }

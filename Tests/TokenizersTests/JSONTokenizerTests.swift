@@ -35,7 +35,7 @@ struct JSONTokenizerReference: Decodable {
 }
 
 @Suite struct JSONTokenizerTests {
-    static let names = ["olmo", "qwen", "llama3", "granite", "prefixed", "prepend", "metaspace", "polyglot"]
+    static let names = ["olmo", "qwen", "llama3", "o200k", "granite", "prefixed", "prepend", "metaspace", "polyglot"]
 
     @Test(arguments: names)
     func hostileStrings(_ name: String) throws {

@@ -10,7 +10,9 @@ import moescope as ms
 
 TEXT = "Der Rauch steigt auf."
 SITES = [row["name"] for row in ms.hooks()]
-EDITABLE = [row["name"] for row in ms.hooks() if row["editable"]]
+#: Points that only models with learned sinks, or with latent attention, have.
+ELSEWHERE = ["blocks.{l}.attn.sink", "blocks.{l}.attn.kv_latent"]
+EDITABLE = [row["name"] for row in ms.hooks() if row["editable"] and row["name"] not in ELSEWHERE]
 
 
 def test_three_lines_to_the_router_logits_of_every_layer(model):
@@ -45,11 +47,13 @@ def test_values_are_views_of_the_engines_memory(model):
 
 
 def test_every_hook_point_can_be_captured(model):
-    run = model.run(TEXT, capture=[name.replace("{l}", "*") for name in SITES])
+    run = model.run(TEXT, capture=[name.replace("{l}", "*") for name in SITES if name not in ELSEWHERE])
     t, c = len(run), model.config
     sizes = {"T": t, "D": c.hidden_size, "H": c.heads, "G": c.kv_heads, "d": c.head_size, "E": c.experts}
     sizes |= {"K": c.experts_per_token, "V": c.vocab_size, "t": t, "5": 5}
     for row in ms.hooks():
+        if row["name"] in ELSEWHERE:
+            continue
         value = run[row["name"].replace("{l}", "1")]
         assert value.shape == tuple(sizes[s] for s in row["shape"].replace(" per document", "").split()), row["name"]
     np.testing.assert_allclose(run["blocks.1.attn.pattern"].sum(-1), 1, atol=1e-5)
@@ -58,6 +62,12 @@ def test_every_hook_point_can_be_captured(model):
     z = run["logits"].astype(np.float64)
     log_p = z - np.log(np.exp(z - z.max(1, keepdims=True)).sum(1, keepdims=True)) - z.max(1, keepdims=True)
     np.testing.assert_allclose(run.logprob[1:], log_p[np.arange(t - 1), run.tokens[1:]], atol=1e-4)
+
+
+def test_a_point_of_other_models_is_refused_by_name(model):
+    for name, missing in zip(ELSEWHERE, ["learned attention sinks", "latent attention"], strict=True):
+        with pytest.raises(ValueError, match=f"this model has no {missing}"):
+            model.run(TEXT, capture=[name.replace("{l}", "1")])
 
 
 def test_other_tools_names_work(model):

@@ -13,7 +13,8 @@
 // Numbers of GGUF's tensor types.
 typedef enum {
     CK_F32 = 0, CK_F16 = 1, CK_Q4_0 = 2, CK_Q4_1 = 3, CK_Q5_0 = 6, CK_Q5_1 = 7, CK_Q8_0 = 8, CK_Q2_K = 10,
-    CK_Q3_K = 11, CK_Q4_K = 12, CK_Q5_K = 13, CK_Q6_K = 14, CK_IQ4_NL = 20, CK_IQ4_XS = 23, CK_BF16 = 30
+    CK_Q3_K = 11, CK_Q4_K = 12, CK_Q5_K = 13, CK_Q6_K = 14, CK_IQ4_NL = 20, CK_IQ4_XS = 23, CK_BF16 = 30,
+    CK_MXFP4 = 39
 } ck_type;
 
 typedef enum { CK_EXACT = 0, CK_FAST = 1 } ck_mode;
@@ -84,6 +85,10 @@ void ck_softmax_rows(float *x, int64_t x_stride, int64_t n, int64_t d);
 
 // out = silu(gate) · up; out = a + b; out += scale · x.
 void ck_silu_mul(const float *gate, const float *up, int64_t count, float *out);
+// out = (u + 1) · g · σ(alpha · g), with g = min(gate + gate_bias, limit) and u = up + up_bias within ± limit: gpt-oss's
+// experts. out may be gate or up.
+void ck_clamped_swiglu(const float *gate, const float *gate_bias, const float *up, const float *up_bias, float alpha,
+                       float limit, int64_t count, float *out);
 void ck_add(const float *a, const float *b, int64_t count, float *out);
 void ck_add_scaled(const float *x, float scale, int64_t count, float *out);
 
@@ -123,6 +128,12 @@ typedef struct {
     float scale;
     float *statistics;
     int64_t statistics_stride, statistics_head_stride;
+    // One logit per query head that takes a share of every row and gives nothing (learned sinks); NULL: there are none. With
+    // them the entropy counts the sink as one more place, and the mean distance is weighted by what the keys have left.
+    const float *sinks;
+    // Where the sinks' shares go, [heads][rows]; NULL: nowhere.
+    float *sink_mass;
+    int64_t sink_mass_stride;
 } ck_attention;
 
 size_t ck_attention_scratch_bytes(const ck_attention *attention);

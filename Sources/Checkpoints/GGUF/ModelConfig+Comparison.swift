@@ -80,7 +80,8 @@ extension ModelConfig {
 
     private static let names = [
         "jitter": "router_jitter_noise", "roundsRamp": "truncate", "betaFast": "beta_fast", "betaSlow": "beta_slow",
-        "normalizes": "norm_topk_prob", "shortAttentionFactor": "short_mscale", "longAttentionFactor": "long_mscale",
+        "normalizes": "norm_topk_prob", "leastSum": "moe_norm_min", "alpha": "swiglu_alpha", "limit": "swiglu_limit",
+        "shortAttentionFactor": "short_mscale", "longAttentionFactor": "long_mscale",
         "originalContext": "original_max_position_embeddings", "projectionClip": "clip_qkv", "theta": "rope_theta",
         "attentionFactor": "attention_factor", "epsilon": "rms_norm_eps", "scale": "attention_multiplier",
         "embedding": "embedding_multiplier", "residual": "residual_multiplier", "logitDivisor": "logits_scaling",

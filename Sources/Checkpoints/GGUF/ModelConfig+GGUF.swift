@@ -10,8 +10,8 @@ extension ModelConfig {
         guard let name = metadata["general.architecture"]?.string else {
             throw FileError(.missing, file: path, field: "metadata general.architecture")
         }
-        let known = Family.all.map(\.ggufArchitecture).joined(separator: ", ")
-        guard let family = Family.all.first(where: { $0.ggufArchitecture == name }) else {
+        guard let family = Family.gguf(name, shapes: weights.shapes) else {
+            let known = Set(Family.all.compactMap(\.ggufArchitecture)).sorted().joined(separator: ", ")
             throw FileError(
                 .unsupported, file: path, field: "metadata general.architecture", expected: "one of \(known)",
                 found: "\"\(name)\"")
@@ -30,7 +30,8 @@ extension ModelConfig {
         if let value = try fields.optionalSize("attention.value_length"), let headSize, value != headSize {
             throw fields.wrong("attention.value_length", expected: "attention.key_length \(headSize)")
         }
-        if let rotated = try fields.optionalSize("rope.dimension_count"), let headSize, rotated != headSize {
+        let rotated = try fields.optionalSize("rope.dimension_count")
+        if let rotated, let headSize, rotated != headSize, family.rotary.partByDefault == nil {
             throw fields.wrong("rope.dimension_count", expected: "the head size \(headSize)")
         }
         var expertSize = try fields.optionalSize("expert_feed_forward_length")
@@ -50,9 +51,15 @@ extension ModelConfig {
         let size = headSize ?? hiddenSize / headCount
         // What llama.cpp assumes where the file does not say.
         var rotary = RotaryConfig(
-            theta: try fields.optionalNumber("rope.freq_base") ?? 10_000, layout: family.ggufRotaryLayout)
+            theta: try fields.optionalNumber("rope.freq_base") ?? 10_000, layout: family.ggufRotaryLayout,
+            skipsFullLayers: family.rotary.skipsFullLayers)
+        if let rotated, rotated != size { rotary.size = rotated }
         rotary.scaling = try RopeScaling.gguf(
-            fields, contextLength: contextLength, headSize: size, tensors: weights.tensors)
+            fields, contextLength: contextLength, headSize: rotary.size ?? size, tensors: weights.tensors)
+        if family.architecture == "gpt_oss", rotary.scaling?.kind == .yarn {
+            // The file has no word for it, and every gpt-oss has it so.
+            rotary.scaling?.roundsRamp = false
+        }
         if family.rotary.hasMagnitudes, rotary.scaling?.isComputedMagnitude(contextLength: contextLength) == true {
             notices.append(
                 "GGUF metadata \(fields.key("rope.scaling.attn_factor")) is what llama.cpp's converter computes from the context "
@@ -61,10 +68,16 @@ extension ModelConfig {
         }
         var attention = AttentionConfig(
             headCount: headCount, keyValueHeadCount: try fields.optionalSize("attention.head_count_kv") ?? headCount,
-            headSize: size, rotary: rotary, queryKeyNorm: family.queryKeyNorm,
+            headSize: size, rotary: rotary,
+            queryKeyNorm: family.queryKeyNormField == nil || shapes["blk.0.attn_q_norm.weight"] != nil
+                ? family.queryKeyNorm : nil,
             projectionClip: family.clipField == nil ? nil : try fields.optionalNumber("attention.clamp_kqv"),
-            hasBias: shapes["blk.0.attn_q.bias"] != nil, hasOutputBias: shapes["blk.0.attn_output.bias"] != nil)
+            hasBias: shapes["blk.0.attn_q.bias"] != nil, hasOutputBias: shapes["blk.0.attn_output.bias"] != nil,
+            normalizesAfterRotation: family.normalizesAfterRotation, gatesHeads: family.gatesHeads,
+            hasSinks: family.hasSinks)
         var multipliers = Multipliers()
+        // llama.cpp always multiplies.
+        if family.embeddingScaleField != nil { multipliers.embedding = Float(Double(hiddenSize).squareRoot()) }
         if family.hasMultipliers {
             attention.scale = try fields.optionalNumber("attention.scale")
             multipliers = Multipliers(
@@ -72,18 +85,15 @@ extension ModelConfig {
                 residual: try fields.optionalNumber("residual_scale") ?? 1,
                 logitDivisor: try fields.optionalNumber("logit_scale") ?? 1)
         }
+        // GGUF has no field that lists dense layers: those without a router are dense.
+        let layers = try layers(fields, family, shapes)
         var experts = ExpertsConfig(
-            count: try fields.size("expert_count"), size: expertSize ?? 1,
-            sharedIsGated: family.sharedExpertSizeField != nil)
-        if family.sharedExpertSizeField != nil {
-            experts.sharedSize = try fields.optionalSize("expert_shared_feed_forward_length")
-            // Files of 2024 do not say; the tensor does.
-            if experts.sharedSize == nil {
-                experts.sharedSize = shapes["blk.0.ffn_gate_shexp.weight"]?.first
-            }
+            count: try fields.size("expert_count"), size: expertSize ?? 1, clamp: family.clamp)
+        if let shared = family.sharedExpert {
+            experts.sharedSize = try sharedSize(fields, shared, expertSize: experts.size, layers, shapes)
+            experts.sharedIsGated = shared.isGated && experts.sharedSize != nil
         }
-        var router = family.router
-        router.expertsPerToken = try fields.size("expert_used_count")
+        var router = try router(fields, family, layers, shapes)
         guard router.score != .sparseMixer || router.expertsPerToken == 2 else {
             throw fields.wrong("expert_used_count", expected: "2: SparseMixer is made for two experts per token")
         }
@@ -95,28 +105,16 @@ extension ModelConfig {
             notices.append(
                 "GGUF metadata \(fields.key("expert_weights_norm")) (\(said)) is not used: \(name) has no such setting")
         }
-        var window: Int?
-        if case .none = family.windows {
-        } else if fields["attention.sliding_window"]?.int != 0 {
-            window = try fields.optionalSize("attention.sliding_window")
-        }
-        // GGUF has no field that lists dense layers: those without a router are dense.
-        let count = try fields.size("block_count")
-        guard count <= 100_000 else { throw fields.wrong("block_count", expected: "at most 100000") }
-        let layers = (0..<count).map { layer in
-            LayerKind(
-                attention: window.map { .windowed($0) } ?? .full,
-                feedForward: shapes[TensorRole.router.ggufName(layer: layer)] == nil
-                    && shapes[TensorRole.denseGate.ggufName(layer: layer)] != nil ? .dense : .experts)
-        }
         let hasDense = layers.contains { $0.feedForward == .dense }
-        let config = ModelConfig(
+        var config = ModelConfig(
             architecture: family.architecture,
             vocabularySize: vocabularySize,
             hiddenSize: hiddenSize,
             contextLength: contextLength,
             layers: layers,
-            norm: NormConfig(kind: family.normKind, epsilon: epsilon ?? family.defaults.normEpsilon),
+            norm: NormConfig(
+                kind: family.normKind, epsilon: epsilon ?? family.defaults.normEpsilon,
+                placement: family.normPlacement),
             attention: attention,
             router: router,
             experts: experts,
@@ -127,6 +125,7 @@ extension ModelConfig {
             bosToken: try fields.token("bos_token_id", vocabularySize: vocabularySize),
             eosToken: try fields.token("eos_token_id", vocabularySize: vocabularySize))
         try config.checkConsistency { field, expected in fields.wrong(field.ggufName, expected: expected) }
+        config.router.select.dropSingleGroup()
         return ReadConfig(config: config, family: family, notices: notices + fields.unreadNotices())
     }
 }

@@ -6,7 +6,7 @@ extension ModelTensors {
     static func gguf(_ table: inout TensorTable, config: ModelConfig) throws(FileError) -> ModelTensors {
         var taken = table
         let tensors = try ModelTensors(config) { entry throws(FileError) in
-            let name = entry.role.ggufName(layer: entry.layer)
+            let name = config.ggufName(entry.role, layer: entry.layer)
             if entry.role.isPerExpert { return try experts(&taken, name: name, entry) }
             // A row of weights is a vector in GGUF.
             if entry.role == .sharedRouter {

@@ -16,19 +16,21 @@ extension ModelConfig {
     static func huggingFace(_ url: URL) throws(FileError) -> ReadConfig {
         let file = try ConfigFile(url)
         guard let architecture = try file.optionalString("model_type") else { throw file.missing("model_type") }
-        let known = Family.all.map(\.architecture).joined(separator: ", ")
         guard let family = Family.all.first(where: { $0.architecture == architecture }) else {
-            throw FileError(
-                .unsupported, file: file.path, field: "field model_type", expected: "one of \(known)",
-                found: "\"\(architecture)\"")
+            throw Family.unknown(architecture, file: file.path)
         }
-        try file.refuseUnsupported()
+        try file.refuseUnsupported(family)
 
         let hiddenSize = try file.size("hidden_size")
         let headCount = try file.size("num_attention_heads")
+        let latent = try latent(file, family)
         let headSize: Int
-        if let given = try file.optionalSize("head_dim") {
+        if let latent {
+            headSize = latent.unrotated + latent.rotated
+        } else if let given = try file.optionalSize("head_dim") {
             headSize = given
+        } else if let usual = family.defaults.headSize, !file.isNull("head_dim") {
+            headSize = usual
         } else {
             guard hiddenSize % headCount == 0 else {
                 throw file.wrong("num_attention_heads", expected: "a divisor of hidden_size \(hiddenSize)")
@@ -38,22 +40,42 @@ extension ModelConfig {
         let vocabularySize = try file.size("vocab_size")
         let contextLength = try file.optionalSize("max_position_embeddings") ?? family.defaults.contextLength
 
+        let expertSize = try file.size(family.expertSizeField)
+        let sharedSize = try sharedSize(file, family, expertSize: expertSize)
         let experts = ExpertsConfig(
-            count: try expertCount(file, family), size: try file.size(family.expertSizeField),
-            sharedSize: try family.sharedExpertSizeField.map { field throws(FileError) in try file.size(field) },
-            sharedIsGated: family.sharedExpertSizeField != nil)
-        let (rotary, rotaryNotices) = try RotaryConfig.huggingFace(
-            file, family, contextLength: contextLength, headSize: headSize)
+            count: try expertCount(file, family), size: expertSize, sharedSize: sharedSize,
+            sharedIsGated: sharedSize != nil && family.sharedExpert?.isGated == true, clamp: try clamp(file, family))
+        var (rotary, rotaryNotices) = try RotaryConfig.huggingFace(
+            file, family, contextLength: contextLength, headSize: latent?.rotated ?? headSize)
+        if let latent { rotary.size = latent.rotated }
+        if let field = family.latent?.pairsField, try !file.flag(field, default: true) { rotary.layout = .halves }
         var hasBias = false
         if let bias = family.attentionBias { hasBias = try file.flag(bias.field, default: bias.isDefault) }
         var keyValueHeads = try file.optionalSize("num_key_value_heads")
         if keyValueHeads == nil, !file.isNull("num_key_value_heads") { keyValueHeads = family.defaults.keyValueHeads }
+        var queryKeyNorm = family.queryKeyNorm
+        if let field = family.queryKeyNormField, try !file.flag(field, default: false) { queryKeyNorm = nil }
         var attention = AttentionConfig(
             headCount: headCount, keyValueHeadCount: keyValueHeads ?? headCount,
-            headSize: headSize, rotary: rotary, queryKeyNorm: family.queryKeyNorm,
+            headSize: headSize, rotary: rotary, queryKeyNorm: queryKeyNorm,
             projectionClip: try family.clipField.flatMap { field throws(FileError) in try file.optionalNumber(field) },
-            hasBias: hasBias, hasOutputBias: hasBias && family.attentionBias?.includesOutput == true)
+            hasBias: hasBias, hasOutputBias: hasBias && family.attentionBias?.includesOutput == true,
+            normalizesAfterRotation: family.normalizesAfterRotation, gatesHeads: family.gatesHeads,
+            hasSinks: family.hasSinks, latent: latent?.config)
+        if let latent {
+            guard attention.keyValueHeadCount == headCount else {
+                throw file.wrong(
+                    "num_key_value_heads", expected: "the \(headCount) query heads, as each has its own keys")
+            }
+            guard latent.config.valueSize <= headSize else {
+                throw file.wrong("v_head_dim", expected: "at most qk_nope_head_dim + qk_rope_head_dim, \(headSize)")
+            }
+            attention.scale = try latentScale(file, headSize: headSize)
+        }
         var multipliers = Multipliers()
+        if let field = family.embeddingScaleField, try file.flag(field, default: false) {
+            multipliers.embedding = Float(Double(hiddenSize).squareRoot())
+        }
         if family.hasMultipliers {
             attention.scale = try file.optionalNumber("attention_multiplier") ?? 1
             multipliers = Multipliers(
@@ -63,20 +85,21 @@ extension ModelConfig {
         }
         let layers = try layers(file, family)
         let hasDense = layers.contains { $0.feedForward == .dense }
-        let config = ModelConfig(
+        var config = ModelConfig(
             architecture: architecture,
             vocabularySize: vocabularySize,
             hiddenSize: hiddenSize,
             contextLength: contextLength,
             layers: layers,
             norm: NormConfig(
-                kind: family.normKind, epsilon: try file.optionalNumber("rms_norm_eps") ?? family.defaults.normEpsilon),
+                kind: family.normKind, epsilon: try file.optionalNumber("rms_norm_eps") ?? family.defaults.normEpsilon,
+                placement: family.normPlacement),
             attention: attention,
             router: try router(file, family),
             experts: experts,
             denseSize: hasDense ? try file.size(family.denseLayers?.sizeField ?? "intermediate_size") : nil,
             multipliers: multipliers,
-            tiesOutputToEmbedding: try file.flag("tie_word_embeddings", default: false),
+            tiesOutputToEmbedding: try file.flag("tie_word_embeddings", default: family.defaults.tiesOutput),
             hasOutputBias: try family.outputBiasField.map { field throws(FileError) in
                 try file.flag(field, default: false)
             } ?? false,
@@ -86,6 +109,7 @@ extension ModelConfig {
         try config.checkConsistency { field, expected in
             file.wrong(field.huggingFaceName(family), expected: expected)
         }
+        config.router.select.dropSingleGroup()
         return ReadConfig(
             config: config, family: family, notices: rotaryNotices + UnreadFields.notices(file, config))
     }
@@ -97,19 +121,103 @@ extension ModelConfig {
         throw file.missing(family.expertCountFields.last ?? "num_local_experts")
     }
 
+    /// The sizes of latent attention; nil: the family has none.
+    private static func latent(
+        _ file: ConfigFile, _ family: Family
+    ) throws(FileError) -> (config: AttentionConfig.Latent, rotated: Int, unrotated: Int)? {
+        guard let usual = family.latent else { return nil }
+        var queryRank = try file.optionalSize("q_lora_rank")
+        if queryRank == nil, !file.isNull("q_lora_rank") { queryRank = usual.queryRank }
+        let config = AttentionConfig.Latent(
+            queryRank: queryRank, rank: try file.optionalSize("kv_lora_rank") ?? usual.rank,
+            valueSize: try file.optionalSize("v_head_dim") ?? usual.valueSize)
+        return (
+            config, try file.optionalSize("qk_rope_head_dim") ?? usual.rotatedSize,
+            try file.optionalSize("qk_nope_head_dim") ?? usual.unrotatedSize
+        )
+    }
+
+    /// What latent attention multiplies scores with: 1/√d, times the square of YaRN's magnitude for all dimensions
+    /// (`yarn_apply_mscale`).
+    private static func latentScale(_ file: ConfigFile, headSize: Int) throws(FileError) -> Float? {
+        var section = try file.section("rope_scaling")
+        if section == nil { section = try file.section("rope_parameters") }
+        guard let section, let kind = section["rope_type"]?.string ?? section["type"]?.string, kind != "default",
+            let all = section["mscale_all_dim"]?.double, all != 0
+        else { return nil }
+        guard let factor = section["factor"]?.double, factor > 0 else {
+            throw section.wrong("factor", expected: "a number above 0")
+        }
+        let magnitude = factor <= 1 ? 1 : 0.1 * all * log(factor) + 1
+        return Float(magnitude * magnitude / Double(headSize).squareRoot())
+    }
+
+    /// gpt-oss's bounds; nil: the family has none.
+    private static func clamp(_ file: ConfigFile, _ family: Family) throws(FileError) -> ExpertsConfig.Clamp? {
+        guard var clamp = family.clamp else { return nil }
+        clamp.alpha = try file.optionalNumber("swiglu_alpha") ?? clamp.alpha
+        clamp.limit = try file.optionalNumber("swiglu_limit") ?? clamp.limit
+        guard clamp.limit > 0 else { throw file.wrong("swiglu_limit", expected: "a number above 0") }
+        return clamp
+    }
+
+    /// The width of the expert that every token goes through; nil: there is none.
+    private static func sharedSize(
+        _ file: ConfigFile, _ family: Family, expertSize: Int
+    ) throws(FileError) -> Int? {
+        guard let shared = family.sharedExpert, let field = shared.countField ?? shared.sizeField else { return nil }
+        var amount = try file.optionalSize(field, from: shared.isOptional ? 0 : 1)
+        if amount == nil, !file.isNull(field) { amount = shared.byDefault }
+        guard let amount else { throw file.missing(field) }
+        guard amount > 0 else { return nil }
+        guard shared.countField != nil else { return amount }
+        guard amount <= 1 << 20 else { throw file.wrong(field, expected: "at most 2²⁰") }
+        return amount * expertSize
+    }
+
+    /// The number of experts per token, or a list that says the same for every layer.
+    private static func expertsPerToken(_ file: ConfigFile, _ family: Family) throws(FileError) -> Int {
+        for field in family.expertsPerTokenFields {
+            guard let value = file[field] else { continue }
+            guard family.expertsPerTokenFields.count > 1, let list = value.array else {
+                if let count = try file.optionalSize(field) { return count }
+                continue
+            }
+            guard let first = list.first?.int, first >= 1, list.allSatisfy({ $0.int == first }) else {
+                throw file.wrong(field, expected: "the same number from 1 for every layer")
+            }
+            return first
+        }
+        guard let usual = family.defaults.expertsPerToken else { throw file.missing(family.expertsPerTokenFields[0]) }
+        return usual
+    }
+
     /// The family's policy with what the config says about it.
     private static func router(_ file: ConfigFile, _ family: Family) throws(FileError) -> RouterPolicy {
         var policy = family.router
-        policy.expertsPerToken = try file.optionalSize("num_experts_per_tok") ?? family.defaults.expertsPerToken
+        policy.expertsPerToken = try expertsPerToken(file, family)
         if policy.score == .sparseMixer, policy.expertsPerToken != 2 {
             throw file.wrong(
                 "num_experts_per_tok", expected: "2", hint: "SparseMixer is made for two experts per token")
         }
         let fields = family.routerFields
         if let field = fields.normalizes {
-            policy.weigh.normalizes = try file.flag(field, default: policy.weigh.normalizes)
+            policy.weigh.normalizes = try file.flag(field, default: family.defaults.normalizes)
+        }
+        if let field = fields.leastSum {
+            policy.weigh.leastSum = try file.optionalNumber(field) ?? policy.weigh.leastSum
         }
         if let field = fields.scale { policy.weigh.scale = try file.optionalNumber(field) ?? policy.weigh.scale }
+        if let field = fields.method {
+            switch try file.optionalString(field) ?? "greedy" {
+            case "greedy":
+                // Read, so that they are not called unknown; they count for nothing.
+                _ = (fields.groupCount.map { file[$0] }, fields.keptGroups.map { file[$0] })
+                policy.select.groups = nil
+            case "group_limited_greedy": break
+            default: throw file.wrong(field, expected: "greedy or group_limited_greedy")
+            }
+        }
         if let field = fields.jitter { policy.jitter = try file.optionalNumber(field) ?? policy.jitter }
         if let field = fields.groupCount, let count = try file.optionalSize(field) {
             policy.select.groups?.count = count
@@ -123,11 +231,16 @@ extension ModelConfig {
         let count = try file.size("num_hidden_layers")
         guard count <= 100_000 else { throw file.wrong("num_hidden_layers", expected: "at most 100000") }
         let windows = try windows(file, family, layerCount: count)
-        var first = 0
+        var (first, last) = (0, count)
         var step = 1
         var dense: Set<Int> = []
         if let fields = family.denseLayers {
-            if let field = fields.firstField { first = try file.optionalSize(field, from: 0) ?? 0 }
+            if let field = fields.firstField {
+                first = try file.optionalSize(field, from: 0) ?? fields.firstByDefault
+            }
+            if let field = fields.lastField, file[field]?.int != -1 {
+                last = try file.optionalSize(field, from: 0) ?? last
+            }
             if let field = fields.stepField { step = try file.optionalSize(field) ?? 1 }
             if let field = fields.listField, let list = file[field] {
                 guard let numbers = list.array?.map(\.int), numbers.allSatisfy({ $0 != nil }) else {
@@ -137,7 +250,7 @@ extension ModelConfig {
             }
         }
         return (0..<count).map { layer in
-            let isDense = layer < first || dense.contains(layer) || (layer + 1) % step != 0
+            let isDense = layer < first || layer > last || dense.contains(layer) || (layer + 1) % step != 0
             return LayerKind(
                 attention: windows[layer].map { .windowed($0) } ?? .full, feedForward: isDense ? .dense : .experts)
         }
@@ -173,13 +286,36 @@ extension ModelConfig {
                 throw file.wrong("sliding_window", expected: "a number, as use_sliding_window is true")
             }
             return windowed.map { $0 ? window : nil }
+        case .perLayer(let pattern, let usual):
+            let window = try size(default: usual)
+            var windowed: [Bool]
+            switch pattern {
+            case .from(let field, let first):
+                let first = try file.optionalSize(field, from: 0) ?? first
+                windowed = (0..<layerCount).map { window != nil && $0 >= first }
+            case .period(let field, let length):
+                var period = length
+                if let field { period = try file.optionalSize(field) ?? length }
+                windowed = (0..<layerCount).map { ($0 + 1) % period != 0 }
+            }
+            if let types = try file.layerTypes(count: layerCount) { windowed = types.map { $0 == "sliding_attention" } }
+            guard windowed.contains(true) else { return none }
+            guard let window else {
+                throw file.wrong("sliding_window", expected: "a number, as there are layers with sliding_attention")
+            }
+            return windowed.map { $0 ? window : nil }
         }
     }
 }
 
 extension ConfigFile {
     /// Settings that no family here computes with.
-    fileprivate func refuseUnsupported() throws(FileError) {
+    fileprivate func refuseUnsupported(_ family: Family) throws(FileError) {
+        for field in family.refusedFlags where try flag(field, default: false) {
+            throw FileError(
+                .unsupported, file: path, field: "field \(field)", expected: "false", found: "true",
+                hint: "MoEScope computes \(family.architecture) without it")
+        }
         if let activation = try optionalString("hidden_act"), activation != "silu", activation != "swish" {
             throw FileError(
                 .unsupported, file: path, field: "field hidden_act", expected: "\"silu\"", found: "\"\(activation)\"")
@@ -193,6 +329,7 @@ extension ConfigFile {
         for field in ["quantization_config", "compression_config"] {
             guard let section = self[field]?.object, section.count > 0 else { continue }
             let method = section["quant_method"]?.string ?? section["format"]?.string
+            if method == "mxfp4", family.readsMXFP4 { continue }
             throw ForeignWeights.unsupported(path: path, field: "field \(field)", method: method)
         }
     }
@@ -219,7 +356,7 @@ extension ModelConfig {
             switch self {
             case .keyValueHeads: "num_key_value_heads"
             case .headSize: "head_dim"
-            case .expertsPerToken: "num_experts_per_tok"
+            case .expertsPerToken: family.expertsPerTokenFields[family.expertsPerTokenFields.count - 1]
             case .layerCount: "num_hidden_layers"
             case .normEpsilon: "rms_norm_eps"
             case .ropeTheta: "rope_theta"
@@ -236,7 +373,10 @@ extension ModelConfig {
         guard attention.headCount % attention.keyValueHeadCount == 0 else {
             throw wrong(.keyValueHeads, "a divisor of the \(attention.headCount) attention heads")
         }
-        guard attention.headSize % 2 == 0 else { throw wrong(.headSize, "an even number (rotary pairs)") }
+        guard attention.rotatedSize % 2 == 0 else { throw wrong(.headSize, "an even number (rotary pairs)") }
+        guard 2...attention.headSize ~= attention.rotatedSize else {
+            throw wrong(.headSize, "at least the \(attention.rotatedSize) elements that are rotated")
+        }
         guard expertsPerToken <= experts.count else {
             throw wrong(.expertsPerToken, "at most the \(experts.count) experts there are")
         }
@@ -245,6 +385,9 @@ extension ModelConfig {
         if let groups = router.select.groups {
             guard groups.count >= 1, experts.count % groups.count == 0 else {
                 throw wrong(.groupCount, "a divisor of the \(experts.count) experts")
+            }
+            guard groups.scoring == .largest || groups.count < experts.count else {
+                throw wrong(.groupCount, "groups of two experts or more, of which the two best are summed")
             }
             guard 1...groups.count ~= groups.kept, groups.kept * (experts.count / groups.count) >= expertsPerToken
             else {

@@ -7,7 +7,9 @@ extension ModelTensors {
         _ table: inout TensorTable, config: ModelConfig, family: Family
     ) throws(FileError) -> ModelTensors {
         var experts: [Int: FusedExperts] = [:]
+        var interleaved: [Int: InterleavedExperts] = [:]
         var taken = table
+        let fusedShared = family.sharedExpert?.fusedName
         let tensors = try ModelTensors(config) { entry throws(FileError) in
             guard let layer = entry.layer else {
                 var name = family.name(entry.role)
@@ -19,6 +21,16 @@ extension ModelTensors {
             }
             let prefix = "model.layers.\(layer)."
             let layout = family.expertLayouts.first { taken.has(prefix + $0.landmark) } ?? family.expertLayouts[0]
+            if case .interleaved(let block) = layout, entry.role.isPerExpert {
+                // Biases come between the matrices they belong to: one layer at a time is repacked.
+                if interleaved[layer] == nil {
+                    interleaved = [
+                        layer: try InterleavedExperts(
+                            &taken, block: prefix + block, config.experts, hidden: config.hiddenSize)
+                    ]
+                }
+                return interleaved[layer]?.tensors(entry.role) ?? []
+            }
             switch entry.role {
             case .router:
                 let name = family.routerNames.first { taken.has(prefix + $0) } ?? family.routerNames[0]
@@ -37,6 +49,18 @@ extension ModelTensors {
                     experts = [layer: try FusedExperts(&taken, prefix: prefix, layout, config.experts, entry)]
                 }
                 return experts[layer]?.tensors(entry.role) ?? []
+            case .sharedGate where fusedShared != nil, .sharedUp where fusedShared != nil:
+                let size = entry.shape[0]
+                let both = try taken.take(prefix + (fusedShared ?? ""), shape: [2 * size, entry.shape[1]])
+                return [both.rows(entry.role == .sharedGate ? 0..<size : size..<2 * size)]
+            case .routerSelectionBias:
+                let names = family.selectionBiasNames
+                let name = prefix + (names.first { taken.has(prefix + $0) } ?? names[0])
+                // ERNIE's has a first dimension for groups of experts, of which there is one.
+                if taken.has(name, shape: [1] + entry.shape) {
+                    return [try taken.take(name, shape: [1] + entry.shape).reshaped(entry.shape)]
+                }
+                return [try taken.take(name, shape: entry.shape)]
             default: return [try taken.take(prefix + family.name(entry.role), shape: entry.shape)]
             }
         }
@@ -76,6 +100,14 @@ private struct FusedExperts {
 }
 
 extension Family {
+    /// Where a layer's selection bias can be, after "model.layers.L.": as checkpoints have it, as transformers 5 holds it in memory.
+    fileprivate var selectionBiasNames: [String] {
+        let own = name(.routerSelectionBias)
+        return [
+            own, own.replacing("block_sparse_moe.", with: "mlp."), own.replacing("mlp.moe_", with: "mlp.gate.moe_"),
+        ]
+    }
+
     /// What Hugging Face calls a tensor: the whole name outside the layers, what follows "model.layers.L." within. Routers and
     /// experts are named by the layout instead.
     func name(_ role: TensorRole) -> String {
@@ -84,6 +116,12 @@ extension Family {
         case .embedding: "model.embed_tokens.weight"
         case .attentionNorm: "input_layernorm.weight"
         case .attentionNormBias: "input_layernorm.bias"
+        case .queryDown: "self_attn.q_a_proj.weight"
+        case .queryDownNorm: "self_attn.q_a_layernorm.weight"
+        case .queryUp: "self_attn.q_b_proj.weight"
+        case .latentDown: "self_attn.kv_a_proj_with_mqa.weight"
+        case .latentNorm: "self_attn.kv_a_layernorm.weight"
+        case .latentUp: "self_attn.kv_b_proj.weight"
         case .query: "self_attn.q_proj.weight"
         case .queryBias: "self_attn.q_proj.bias"
         case .key: "self_attn.k_proj.weight"
@@ -92,6 +130,12 @@ extension Family {
         case .valueBias: "self_attn.v_proj.bias"
         case .queryNorm: "self_attn.q_norm.weight"
         case .keyNorm: "self_attn.k_norm.weight"
+        case .attentionSinks: "self_attn.sinks"
+        case .routerBias: "mlp.gate.bias"
+        case .expertGateBias, .expertUpBias, .expertDownBias: expertLayouts[0].landmark
+        case .attentionGate: "self_attn.gate_proj.weight"
+        case .attentionPostNorm: "post_attention_layernorm.weight"
+        case .feedForwardPostNorm: "post_feedforward_layernorm.weight"
         case .attentionOutput: "self_attn.o_proj.weight"
         case .attentionOutputBias: "self_attn.o_proj.bias"
         case .feedForwardNorm: "post_attention_layernorm.weight"

@@ -24,14 +24,24 @@ extension RotaryConfig {
                 "config.json: rope_theta \(outer) is not used: \(section.prefix)rope_theta \(inner) goes first, "
                     + "as in transformers")
         }
-        var rotary = RotaryConfig(theta: inner ?? outer ?? family.defaults.ropeTheta)
-        guard let section else { return (rotary, notices) }
+        var rotary = RotaryConfig(
+            theta: inner ?? outer ?? family.defaults.ropeTheta, layout: family.rotaryLayout,
+            skipsFullLayers: family.rotary.skipsFullLayers)
+        rotary.size = try rotatedSize(file, section, family, headSize: headSize)
+        guard let section else {
+            guard !family.rotary.needsSection else { throw file.missing("rope_scaling") }
+            return (rotary, notices)
+        }
         if let nested = section.unread.first(where: { $0.value.object != nil }) {
             throw section.wrong(nested.field, expected: "one rotary embedding for all layers")
         }
         let innerPart = try section.optionalNumber("partial_rotary_factor")
+        if family.rotary.hasAlpha, let stretched = try stretchedBase(section, rotary.theta, headSize: headSize) {
+            rotary.theta = stretched
+            return (rotary, notices)
+        }
         rotary.scaling = try RopeScaling.huggingFace(
-            section, family, contextLength: contextLength, headSize: headSize, file: file)
+            section, family, contextLength: contextLength, headSize: rotary.size ?? headSize, file: file)
         if let scaling = rotary.scaling, scaling.kind != .linear,
             let outer = try file.optionalSize("original_max_position_embeddings"),
             outer != scaling.originalContext
@@ -42,7 +52,8 @@ extension RotaryConfig {
                     + "\(section["original_max_position_embeddings"]?.kindDescription ?? "none"): "
                     + "\(scaling.originalContext) is used, as in transformers")
         }
-        // These families turn whole heads; only the scaled tables would become narrower, and not fit.
+        guard family.rotary.partByDefault == nil else { return (rotary, notices + unknown(section, rotary.scaling)) }
+        // The other families turn whole heads; only the scaled tables would become narrower, and not fit.
         if rotary.scaling != nil {
             var part = innerPart
             if part == nil { part = try file.optionalNumber("partial_rotary_factor") }
@@ -58,6 +69,39 @@ extension RotaryConfig {
                     + "whole heads")
         }
         return (rotary, notices + unknown(section, rotary.scaling))
+    }
+
+    /// Elements of a head that are turned, where a family has such a setting: ⌊d · part⌋; nil: all.
+    private static func rotatedSize(
+        _ file: ConfigFile, _ section: ConfigFile?, _ family: Family, headSize: Int
+    ) throws(FileError) -> Int? {
+        guard let usual = family.rotary.partByDefault else { return nil }
+        func part(_ file: ConfigFile?) throws(FileError) -> Double? {
+            guard let file, let value = file["partial_rotary_factor"] else { return nil }
+            guard let part = value.double, part > 0, part <= 1 else {
+                throw file.wrong("partial_rotary_factor", expected: "a number above 0, at most 1")
+            }
+            return part
+        }
+        var share = try part(section)
+        if share == nil { share = try part(file) }
+        if let field = family.rotary.sizeField, let size = try file.optionalSize(field) {
+            guard size <= headSize else { throw file.wrong(field, expected: "at most the head size \(headSize)") }
+            if share == nil { share = Double(size) / Double(headSize) }
+        }
+        let size = Int(Double(headSize) * (share ?? usual))
+        return size == headSize ? nil : size
+    }
+
+    /// The base of "dynamic" scaling with a fixed `alpha`: base · α^(d / (d − 2)) (`compute_ntk_alpha_rope_parameters`).
+    private static func stretchedBase(
+        _ section: ConfigFile, _ base: Float, headSize: Int
+    ) throws(FileError) -> Float? {
+        var name = try section.optionalString("rope_type")
+        if name == nil { name = try section.optionalString("type") }
+        guard name == "dynamic", let alpha = try section.optionalNumber("alpha"), alpha != 0 else { return nil }
+        guard alpha > 0, headSize > 2 else { throw section.wrong("alpha", expected: "a number above 0") }
+        return Float(Double(base) * pow(Double(alpha), Double(headSize) / Double(headSize - 2)))
     }
 
     /// Sentences about settings of a section that its kind of scaling does not have.

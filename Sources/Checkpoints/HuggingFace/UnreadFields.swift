@@ -21,7 +21,17 @@ enum UnreadFields {
     }
 
     private static func number(_ expected: @escaping @Sendable (ModelConfig) -> Double) -> Neutral {
-        { value, config, _ in value.double.map { abs($0 - expected(config)) <= 1e-6 * abs(expected(config)) } ?? false }
+        { value, config, _ in
+            // Some configs repeat the number for every layer.
+            let list = value.array
+            let single = list?.allSatisfy { $0.double == list?.first?.double } ?? true ? list?.first ?? value : value
+            return single.double.map { abs($0 - expected(config)) <= 1e-6 * abs(expected(config)) } ?? false
+        }
+    }
+
+    /// DeepSeek's name for sigmoid scores with a bias that counts for choosing only.
+    private static func isBiasedSigmoid(_ value: JSON, _ config: ModelConfig) -> Bool {
+        value.string == "noaux_tc" && config.router.score == .sigmoid && config.router.select.addsBias
     }
 
     private static func flag(_ expected: @escaping @Sendable (ModelConfig) -> Bool) -> Neutral {
@@ -40,14 +50,18 @@ enum UnreadFields {
         "num_experts_per_token": number { Double($0.expertsPerToken) },
         "moe_intermediate_size": number { Double($0.experts.size) },
         "expert_intermediate_size": number { Double($0.experts.size) },
-        "scoring_func": { value, config, _ in value.string == config.router.score.rawValue },
+        "scoring_func": { value, config, _ in
+            value.string == config.router.score.rawValue || isBiasedSigmoid(value, config)
+        },
         "moe_router_activation_func": { value, config, _ in value.string == config.router.score.rawValue },
-        "topk_method": { value, _, _ in value.string == "greedy" },
+        "topk_method": { value, config, _ in value.string == "greedy" || isBiasedSigmoid(value, config) },
         "routed_scaling_factor": number(1),
         "n_group": number(0, 1),
         "topk_group": number(0, 1),
-        "use_expert_bias": flag { _ in false },
-        "moe_router_enable_expert_bias": flag { _ in false },
+        "use_expert_bias": flag { $0.router.select.addsBias },
+        "moe_router_enable_expert_bias": flag { $0.router.select.addsBias },
+        "use_routing_bias": flag { $0.router.select.addsBias },
+        "route_norm": flag { $0.router.weigh.normalizes },
         // Which layers have experts, and experts for every token.
         "shared_expert_intermediate_size": number { Double($0.experts.sharedSize ?? 0) },
         "shared_intermediate_size": number { Double($0.experts.sharedSize ?? 0) },

@@ -12,22 +12,20 @@ extension ForwardPass {
         let z = matrix(.headOutputs, columns: config.attention.headCount * config.attention.headSize)
 
         statistics?.add(.attention(layer: layer), normed, backend)
-        backend.project(normed, (tensors.query, q), (tensors.key, k), (tensors.value, v))
-        if let bias = weights.queryBias { backend.addBias(bias, to: q) }
-        if let bias = weights.keyBias { backend.addBias(bias, to: k) }
-        if let bias = weights.valueBias { backend.addBias(bias, to: v) }
-        try hooks.emit(.queryProjection, layer, q)
-        try hooks.emit(.keyProjection, layer, k)
-        try hooks.emit(.valueProjection, layer, v)
-        finishProjection(q, norm: weights.queryNorm)
-        finishProjection(k, norm: weights.keyNorm)
-        finishProjection(v, norm: nil)
-        try hooks.emit(.query, layer, q)
-        try hooks.emit(.key, layer, k)
-        try hooks.emit(.value, layer, v)
+        if let latent = config.attention.latent {
+            try projectLatent(layer, weights, latent, q, k, v)
+        } else {
+            try project(layer, weights, q, k, v)
+        }
 
-        rotate(q)
-        rotate(k)
+        if !config.attention.rotary.skipsFullLayers || config.layers[layer].attention != .full {
+            rotate(q)
+            rotate(k)
+        }
+        if config.attention.normalizesAfterRotation {
+            normalize(q, weights.queryNorm)
+            normalize(k, weights.keyNorm)
+        }
         try hooks.emit(.rotatedQuery, layer, q)
         try hooks.emit(.rotatedKey, layer, k)
 
@@ -35,43 +33,80 @@ extension ForwardPass {
             heads: config.attention.headCount, groups: config.attention.keyValueHeadCount,
             headSize: config.attention.headSize,
             slidingWindow: config.layers[layer].attention.window,
-            scale: config.attention.scale ?? 1 / Float(config.attention.headSize).squareRoot())
+            scale: config.attention.scale ?? 1 / Float(config.attention.headSize).squareRoot(), sinks: weights.sinks)
         let summary =
             hooks.wants(.attentionSummary, layer)
             ? matrix(.summary, rows: AttentionShape.statisticCount * config.attention.headCount, columns: x.rows) : nil
+        let sinkMass =
+            hooks.wants(.sinks, layer) ? matrix(.sinkMass, rows: config.attention.headCount, columns: x.rows) : nil
         if let cache {
             backend.store(k, v, in: cache, layer: layer)
-            backend.attention(q, cache, layer: layer, into: z, shape, summary: summary)
+            backend.attention(q, cache, layer: layer, into: z, shape, summary: summary, sinkMass: sinkMass)
         } else {
-            backend.attention(q, k, v, into: z, documents: batch.documents, shape, summary: summary)
+            backend.attention(q, k, v, into: z, documents: batch.documents, shape, summary: summary, sinkMass: sinkMass)
         }
         if let summary { try hooks.emit(.attentionSummary, layer, summary) }
+        if let sinkMass { try hooks.emit(.sinks, layer, sinkMass) }
         try materialize(layer, q, k, v, z, shape)
-        try hooks.emit(.headOutputs, layer, z)
+        if let gate = tensors[.attentionGate] {
+            let gates = matrix(.headGates, columns: config.attention.queryWidth)
+            backend.project(normed, gate, into: gates)
+            backend.multiply(z, bySigmoidOf: gates)
+        }
+        let heads = config.attention.latent.map { ownValues(z, $0) } ?? z
+        try hooks.emit(.headOutputs, layer, heads)
 
-        statistics?.add(.attentionOutput(layer: layer), z, backend)
-        backend.project(z, tensors.attentionOutput, into: branch)
+        statistics?.add(.attentionOutput(layer: layer), heads, backend)
+        backend.project(heads, tensors.attentionOutput, into: branch)
         if let bias = weights.attentionOutputBias { backend.addBias(bias, to: branch) }
+    }
+
+    /// Queries, keys and values as they are before the rotation.
+    private mutating func project(
+        _ layer: Int, _ weights: Weights.Layer, _ q: Matrix, _ k: Matrix, _ v: Matrix
+    ) throws {
+        let tensors = weights.tensors
+        backend.project(normed, (tensors.query, q), (tensors.key, k), (tensors.value, v))
+        if let bias = weights.queryBias { backend.addBias(bias, to: q) }
+        if let bias = weights.keyBias { backend.addBias(bias, to: k) }
+        if let bias = weights.valueBias { backend.addBias(bias, to: v) }
+        try hooks.emit(.queryProjection, layer, q)
+        try hooks.emit(.keyProjection, layer, k)
+        try hooks.emit(.valueProjection, layer, v)
+        let normsAfter = config.attention.normalizesAfterRotation
+        finishProjection(q, norm: normsAfter ? nil : weights.queryNorm)
+        finishProjection(k, norm: normsAfter ? nil : weights.keyNorm)
+        finishProjection(v, norm: nil)
+        try hooks.emit(.query, layer, q)
+        try hooks.emit(.key, layer, k)
+        try hooks.emit(.value, layer, v)
     }
 
     /// What some families do to a projection, [T, heads · d]: a norm over each head or over all of them, clipping.
     private func finishProjection(_ heads: Matrix, norm: Weights.Norm?) {
-        if let norm {
-            let size = norm.weight.count
-            for first in stride(from: 0, to: heads.columns, by: size) {
-                let part = heads.columns(first..<first + size)
-                backend.rmsNorm(part, weight: norm.weight, epsilon: config.norm.epsilon, into: part)
-            }
-        }
+        normalize(heads, norm)
         if let limit = config.attention.projectionClip { backend.clip(heads, to: limit) }
     }
 
+    private func normalize(_ heads: Matrix, _ norm: Weights.Norm?) {
+        guard let norm else { return }
+        let size = norm.weight.count
+        for first in stride(from: 0, to: heads.columns, by: size) {
+            let part = heads.columns(first..<first + size)
+            backend.rmsNorm(part, weight: norm.weight, epsilon: config.norm.epsilon, into: part)
+        }
+    }
+
     private func rotate(_ heads: Matrix) {
+        // Latent attention turns the last elements of a head, other families the first ones.
+        let unrotated = config.attention.latent == nil ? 0 : config.attention.headSize - config.attention.rotatedSize
         for document in batch.documents {
             let positions = startPosition + document.count
             let table = model.rotaryTable(
                 positions: positions, isLong: cache?.isLong ?? RotaryTable.isLong(config, positions: positions))
-            backend.rotate(heads.rows(document), headSize: config.attention.headSize, table, position: startPosition)
+            backend.rotate(
+                heads.rows(document), headSize: config.attention.headSize, from: unrotated, table,
+                position: startPosition)
         }
     }
 
@@ -104,7 +139,13 @@ extension ForwardPass {
                         into: ofHead(place))
                 }
                 try hooks.emit(.scores, layer, document: index, heads: heads, pattern)
-                backend.softmax(pattern)
+                if let sinks = shape.sinks {
+                    for (place, head) in heads.enumerated() {
+                        backend.softmax(ofHead(place), sink: head, of: sinks)
+                    }
+                } else {
+                    backend.softmax(pattern)
+                }
                 try hooks.emit(.pattern, layer, document: index, heads: heads, pattern)
                 guard isEdited else { return }
                 for (place, head) in heads.enumerated() {

@@ -12,9 +12,9 @@ struct RotaryTable {
     let positions: Int
     private let cosineMemory: OwnedMatrix
     private let sineMemory: OwnedMatrix
-    /// [positions, d/2]
+    /// [positions, turned elements / 2]
     var cosines: Matrix { cosineMemory.matrix }
-    /// [positions, d/2]
+    /// [positions, turned elements / 2]
     var sines: Matrix { sineMemory.matrix }
 
     /// - Parameter isLong: LongRoPE's second set of divisors, for texts beyond the original context.
@@ -24,10 +24,10 @@ struct RotaryTable {
         let frequencies = Self.frequencies(config, isLong: isLong)
         let factor = Double(Self.attentionFactor(config.attention.rotary.scaling, isLong: isLong))
         func angle(_ position: Int, _ pair: Int) -> Double { Double(Float(position) * frequencies[pair]) }
-        cosineMemory = OwnedMatrix(rows: positions, columns: config.attention.headSize / 2) {
+        cosineMemory = OwnedMatrix(rows: positions, columns: config.attention.rotatedSize / 2) {
             Float(cos(angle($0, $1)) * factor)
         }
-        sineMemory = OwnedMatrix(rows: positions, columns: config.attention.headSize / 2) {
+        sineMemory = OwnedMatrix(rows: positions, columns: config.attention.rotatedSize / 2) {
             Float(sin(angle($0, $1)) * factor)
         }
     }
@@ -44,9 +44,9 @@ struct RotaryTable {
         return (isLong ? scaling.longAttentionFactor : scaling.shortAttentionFactor) ?? scaling.attentionFactor
     }
 
-    /// d/2 angles per position.
+    /// One angle per pair of elements and position.
     private static func frequencies(_ config: ModelConfig, isLong: Bool) -> [Float] {
-        let size = config.attention.headSize
+        let size = config.attention.rotatedSize
         let unscaled = (0..<size / 2).map {
             1 / Float(pow(Double(config.attention.rotary.theta), Double(2 * $0) / Double(size)))
         }

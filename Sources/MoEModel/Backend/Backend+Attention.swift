@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 import Tensors
 
 /// What attention needs to know besides its inputs.
@@ -15,6 +16,8 @@ struct AttentionShape {
     let slidingWindow: Int?
     /// What scores are multiplied by before the softmax.
     let scale: Float
+    /// One logit per query head that takes a share of every row; nil: none.
+    var sinks: FloatVector?
 }
 
 extension Backend {
@@ -24,14 +27,15 @@ extension Backend {
     ///   - k, v: [T, G · d].
     ///   - documents: row ranges.
     ///   - summary: [5 · H, T], filled where given.
+    ///   - sinkMass: [H, T], filled where given: the shares of the sinks.
     func attention(
         _ q: Matrix, _ k: Matrix, _ v: Matrix, into z: Matrix, documents: [Range<Int>], _ shape: AttentionShape,
-        summary: Matrix?
+        summary: Matrix?, sinkMass: Matrix? = nil
     ) {
         let calls = documents.map { document in
             call(
                 q.rows(document), k.rows(document), v.rows(document), z.rows(document), 0, shape,
-                summary: summary?.columns(document))
+                summary: summary?.columns(document), sinkMass: sinkMass?.columns(document))
         }
         var tasks: [(document: Int, group: Int, rows: Range<Int>)] = []
         for (index, document) in documents.enumerated() {
@@ -53,9 +57,10 @@ extension Backend {
 
     /// The same for the rows that follow `cache.count` cached ones; their own keys and values have been stored before.
     func attention(
-        _ q: Matrix, _ cache: KeyValueCache, layer: Int, into z: Matrix, _ shape: AttentionShape, summary: Matrix?
+        _ q: Matrix, _ cache: KeyValueCache, layer: Int, into z: Matrix, _ shape: AttentionShape, summary: Matrix?,
+        sinkMass: Matrix? = nil
     ) {
-        let attention = call(q, nil, nil, z, cache.count, shape, summary: summary)
+        let attention = call(q, nil, nil, z, cache.count, shape, summary: summary, sinkMass: sinkMass)
         reserveScratch(withUnsafePointer(to: attention) { Int(ck_attention_scratch_bytes($0)) })
         let call = CachedCall(
             attention: attention, type: Self.type(cache.type.dtype), rowBytes: cache.headBytes,
@@ -137,7 +142,7 @@ extension Backend {
 
     private func call(
         _ q: Matrix, _ k: Matrix?, _ v: Matrix?, _ z: Matrix, _ startPosition: Int, _ shape: AttentionShape,
-        summary: Matrix? = nil
+        summary: Matrix? = nil, sinkMass: Matrix? = nil
     ) -> ck_attention {
         ck_attention(
             q: q.base, k: k?.base, v: v?.base, out: z.base, q_stride: Int64(q.stride), k_stride: Int64(k?.stride ?? 0),
@@ -145,7 +150,8 @@ extension Backend {
             groups: Int64(shape.groups), head_dim: Int64(shape.headSize), position: Int64(startPosition),
             window: Int64(shape.slidingWindow ?? 0), scale: shape.scale, statistics: summary?.base,
             statistics_stride: Int64(shape.heads * (summary?.stride ?? 0)),
-            statistics_head_stride: Int64(summary?.stride ?? 0))
+            statistics_head_stride: Int64(summary?.stride ?? 0), sinks: UnsafePointer(shape.sinks?.base),
+            sink_mass: sinkMass?.base, sink_mass_stride: Int64(sinkMass?.stride ?? 0))
     }
 
     /// Bytes of scratch memory a thread needs for attention.
@@ -169,6 +175,25 @@ extension Backend {
         forQueries(call(q, k, k, q, startPosition, shape), rows: q.rows) { call, first, end, scratch in
             ck_attention_scores(
                 call, Int64(head), first, end, Int64(k.rows), scores.row(Int(first)), Int64(scores.stride), scratch)
+        }
+    }
+
+    /// scores = softmax(scores) of one head, every row, with a sink's share taken out; −∞ becomes 0.
+    /// - Parameter sinks: one logit per head.
+    func softmax(_ scores: Matrix, sink head: Int, of sinks: FloatVector) {
+        let sink = sinks.base[head]
+        forRows(scores.rows, chunk: 16) { rows in
+            for row in rows {
+                let values = scores.row(row)
+                var most = sink
+                for key in 0..<scores.columns { most = max(most, values[key]) }
+                var sum = exp(sink - most)
+                for key in 0..<scores.columns {
+                    values[key] = exp(values[key] - most)
+                    sum += values[key]
+                }
+                for key in 0..<scores.columns { values[key] /= sum }
+            }
         }
     }
 

@@ -61,10 +61,11 @@ extension Backend {
     /// - Parameters:
     ///   - x: [T, D].
     ///   - gate, up: all experts' matrices, [F, D] each.
+    ///   - clamp: biases and bounds of gate and up; nil: there are none.
     ///   - hidden: [assignments of `experts`, F].
     func projectGated(
         _ x: Matrix, _ dispatch: ExpertDispatch, _ experts: Range<Int>, gate: [Tensor], up: [Tensor],
-        into hidden: Matrix
+        clamp: ClampedGate? = nil, into hidden: Matrix
     ) {
         // Functions, because a closure that is kept in a variable is allocated.
         func rangeOf(_ index: Int) -> Range<Int> { dispatch.range(experts.lowerBound + index) }
@@ -73,7 +74,7 @@ extension Backend {
         packGroups(experts.count, columns: x.columns, for: gate[first].dtype, rows: { rangeOf($0).count }) {
             (x, UnsafePointer(dispatch.rows) + rangeOf($0).lowerBound)
         }
-        multiplyGated(experts.count) { index in
+        multiplyGated(experts.count, clamp: clamp, from: first) { index in
             let y = hidden.rows(rangeOf(index).from(start))
             return (Product(x: packing.groups[index], weights: gate[first + index], y: y), up[first + index])
         }
@@ -95,6 +96,21 @@ extension Backend {
         }
         multiply(experts.count) { index in
             Product(x: packing.groups[index], weights: down[first + index], y: outputs.rows(rangeOf(index)))
+        }
+    }
+
+    /// outputs += bias of the expert, for the assignments of consecutive experts.
+    /// - Parameter bias: [E, D].
+    func addBias(_ bias: FloatVector, of experts: Range<Int>, _ dispatch: ExpertDispatch, to outputs: Matrix) {
+        for expert in experts {
+            let own = dispatch.range(expert)
+            let base = UnsafePointer(bias.base) + expert * outputs.columns
+            forRows(own.count) { rows in
+                for row in rows {
+                    let out = outputs.row(own.lowerBound + row)
+                    ck_add(out, base, Int64(outputs.columns), out)
+                }
+            }
         }
     }
 

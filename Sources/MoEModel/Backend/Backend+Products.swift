@@ -1,6 +1,16 @@
 import CKernels
 import Tensors
 
+/// gpt-oss's (u + 1) · g · σ(α · g), with g = min(gate, limit) and u = up within ± limit, both with their biases.
+struct ClampedGate {
+    /// [E, F]
+    let gateBias: FloatVector
+    /// [E, F]
+    let upBias: FloatVector
+    let alpha: Float
+    let limit: Float
+}
+
 extension Backend {
     /// Bytes of scratch memory that each thread comes to use in passes over this many rows.
     static func scratchBytes(
@@ -42,6 +52,9 @@ extension Backend {
         let packed: UnsafeMutableRawPointer
         let rows: Int
         let features: Range<Int>
+        /// Biases of the tile's matrices, from feature 0 on; nil where the product is not clamped.
+        var gateBias: UnsafePointer<Float>?
+        var upBias: UnsafePointer<Float>?
         /// Feature 0 of the tile's first row.
         let y: UnsafeMutablePointer<Float>
         let stride: Int
@@ -62,6 +75,7 @@ extension Backend {
         fileprivate var tiles: [Tile] = []
         fileprivate var scratchBytes = 0
         fileprivate var widest = 0
+        fileprivate var bounds: (alpha: Float, limit: Float) = (1, 0)
 
         /// What a worker needs besides its number.
         fileprivate struct Call {
@@ -70,6 +84,8 @@ extension Backend {
             let mode: ck_mode
             /// Where the second half of SwiGLU begins in scratch memory.
             let upOffset: Int
+            let alpha: Float
+            let limit: Float
         }
     }
 
@@ -81,7 +97,9 @@ extension Backend {
         return max(32, min(512, (features / tiles + 31) / 32 * 32))
     }
 
-    private func arrangeTiles(_ count: Int, _ product: (Int) -> (Product, up: Tensor?)) {
+    private func arrangeTiles(
+        _ count: Int, clamp: ClampedGate? = nil, from expert: Int = 0, _ product: (Int) -> (Product, up: Tensor?)
+    ) {
         let list = tileList
         list.tiles.removeAll(keepingCapacity: true)
         (list.scratchBytes, list.widest) = (0, 0)
@@ -107,7 +125,10 @@ extension Backend {
                         Tile(
                             weights: weights, up: upWeights, columns: product.x.columns,
                             packed: product.x.chunk(chunk), rows: range.count,
-                            features: first..<min(features, first + step), y: product.y.row(range.lowerBound),
+                            features: first..<min(features, first + step),
+                            gateBias: clamp.map { UnsafePointer($0.gateBias.base) + (expert + index) * features },
+                            upBias: clamp.map { UnsafePointer($0.upBias.base) + (expert + index) * features },
+                            y: product.y.row(range.lowerBound),
                             stride: product.y.stride))
                 }
                 first += step
@@ -124,7 +145,8 @@ extension Backend {
         tileList.tiles.withUnsafeBufferPointer { tiles in
             guard let base = tiles.baseAddress else { return }
             let call = TileList.Call(
-                tiles: base, scratch: scratchMemory, mode: mode, upOffset: tileList.scratchBytes)
+                tiles: base, scratch: scratchMemory, mode: mode, upOffset: tileList.scratchBytes,
+                alpha: tileList.bounds.alpha, limit: tileList.bounds.limit)
             withUnsafePointer(to: call) { pool.run(tiles.count, context: $0, body) }
         }
     }
@@ -141,11 +163,18 @@ extension Backend {
     }
 
     /// h = silu(x · Gᵀ) ⊙ (x · Uᵀ) for several experts, the first half of SwiGLU. One task computes both products of a tile.
-    func multiplyGated(_ count: Int, _ product: (Int) -> (gate: Product, up: Tensor)) {
-        arrangeTiles(count) { index in
+    /// - Parameters:
+    ///   - clamp: what gpt-oss does instead of silu(gate) ⊙ up, with the biases of all experts.
+    ///   - expert: the first expert.
+    func multiplyGated(
+        _ count: Int, clamp: ClampedGate? = nil, from expert: Int = 0,
+        _ product: (Int) -> (gate: Product, up: Tensor)
+    ) {
+        arrangeTiles(count, clamp: clamp, from: expert) { index in
             let (gate, up) = product(index)
             return (gate, up)
         }
+        tileList.bounds = clamp.map { ($0.alpha, $0.limit) } ?? (1, 0)
         reserveScratch(
             tileList.scratchBytes + tileList.widest * PackedRows.chunkRows * MemoryLayout<Float>.stride)
         runTiles { context, task, thread in
@@ -157,6 +186,16 @@ extension Backend {
             let values = (scratch + call.upOffset).assumingMemoryBound(to: Float.self)
             let count = tile.features.count
             tile.multiply(up, call.mode, into: values - tile.features.lowerBound, stride: count, scratch)
+            if let gateBias = tile.gateBias, let upBias = tile.upBias {
+                let first = tile.features.lowerBound
+                for row in 0..<tile.rows {
+                    let out = tile.y + row * tile.stride + first
+                    ck_clamped_swiglu(
+                        out, gateBias + first, values + row * count, upBias + first, call.alpha, call.limit,
+                        Int64(count), out)
+                }
+                return
+            }
             for row in 0..<tile.rows {
                 let out = tile.y + row * tile.stride + tile.features.lowerBound
                 ck_silu_mul(out, values + row * count, Int64(count), out)

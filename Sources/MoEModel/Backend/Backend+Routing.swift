@@ -126,7 +126,7 @@ private struct RowChoice {
         if weighing.normalizes {
             var sum: Float = 0
             for place in 0..<count { sum += weights[place] }
-            sum += weighing.epsilon
+            sum = max(sum + weighing.epsilon, weighing.leastSum ?? 0)
             if sum > 0 { for place in 0..<count { weights[place] /= sum } }
         }
         if weighing.scale != 1 { for place in 0..<count { weights[place] *= weighing.scale } }

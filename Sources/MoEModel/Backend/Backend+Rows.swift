@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 import Tensors
 
 /// Operations that compute every row alone, in the same order whatever the other rows, so that no result depends on what
@@ -38,6 +39,24 @@ extension Backend {
     }
 
     // MARK: Sums and scales
+
+    /// out = x
+    func copy(_ x: Matrix, into out: Matrix) {
+        forRows(x.rows) { rows in
+            for row in rows { out.row(row).update(from: x.row(row), count: x.columns) }
+        }
+    }
+
+    /// x *= σ(gates), element by element.
+    /// - Parameter gates: of the shape of x.
+    func multiply(_ x: Matrix, bySigmoidOf gates: Matrix) {
+        forRows(x.rows) { rows in
+            for row in rows {
+                let (x, gates, count) = (x.row(row), gates.row(row), x.columns)
+                for column in 0..<count { x[column] *= 1 / (1 + exp(-gates[column])) }
+            }
+        }
+    }
 
     /// x += scale · y
     func add(_ y: Matrix, times scale: Float = 1, to x: Matrix) {
@@ -102,12 +121,14 @@ extension Backend {
     /// - Parameters:
     ///   - heads: [rows, heads · d].
     ///   - position: of the first row in its document.
-    func rotate(_ heads: Matrix, headSize: Int, _ table: RotaryTable, position: Int) {
+    ///   - first: element of a head that is turned first.
+    func rotate(_ heads: Matrix, headSize: Int, from first: Int, _ table: RotaryTable, position: Int) {
         forRows(heads.rows) { rows in
-            let first = position + rows.lowerBound
+            let place = position + rows.lowerBound
             ck_rope(
-                heads.row(rows.lowerBound), Int64(heads.stride), table.cosines.row(first), table.sines.row(first),
-                Int64(rows.count), Int64(heads.columns / headSize), Int64(headSize), Int64(headSize),
+                heads.row(rows.lowerBound) + first, Int64(heads.stride), table.cosines.row(place),
+                table.sines.row(place),
+                Int64(rows.count), Int64(heads.columns / headSize), Int64(headSize), Int64(2 * table.cosines.columns),
                 table.layout == .halves ? CK_ROPE_HALVES : CK_ROPE_PAIRS)
         }
     }

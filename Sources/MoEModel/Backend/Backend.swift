@@ -56,6 +56,7 @@ final class Backend: @unchecked Sendable {
         case .q6_k: CK_Q6_K
         case .iq4_nl: CK_IQ4_NL
         case .iq4_xs: CK_IQ4_XS
+        case .mxfp4: CK_MXFP4
         default: CK_F32
         }
     }

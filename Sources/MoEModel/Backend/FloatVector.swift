@@ -19,6 +19,22 @@ struct FloatVector {
         Backend.dequantize(tensor, into: buffer.bound(to: Float.self))
     }
 
+    /// Several tensors one after the other.
+    init(_ tensors: [Tensor]) throws(ModelError) {
+        count = tensors.reduce(0) { $0 + $1.count }
+        buffer = AlignedBuffer(Float.self, count: count)
+        var place = 0
+        for tensor in tensors {
+            guard Backend.computes(with: tensor.dtype) else {
+                throw .unsupported(
+                    "tensor \(tensor.name): expected a floating-point or quantized type, found \(tensor.dtype.rawValue)"
+                )
+            }
+            Backend.dequantize(tensor, into: buffer.bound(to: Float.self) + place)
+            place += tensor.count
+        }
+    }
+
     /// - Returns: nil for a tensor that the model does not have.
     static func optional(_ tensor: Tensor?) throws(ModelError) -> FloatVector? {
         guard let tensor else { return nil }

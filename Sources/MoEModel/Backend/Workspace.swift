@@ -7,7 +7,8 @@ final class Workspace {
 
     /// One value of the pass. A slot's memory is valid until a larger matrix is asked of the same slot.
     enum Slot {
-        case residual, normed, branch, query, key, value, headOutputs
+        case residual, normed, branch, query, key, value, headOutputs, headGates, sinkMass
+        case queryLatent, latent, latentContent, latentExpanded, latentValues, latentHeads
         case routerLogits, routerScores, expertIndices, expertWeights
         case expertHidden, expertOutput, rankedOutput, summary, sharedOutput, sharedGate
         case dispatchRows, dispatchPlaces, dispatchStarts

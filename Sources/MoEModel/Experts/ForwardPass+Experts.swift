@@ -6,7 +6,7 @@ extension ForwardPass {
     /// Every expert on its own rows: down(silu(gate(x)) ⊙ up(x)), [N, D] in the dispatch's order.
     ///
     /// Experts are computed in groups whose hidden activations stay below `WorkingMemory.hiddenLimit`.
-    func experts(_ layer: Int, _ dispatch: ExpertDispatch, _ weights: ExpertTensors) -> Matrix {
+    func experts(_ layer: Int, _ dispatch: ExpertDispatch, _ weights: Weights.Experts) -> Matrix {
         let outputs = matrix(.expertOutput, rows: dispatch.count, columns: config.hiddenSize)
         var first = 0
         for expert in 0..<config.experts.count {
@@ -21,11 +21,16 @@ extension ForwardPass {
     }
 
     private func compute(
-        _ layer: Int, _ experts: Range<Int>, _ dispatch: ExpertDispatch, _ weights: ExpertTensors, into outputs: Matrix
+        _ layer: Int, _ experts: Range<Int>, _ dispatch: ExpertDispatch, _ weights: Weights.Experts,
+        into outputs: Matrix
     ) {
         let assignments = dispatch.range(experts)
         let hidden = matrix(.expertHidden, rows: assignments.count, columns: config.experts.size)
-        backend.projectGated(normed, dispatch, experts, gate: weights.gate, up: weights.up, into: hidden)
+        let clamp = config.experts.clamp.flatMap { clamp in
+            weights.biases.map { ClampedGate(gateBias: $0.gate, upBias: $0.up, alpha: clamp.alpha, limit: clamp.limit) }
+        }
+        backend.projectGated(
+            normed, dispatch, experts, gate: weights.tensors.gate, up: weights.tensors.up, clamp: clamp, into: hidden)
         if let statistics {
             for expert in experts {
                 let own = dispatch.range(expert)
@@ -34,7 +39,8 @@ extension ForwardPass {
                 statistics.add(.expertDown(layer: layer, expert), hidden.rows(rows), backend)
             }
         }
-        backend.project(hidden, dispatch, experts, down: weights.down, into: outputs)
+        backend.project(hidden, dispatch, experts, down: weights.tensors.down, into: outputs)
+        if let bias = weights.biases?.down { backend.addBias(bias, of: experts, dispatch, to: outputs) }
     }
 
     /// branch += σ(x · router) · the expert that every token goes through; without a router of its own, with weight 1.

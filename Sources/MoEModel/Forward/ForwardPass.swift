@@ -73,14 +73,14 @@ struct ForwardPass {
             norm(x, weights.attentionNorm, into: normed)
             try attend(layer, weights)
             try hooks.emit(.attentionOut, layer, branch)
-            try addBranch(.attentionAdded, layer)
+            try addBranch(.attentionAdded, layer, after: weights.attentionPostNorm)
             try hooks.emit(.residMid, layer, x)
 
             norm(x, weights.feedForwardNorm, into: normed)
             if let experts = weights.experts {
                 let routing = try route(layer, experts)
                 let dispatch = backend.dispatch(routing)
-                let outputs = self.experts(layer, dispatch, experts.tensors)
+                let outputs = self.experts(layer, dispatch, experts)
                 try emitExpertOutputs(layer, outputs, dispatch)
                 backend.combine(outputs, dispatch, into: branch)
                 if let shared = weights.tensors.sharedExpert { addSharedExpert(layer, shared, weights.sharedRouter) }
@@ -88,7 +88,7 @@ struct ForwardPass {
                 feedForward(layer, dense)
             }
             try hooks.emit(.moeOut, layer, branch)
-            try addBranch(.moeAdded, layer)
+            try addBranch(.moeAdded, layer, after: weights.feedForwardPostNorm)
             try hooks.emit(.residPost, layer, x)
         }
         model.stream.finish()
@@ -96,20 +96,22 @@ struct ForwardPass {
 
     /// Adds attention's or the experts' output to the residual stream. Multiplied first, then added, whether or not anyone
     /// looks: a fused step would round otherwise.
-    private mutating func addBranch(_ site: HookSite, _ layer: Int) throws {
+    private mutating func addBranch(_ site: HookSite, _ layer: Int, after postNorm: Weights.Norm?) throws {
+        if let postNorm { backend.norm(branch, postNorm, config, into: branch) }
         if config.multipliers.residual != 1 { backend.scale(branch, by: config.multipliers.residual) }
         try hooks.emit(site, layer, branch)
         backend.add(branch, times: 1, to: x)
     }
 
-    private func norm(_ x: Matrix, _ norm: Weights.Norm, into out: Matrix) {
+    private func norm(_ x: Matrix, _ norm: Weights.Norm?, into out: Matrix) {
         backend.norm(x, norm, config, into: out)
     }
 }
 
 extension Backend {
-    /// The norm of a model's family, every row.
-    func norm(_ x: Matrix, _ norm: Weights.Norm, _ config: ModelConfig, into out: Matrix) {
+    /// The norm of a model's family, every row; x itself where there is none.
+    func norm(_ x: Matrix, _ norm: Weights.Norm?, _ config: ModelConfig, into out: Matrix) {
+        guard let norm else { return copy(x, into: out) }
         switch config.norm.kind {
         case .rms: rmsNorm(x, weight: norm.weight, epsilon: config.norm.epsilon, into: out)
         case .layer: layerNorm(x, weight: norm.weight, bias: norm.bias, epsilon: config.norm.epsilon, into: out)

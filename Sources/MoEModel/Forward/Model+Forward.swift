@@ -85,7 +85,8 @@ extension Model {
     private func resolve(_ plan: HookPlan) throws(HookError) -> ResolvedHooks {
         try plan.resolved(
             layerCount: config.layerCount, headCount: config.attention.headCount, expertCount: config.experts.count,
-            expertLayers: config.expertLayers)
+            expertLayers: config.expertLayers, hasSinks: config.attention.hasSinks,
+            hasLatent: config.attention.latent != nil)
     }
 
     private func check(_ batch: TokenBatch) throws(ModelError) {

@@ -15,11 +15,13 @@ extension ForwardPass {
             weights: matrix(.expertWeights, columns: width))
 
         backend.multiply(normed, experts.router, into: routing.logits)
+        if let bias = experts.routerBias { backend.addBias(bias, to: routing.logits) }
         try checkFinite(routing.logits, layer)
         change(routing.logits, layer, interventions)
         try hooks.emit(.routerLogits, layer, routing.logits)
 
         backend.score(routing.logits, policy.score, into: routing.scores)
+        try hooks.emit(.routerScores, layer, routing.scores)
         try emitProbabilities(layer, routing.scores, policy)
 
         backend.choose(routing, policy, bias: experts.selectionBias, choices: policy.expertsPerToken)

@@ -34,6 +34,7 @@ extension Model {
                         weights: memory.columns(rest + 2 * count..<rest + 2 * count + width))
                     backend.norm(x.rows(rows), weights.feedForwardNorm, config, into: normed)
                     backend.multiply(normed, experts.router, into: routing.logits)
+                    if let bias = experts.routerBias { backend.addBias(bias, to: routing.logits) }
                     backend.score(routing.logits, config.router.score, into: routing.scores)
                     backend.choose(
                         routing, config.router, bias: experts.selectionBias, choices: config.expertsPerToken)

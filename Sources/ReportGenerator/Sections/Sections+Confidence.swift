@@ -11,10 +11,10 @@ extension Sections {
         return Section(
             id: "confidence", title: "How certain the router is",
             lead: Prose.number(sure.entropy?.value ?? .nan) == Prose.number(unsure.entropy?.value ?? .nan)
-                ? "The mean entropy of the router's probabilities is \(Prose.number(sure.entropy?.value ?? .nan)) nats in every layer."
+                ? "The mean entropy of the router's probabilities is \(Prose.number(sure.entropy?.value ?? .nan)) nats in every layer.\(routerNote)"
                 : "The router is most certain in layer \(sure.layer), where the mean entropy of its probabilities is "
                     + "\(Prose.number(sure.entropy?.value ?? .nan)) nats. It is least certain in layer \(unsure.layer) "
-                    + "(\(Prose.number(unsure.entropy?.value ?? .nan)) nats).",
+                    + "(\(Prose.number(unsure.entropy?.value ?? .nan)) nats).\(routerNote)",
             figures: [entropyByLayer(metric.sample.largeGroupNames)],
             method: method(ConfidenceMetric.definition, sample: metric.sample), downloads: ["confidence"])
     }

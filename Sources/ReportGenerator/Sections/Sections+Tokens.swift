@@ -27,19 +27,23 @@ extension Sections {
             data.documentCount == all
             ? "All \(Prose.plural(all, "document"))"
             : "\(Prose.count(data.documentCount)) of \(Prose.plural(all, "document"))"
+        let most = ShardRouting.mostWeight(trace.layout)
+        let ofMost = most > 1 ? " (weights to \(Prose.number(Double(most)))/255)" : ""
         let spread =
             data.documentCount == all ? "" : " They are whole sets of parallel texts, spread evenly over the corpus."
         return Section(
             id: "tokens", title: "Every token in its text",
             lead:
                 "Each token is coloured by its first expert in the layer of the slider. Point at a token, or walk with the arrow keys, to see "
-                + "the router's probabilities. Choose an expert to highlight its tokens. Search for a token to see every place where it occurs.",
+                + "the router's probabilities. Choose an expert to highlight its tokens. Search for a token to see every place where it occurs."
+                + routerNote,
             body: .init(
                 template: "browser", script: "tokens.js",
                 data: ("browser", data.json.merging(["start": .int(mostInformativeLayer)]))),
             method:
                 "\(which) are in this page, with \(Prose.plural(data.tokenCount, "token")).\(spread) The numbers above are computed from all "
-                + "documents. Probabilities and weights are rounded to 1/255, surprisals to an eighth of a bit.")
+                + "documents. Probabilities and weights are rounded to 1/255\(ofMost), surprisals to an eighth of a bit."
+        )
     }
 
     private func attention(_ data: AttentionData) -> Section {

@@ -64,10 +64,14 @@ struct BrowserData: Sendable {
         }
         tokenCount = total
         documentCount = documents.count
-        json = [
+        var facts: JSON = [
             "layers": .array(trace.layout.layers.map { .int($0) }), "experts": .int(trace.layout.experts),
             "slots": .int(trace.layout.expertsPerToken), "pieces": .array(pieces), "documents": .array(documents),
         ]
+        if ShardRouting.needsTwoBytes(trace.layout) { facts = facts.merging(["wide": .bool(true)]) }
+        let most = ShardRouting.mostWeight(trace.layout)
+        if most > 1 { facts = facts.merging(["mostWeight": .double(Double(most))]) }
+        json = facts
     }
 
     /// [text in its place, id], and the text by itself where that differs.
@@ -94,7 +98,7 @@ struct BrowserData: Sendable {
 }
 
 /// The routing arrays of one shard, every captured layer, in memory.
-private struct ShardRouting {
+struct ShardRouting {
     let layout: TraceLayout
     /// Per layer: [n, K], [n, K], [n, E].
     private var indices: [[UInt16]] = []
@@ -119,15 +123,32 @@ private struct ShardRouting {
     /// [L, n, K]; 255 where a slot has no expert.
     func chosen(_ rows: Range<Int>) -> [UInt8] {
         let K = layout.expertsPerToken
+        guard Self.needsTwoBytes(layout) else {
+            return indices.flatMap { layer in
+                layer[rows.lowerBound * K..<rows.upperBound * K].map { Int($0) < layout.experts ? UInt8($0) : 255 }
+            }
+        }
         return indices.flatMap { layer in
-            layer[rows.lowerBound * K..<rows.upperBound * K].map { Int($0) < layout.experts ? UInt8($0) : 255 }
+            layer[rows.lowerBound * K..<rows.upperBound * K].flatMap { expert in
+                let number = Int(expert) < layout.experts ? Int(expert) : 65_535
+                return [UInt8(truncatingIfNeeded: number), UInt8(truncatingIfNeeded: number >> 8)]
+            }
         }
     }
 
-    /// [L, n, K]
+    /// Whether numbers of experts take two bytes, the lower first; the largest number stands for none.
+    static func needsTwoBytes(_ layout: TraceLayout) -> Bool { layout.experts > 255 }
+
+    /// What weights are in 255ths of: 1, or what the router multiplies them with in the end.
+    static func mostWeight(_ layout: TraceLayout) -> Float { max(1, layout.router.weigh.scale) }
+
+    /// [L, n, K]: weights in 255ths of `mostWeight`.
     func weights(_ rows: Range<Int>) -> [UInt8] {
         let K = layout.expertsPerToken
-        return mixing.flatMap { layer in layer[rows.lowerBound * K..<rows.upperBound * K].map(Self.byte) }
+        let most = Self.mostWeight(layout)
+        return mixing.flatMap { layer in
+            layer[rows.lowerBound * K..<rows.upperBound * K].map { Self.byte($0 / most) }
+        }
     }
 
     /// [L, n, E]: the model's own distribution over experts.

@@ -3,7 +3,8 @@ public struct ConfidenceMetric: MetricResult, Equatable {
     public static let definition = MetricDefinition(
         name: "confidence", title: "Router confidence",
         formula:
-            "mean over tokens of H(π) in nats, π_(1) − π_(2) and π_(K) − π_(K+1), π = softmax of the router logits, sorted",
+            "mean over tokens of H(π) in nats, π_(1) − π_(2) and π_(K) − π_(K+1), π = the router's probabilities, sorted: "
+            + "softmax of its logits, or for sigmoid scores s / Σ s",
         source: "entropy: at most log E; a margin of choice K near 0 is a choice that rounding can flip")
 
     public struct Row: Codable, Sendable, Equatable {

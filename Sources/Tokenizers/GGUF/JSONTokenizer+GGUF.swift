@@ -65,6 +65,10 @@ struct GGUFPreTokenizer {
         case "llama-bpe", "llama3", "llama-v3":
             steps = [.split(.cl100k(digits: 3))]
             (ignoresMerges, addsBOS) = (true, true)
+        case "gpt-4o":
+            steps = [.split(.o200k)]
+            // A vocabulary of tiktoken's: every piece is reached by merges as well.
+            ignoresMerges = true
         case "dbrx", "smaug-bpe": steps = [.split(.cl100k(digits: 3))]
         case "starcoder", "refact", "command-r", "smollm", "codeshell", "exaone":
             steps = [.digits(individual: true), .split(.gpt2)]
@@ -79,6 +83,7 @@ struct GGUFPreTokenizer {
         case [.split(.gpt2)] where !ignoresMerges: steps.normalization == [.nfc] ? "olmo" : "gpt-2"
         case [.split(.cl100k(digits: 1))] where !ignoresMerges: "qwen2"
         case [.split(.cl100k(digits: 3))]: ignoresMerges ? "llama-bpe" : "dbrx"
+        case [.split(.o200k)] where ignoresMerges: "gpt-4o"
         case [.digits(individual: true), .split(.gpt2)] where !ignoresMerges: "refact"
         default: nil
         }

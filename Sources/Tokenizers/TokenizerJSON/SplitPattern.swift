@@ -5,10 +5,17 @@ enum SplitPattern: Sendable, Equatable {
     case gpt2
     /// tiktoken's cl100k and its descendants (Llama 3, Qwen): digits in groups of at most this many.
     case cl100k(digits: Int)
+    /// tiktoken's o200k (gpt-oss): words break where a capital follows a small letter, and keep their contraction.
+    case o200k
 
     static let gpt2Text = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
     static let cl100kText =
         #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+
+    static let o200kText =
+        #"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"#
+        + #"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"#
+        + #"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
 
     /// The pattern of this regular expression, if it is one of them, however it spells the contractions.
     init?(expression: String) {
@@ -16,6 +23,7 @@ enum SplitPattern: Sendable, Equatable {
         switch text {
         case Self.gpt2Text: self = .gpt2
         case Self.cl100kText: self = .cl100k(digits: 3)
+        case Self.o200kText: self = .o200k
         case Self.cl100kText.replacing(#"\p{N}{1,3}"#, with: #"\p{N}"#): self = .cl100k(digits: 1)
         default: return nil
         }
@@ -26,6 +34,7 @@ enum SplitPattern: Sendable, Equatable {
         switch self {
         case .gpt2: Self.gpt2(text, start)
         case .cl100k(let digits): Self.cl100k(text, start, digits: digits)
+        case .o200k: Self.o200k(text, start)
         }
     }
 
@@ -46,11 +55,18 @@ enum SplitPattern: Sendable, Equatable {
         if kind != .number, !text.isLineEnd(start), text.kind(start + 1) == .letter, start + 1 < text.count {
             return text.end(of: .letter, from: start + 1)
         }
-        if kind == .number { return min(text.end(of: .number, from: start), start + digits) }
+        return digitsSignsOrSpace(text, start, digits: digits, slashes: false)
+    }
+
+    /// What the descendants of cl100k have in common after words.
+    private static func digitsSignsOrSpace(
+        _ text: ClassifiedText, _ start: Int, digits: Int, slashes: Bool
+    ) -> Int {
+        if text.kind(start) == .number { return min(text.end(of: .number, from: start), start + digits) }
         let first = text.code(start) == 0x20 ? start + 1 : start
         if first < text.count, text.kind(first) == .other {
             var end = text.end(of: .other, from: first)
-            while end < text.count, text.isLineEnd(end) { end += 1 }
+            while end < text.count, text.isLineEnd(end) || slashes && text.code(end) == 0x2F { end += 1 }
             return end
         }
         // White space up to its last line end.
@@ -58,6 +74,40 @@ enum SplitPattern: Sendable, Equatable {
         var last = end
         while last > start, !text.isLineEnd(last - 1) { last -= 1 }
         return last > start ? last : whitespace(text, start)
+    }
+
+    private static func o200k(_ text: ClassifiedText, _ start: Int) -> Int {
+        // One character that is no letter, digit or line end may lead a word; the expression tries with it first.
+        let kind = text.kind(start)
+        let canLead = kind != .letter && kind != .number && !text.isLineEnd(start)
+        for isMixed in [true, false] {
+            for first in canLead ? [start + 1, start] : [start] {
+                if let end = isMixed ? mixedWord(text, first) : capitals(text, first) {
+                    return contraction(text, end, foldsCase: true) ?? end
+                }
+            }
+        }
+        return digitsSignsOrSpace(text, start, digits: 3, slashes: true)
+    }
+
+    /// `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+`: capitals as long as they go, but for what the small
+    /// letters need.
+    private static func mixedWord(_ text: ClassifiedText, _ start: Int) -> Int? {
+        var small = start
+        while text.isCapital(small) { small += 1 }
+        while small >= start, !text.isSmall(small) { small -= 1 }
+        guard small >= start else { return nil }
+        while text.isSmall(small) { small += 1 }
+        return small
+    }
+
+    /// `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*`
+    private static func capitals(_ text: ClassifiedText, _ start: Int) -> Int? {
+        var end = start
+        while text.isCapital(end) { end += 1 }
+        guard end > start else { return nil }
+        while text.isSmall(end) { end += 1 }
+        return end
     }
 
     /// `\s+(?!\S)|\s+`: a run of white space leaves its last character to the word that follows.
@@ -88,8 +138,14 @@ struct ClassifiedText {
         case letter, number, space, other
     }
 
+    /// Letters without a case, and marks, count as both.
+    private enum LetterCase: UInt8 {
+        case none, capital, small, both
+    }
+
     private var codes: [UInt32] = []
     private var kinds: [Kind] = []
+    private var cases: [LetterCase] = []
     /// Byte offset of each scalar, and the length of the text at the end.
     private(set) var offsets: [Int32] = []
 
@@ -98,11 +154,13 @@ struct ClassifiedText {
     init(_ text: UnsafeBufferPointer<UInt8>) {
         codes.reserveCapacity(text.count)
         kinds.reserveCapacity(text.count)
+        cases.reserveCapacity(text.count)
         offsets.reserveCapacity(text.count + 1)
         var position: Int32 = 0
         for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
             codes.append(scalar.value)
             kinds.append(Self.kind(of: scalar))
+            cases.append(Self.letterCase(of: scalar))
             offsets.append(position)
             position += Int32(UTF8.width(scalar))
         }
@@ -112,6 +170,26 @@ struct ClassifiedText {
     func code(_ index: Int) -> UInt32 { index < codes.count ? codes[index] : 0 }
     func kind(_ index: Int) -> Kind { index < kinds.count ? kinds[index] : .other }
     func isLineEnd(_ index: Int) -> Bool { codes[index] == 0x0A || codes[index] == 0x0D }
+
+    func isCapital(_ index: Int) -> Bool {
+        index < cases.count && (cases[index] == .capital || cases[index] == .both)
+    }
+    func isSmall(_ index: Int) -> Bool { index < cases.count && (cases[index] == .small || cases[index] == .both) }
+
+    private static func letterCase(of scalar: Unicode.Scalar) -> LetterCase {
+        switch scalar.value {
+        case 0x41...0x5A: return .capital
+        case 0x61...0x7A: return .small
+        case 0..<0x80: return .none
+        default: break
+        }
+        switch scalar.properties.generalCategory {
+        case .uppercaseLetter, .titlecaseLetter: return .capital
+        case .lowercaseLetter: return .small
+        case .modifierLetter, .otherLetter, .nonspacingMark, .spacingMark, .enclosingMark: return .both
+        default: return .none
+        }
+    }
 
     /// The end of the run of this class.
     func end(of kind: Kind, from start: Int) -> Int {

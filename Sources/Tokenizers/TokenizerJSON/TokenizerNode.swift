@@ -109,7 +109,7 @@ struct TokenizerNode {
                 guard let expression, let pattern = SplitPattern(expression: expression),
                     try step.optionalString("behavior") ?? "" == "Isolated", try !step.flag("invert")
                 else {
-                    throw step.wrong("pattern", expected: "a pattern of GPT-2, Llama 3 or Qwen, isolated")
+                    throw step.wrong("pattern", expected: "a pattern of GPT-2, Llama 3, Qwen or gpt-oss, isolated")
                 }
                 result.append(.split(pattern))
             case "Digits": result.append(.digits(individual: try step.flag("individual_digits")))

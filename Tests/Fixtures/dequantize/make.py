@@ -5,7 +5,7 @@
 
 Writes, for each type, NAME.blocks (raw bytes) and NAME.f32 (little-endian f32); store.f32 and what becomes of it as
 Q8_0; and versions.txt. The f16 scales
-include zero, subnormals, negatives and large values; infinities and NaN are left out.
+include zero, subnormals, negatives and large values; infinities and NaN are left out. MXFP4 has exponents instead.
 """
 
 from importlib.metadata import version
@@ -42,6 +42,13 @@ def main() -> None:
     values = values.astype("<f4")
     values.tofile(folder / "store.f32")
     gguf.quants.quantize(values, gguf.GGMLQuantizationType.Q8_0).tofile(folder / "store.Q8_0")
+    # MXFP4's scale is an exponent.
+    rng = np.random.default_rng(SEED + 1)
+    blocks = rng.integers(0, 256, size=(36, 17), dtype=np.uint8)
+    blocks[:, 0] = rng.integers(118, 126, size=36)
+    blocks[:9, 0] = [0, 1, 2, 3, 64, 127, 128, 200, 254]
+    blocks.tofile(folder / "MXFP4.blocks")
+    gguf.quants.dequantize(blocks, gguf.GGMLQuantizationType.MXFP4).astype("<f4").tofile(folder / "MXFP4.f32")
     packages = [f"{package} {version(package)}" for package in ("gguf", "numpy")]
     (folder / "versions.txt").write_text("\n".join([*packages, f"seed {SEED}"]) + "\n")
 

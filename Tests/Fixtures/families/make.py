@@ -8,13 +8,15 @@ script uses; `ParityTests` reads both. Made with torch 2.15.0, transformers 5.23
 
 import argparse
 import functools
+import json
 import pathlib
 import sys
 
 import torch
 import transformers
 import transformers.modeling_rope_utils
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "parity"))
 import make as parity  # noqa: E402
@@ -55,12 +57,115 @@ CASES = {
     "phimoe": ("Phimoe", dict(
         intermediate_size=24, num_local_experts=8, num_experts_per_tok=2, attention_bias=True, lm_head_bias=True,
         rope_parameters=LONG)),
+    # A dense layer first; a bias that counts for choosing only; shared experts without a gate.
+    "dots1": ("Dots1", dict(
+        num_hidden_layers=3, first_k_dense_replace=1, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=8,
+        n_shared_experts=2, num_experts_per_tok=3, norm_topk_prob=True, routed_scaling_factor=2.5, sliding_window=None,
+        rope_parameters=PLAIN)),
+    # Groups, of which two are kept; the last layers windowed.
+    "dots1-groups": ("Dots1", dict(
+        head_dim=10, first_k_dense_replace=0, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=12,
+        n_shared_experts=1, num_experts_per_tok=3, n_group=4, topk_group=2, attention_bias=True, sliding_window=9,
+        max_window_layers=1, rope_parameters=YARN)),
+    "glm4_moe": ("Glm4Moe", dict(
+        intermediate_size=40, moe_intermediate_size=12, n_routed_experts=8, n_shared_experts=1, num_experts_per_tok=3,
+        head_dim=16, routed_scaling_factor=2.5, use_qk_norm=True, attention_bias=True, num_nextn_predict_layers=0,
+        rope_parameters=PLAIN | {"partial_rotary_factor": 0.5})),
+    "ernie4_5_moe": ("Ernie4_5_Moe", dict(
+        num_hidden_layers=3, intermediate_size=40, moe_intermediate_size=12, moe_num_experts=8, moe_k=3,
+        moe_num_shared_experts=2, head_dim=8, tie_word_embeddings=True, rope_parameters=PLAIN)),
+    "minimax_m2": ("MiniMaxM2", dict(
+        head_dim=16, intermediate_size=24, num_local_experts=8, num_experts_per_tok=3,
+        rope_parameters=PLAIN | {"partial_rotary_factor": 0.5})),
+    "hunyuan_v1_moe": ("HunYuanMoEV1", dict(
+        head_dim=8, intermediate_size=24, num_experts=8, moe_topk=3, rope_parameters=PLAIN)),
+    "granitemoeshared": ("GraniteMoeShared", dict(
+        intermediate_size=24, shared_intermediate_size=20, num_local_experts=8, num_experts_per_tok=3,
+        embedding_multiplier=3.0, residual_multiplier=0.5, attention_multiplier=0.3, logits_scaling=2.0,
+        tie_word_embeddings=True, rope_parameters=PLAIN)),
+    # Norms after attention and experts, none before.
+    "flex_olmo": ("FlexOlmo", dict(
+        intermediate_size=24, num_experts=7, num_experts_per_tok=3, rope_parameters=PLAIN)),
+    # Norms before and after; a gate on the heads; the windowed layers alone are rotated.
+    "afmoe": ("Afmoe", dict(
+        num_hidden_layers=4, num_dense_layers=1, intermediate_size=40, moe_intermediate_size=12, num_experts=8,
+        num_shared_experts=1, num_experts_per_tok=3, head_dim=8, route_scale=2.5, mup_enabled=True, sliding_window=9,
+        rope_parameters=PLAIN)),
+    # Latent attention: queries as they are (V2-Lite), and out of a latent, with groups.
+    "deepseek_v2": ("DeepseekV2", dict(
+        num_key_value_heads=4, first_k_dense_replace=1, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=8,
+        n_shared_experts=2, num_experts_per_tok=3, q_lora_rank=None, kv_lora_rank=16, qk_nope_head_dim=12,
+        qk_rope_head_dim=4, v_head_dim=8, routed_scaling_factor=1.5,
+        rope_parameters=YARN | {"mscale": 0.707, "mscale_all_dim": 0.707})),
+    "deepseek_v3": ("DeepseekV3", dict(
+        num_key_value_heads=4, first_k_dense_replace=0, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=12,
+        n_shared_experts=1, num_experts_per_tok=3, n_group=4, topk_group=2, q_lora_rank=12, kv_lora_rank=16,
+        qk_nope_head_dim=12, qk_rope_head_dim=4, v_head_dim=8, num_nextn_predict_layers=0, rope_parameters=PLAIN)),
+    # Sinks, windows in every second layer, clamped experts with biases.
+    "gpt_oss": ("GptOss", dict(
+        head_dim=8, intermediate_size=24, num_local_experts=8, num_experts_per_tok=3, sliding_window=9,
+        rope_parameters=YARN | {"truncate": False})),
+    # Experts as released: blocks of MXFP4.
+    "gpt_oss-mxfp4": ("GptOss", dict(
+        head_dim=8, intermediate_size=32, num_local_experts=4, num_experts_per_tok=2, sliding_window=9,
+        rope_parameters=YARN | {"truncate": False})),
     "mixtral-yarn": ("Mixtral", dict(head_dim=8, 
         intermediate_size=24, num_local_experts=4, num_experts_per_tok=2, rope_parameters=YARN)),
     "mixtral-linear": ("Mixtral", dict(head_dim=8, 
         intermediate_size=24, num_local_experts=4, num_experts_per_tok=2, rope_parameters=LINEAR)),
     "mixtral-window": ("Mixtral", dict(head_dim=8, 
         intermediate_size=24, num_local_experts=4, num_experts_per_tok=2, sliding_window=7, rope_parameters=PLAIN)),
+}  # fmt: skip
+# A second shape of the newer families, for `make parity`: odd sizes, other groups, other places of dense layers.
+OTHERS = {
+    "dots1-odd": ("Dots1", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=1, head_dim=6, num_hidden_layers=4,
+        first_k_dense_replace=2, intermediate_size=41, moe_intermediate_size=7, n_routed_experts=6, n_shared_experts=3,
+        num_experts_per_tok=2, n_group=2, topk_group=1, norm_topk_prob=True, sliding_window=5,
+        layer_types=["full_attention", "sliding_attention"] * 2, rope_parameters=PLAIN)),
+    "glm4_moe-odd": ("Glm4Moe", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=5, head_dim=10, num_hidden_layers=3,
+        first_k_dense_replace=2, intermediate_size=41, moe_intermediate_size=7, n_routed_experts=12, n_shared_experts=2,
+        num_experts_per_tok=4, n_group=3, topk_group=2, norm_topk_prob=False, num_nextn_predict_layers=0,
+        rope_parameters=YARN | {"partial_rotary_factor": 0.4})),
+    "ernie4_5_moe-odd": ("Ernie4_5_Moe", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=1, head_dim=6, num_hidden_layers=6,
+        intermediate_size=41, moe_intermediate_size=7, moe_num_experts=5, moe_k=2, moe_num_shared_experts=0,
+        moe_layer_interval=2, moe_layer_start_index=2, moe_layer_end_index=4, rope_parameters=PLAIN)),
+    "minimax_m2-odd": ("MiniMaxM2", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=1, head_dim=10, intermediate_size=7,
+        num_local_experts=5, num_experts_per_tok=2, rotary_dim=4)),
+    "hunyuan_v1_moe-odd": ("HunYuanMoEV1", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=1, head_dim=6, intermediate_size=7,
+        num_experts=5, moe_topk=[2, 2], attention_bias=True,
+        rope_parameters={"rope_type": "dynamic", "alpha": 50.0, "factor": 1.0, "rope_theta": 10000.0})),
+    "granitemoeshared-odd": ("GraniteMoeShared", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=5, head_dim=7 - 1, intermediate_size=7,
+        shared_intermediate_size=0, num_local_experts=5, num_experts_per_tok=2, attention_bias=True,
+        rope_parameters=PLAIN)),
+    "flex_olmo-odd": ("FlexOlmo", dict(
+        vocab_size=31, hidden_size=30, num_attention_heads=5, num_key_value_heads=1, intermediate_size=7, num_experts=5,
+        num_experts_per_tok=2, norm_topk_prob=True, rope_parameters=YARN)),
+    "afmoe-odd": ("Afmoe", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=1, head_dim=6, num_hidden_layers=3,
+        num_dense_layers=0, global_attn_every_n_layers=2, intermediate_size=41, moe_intermediate_size=7, num_experts=5,
+        num_shared_experts=2, num_experts_per_tok=2, sliding_window=5, attention_bias=True, rope_parameters=PLAIN)),
+    "deepseek_v2-odd": ("DeepseekV2", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=5, first_k_dense_replace=0,
+        intermediate_size=41, moe_intermediate_size=7, n_routed_experts=12, n_shared_experts=1, num_experts_per_tok=3,
+        n_group=4, topk_group=2, topk_method="group_limited_greedy", q_lora_rank=9, kv_lora_rank=10, qk_nope_head_dim=6,
+        qk_rope_head_dim=6, v_head_dim=11, rope_parameters=PLAIN)),
+    "deepseek_v3-odd": ("DeepseekV3", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=5, num_hidden_layers=3,
+        first_k_dense_replace=2, intermediate_size=41, moe_intermediate_size=7, n_routed_experts=5, n_shared_experts=2,
+        num_experts_per_tok=2, n_group=1, topk_group=1, q_lora_rank=None, kv_lora_rank=11, qk_nope_head_dim=5,
+        qk_rope_head_dim=6, v_head_dim=3, rope_interleave=False, num_nextn_predict_layers=0,
+        rope_parameters=YARN | {"mscale": 1.0, "mscale_all_dim": 1.0})),
+    "gpt_oss-odd": ("GptOss", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=1, head_dim=6, num_hidden_layers=3,
+        intermediate_size=7, num_local_experts=5, num_experts_per_tok=2, sliding_window=5, swiglu_limit=1.5,
+        swiglu_alpha=1.2, layer_types=["full_attention", "sliding_attention", "sliding_attention"],
+        rope_parameters=YARN)),
 }  # fmt: skip
 
 
@@ -77,7 +182,7 @@ def router(layer):
 
 
 def make(name, folder):
-    family, options = CASES[name]
+    family, options = (CASES | OTHERS)[name]
     torch.manual_seed(7)
     config = getattr(transformers, f"{family}Config")(**(COMMON | options))
     config._attn_implementation = "eager"
@@ -85,14 +190,33 @@ def make(name, folder):
     model = getattr(transformers, f"{family}ForCausalLM")(config).float().eval()
     with torch.no_grad():
         for key, parameter in model.named_parameters():
-            if key.endswith("bias"):
+            if key.endswith("e_score_correction_bias"):
+                # Beside scores that sum to 1.
+                parameter.normal_(0, 0.05)
+            elif key.endswith("bias"):
                 parameter.normal_(0, 0.3)
+            elif key.endswith("sinks"):
+                parameter.normal_(0, 1)
+            elif key.endswith(("experts.gate_up_proj", "experts.down_proj")) and name.startswith("gpt_oss"):
+                # Inputs are rows here.
+                parameter.normal_(0, 1.5 / parameter.shape[-2] ** 0.5)
             elif parameter.dim() > 1:
                 parameter.normal_(0, 1.5 / parameter.shape[-1] ** 0.5)
             else:
                 parameter.uniform_(0.5, 1.5)
+        for key, buffer in model.named_buffers():
+            if key.endswith("e_score_correction_bias"):
+                buffer.normal_(0, 0.3)
     folder.mkdir(parents=True, exist_ok=True)
+    packed = pack_experts(model) if name.endswith("mxfp4") else {}
     model.save_pretrained(folder)
+    if packed:
+        tensors = load_file(folder / "model.safetensors")
+        kept = {key: value for key, value in tensors.items() if not key.endswith(("experts.gate_up_proj", "experts.down_proj"))}
+        save_file(kept | packed, folder / "model.safetensors", metadata={"format": "pt"})
+        written = json.loads((folder / "config.json").read_text())
+        written["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn"]}
+        (folder / "config.json").write_text(json.dumps(written, indent=2) + "\n")
     (folder / "generation_config.json").unlink(missing_ok=True)
 
     expected = {}
@@ -124,8 +248,10 @@ def make(name, folder):
         expected[prefix + "logprob"] = logprob
         for layer in range(config.num_hidden_layers):
             if layer in store["router"]:
-                # By falling weight: some routers give their choice in no order.
+                # By falling weight: some routers give their choice in no order. Phi's gives the first choice first.
                 weights, order = store["weights"][layer].float().sort(dim=-1, descending=True, stable=True)
+                if name == "phimoe":
+                    weights, order = store["weights"][layer].float(), torch.arange(weights.shape[-1]).expand_as(order)
                 expected[f"{prefix}router.{layer}"] = store["router"][layer].float()
                 expected[f"{prefix}indices.{layer}"] = store["indices"][layer].gather(-1, order)
                 expected[f"{prefix}weights.{layer}"] = weights
@@ -135,6 +261,22 @@ def make(name, folder):
         if hooked:
             expected[f"{prefix}hook.logits"] = output.logits[0].float()
     save_file({key: value.clone().contiguous() for key, value in expected.items()}, folder / "expected.safetensors")
+
+
+def pack_experts(model):
+    """Gives experts random weights of MXFP4, and returns them as released checkpoints hold them."""
+    packed = {}
+    for number, layer in enumerate(model.model.layers):
+        for key in ("gate_up_proj", "down_proj"):
+            parameter = getattr(layer.mlp.experts, key)
+            experts, inputs, outputs = parameter.shape
+            blocks = torch.randint(0, 256, (experts, outputs, inputs // 32, 16), dtype=torch.uint8)
+            scales = torch.randint(123, 126, (experts, outputs, inputs // 32), dtype=torch.uint8)
+            parameter.data = convert_moe_packed_tensors(blocks, scales, dtype=torch.float32).contiguous()
+            assert parameter.shape == (experts, inputs, outputs)
+            name = f"model.layers.{number}.mlp.experts.{key}"
+            packed |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
+    return packed
 
 
 def residual_hooks(model, store):
@@ -151,10 +293,14 @@ def residual_hooks(model, store):
     handles = [model.model.norm.register_forward_hook(keep("final_norm"))]
     for number, layer in enumerate(model.model.layers):
         prefix = f"blocks.{number}."
+        # The first thing after attention that reads the stream.
+        reader = getattr(layer, "pre_mlp_layernorm", None) or layer.post_attention_layernorm
+        if hasattr(layer, "post_feedforward_layernorm"):
+            reader = layer.mlp
         handles += [
             layer.register_forward_hook(keep(prefix + "resid_post")),
-            layer.input_layernorm.register_forward_hook(keep(prefix + "resid_pre", first=True)),
-            layer.post_attention_layernorm.register_forward_hook(keep(prefix + "resid_mid", first=True)),
+            layer.register_forward_hook(keep(prefix + "resid_pre", first=True)),
+            reader.register_forward_hook(keep(prefix + "resid_mid", first=True)),
         ]
     return handles
 
@@ -162,9 +308,10 @@ def residual_hooks(model, store):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", help="names of cases (default: all)")
+    parser.add_argument("--others", action="store_true", help="the second shapes as well")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path(__file__).parent)
     arguments = parser.parse_args()
-    for name in arguments.only or CASES:
+    for name in arguments.only or (CASES | OTHERS if arguments.others else CASES):
         make(name, arguments.output / name)
         print(name)
 

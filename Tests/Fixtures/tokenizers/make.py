@@ -23,6 +23,12 @@ spec.loader.exec_module(sp)
 CL100K = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+# tiktoken's o200k, as gpt-oss's tokenizer.json has it.
+O200K = "|".join([
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+    r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n/]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+",
+])  # fmt: skip
 EXTRA = [
     "I'm WE'RE they'Ll it's 'ſo don't 'D", "x  =  1\n\n  y\r\n\r\n z\t\t", "12345 1234 ½ Ⅷ ٣٤٥", "<|endoftext|>", "a<|im_start|>b",
     "<tool> x </tool>", "a <pad_l>  b", "a  <pad_l>b", "word1 xword1 word1x", "...\n\n", "...\r\n x", "\u00a0\u00a0a", "A\u030angstro\u0308m",
@@ -31,7 +37,10 @@ EXTRA = [
 
 
 def split(digits):
-    pattern = CL100K.replace("DIGITS", digits)
+    return isolated(CL100K.replace("DIGITS", digits))
+
+
+def isolated(pattern):
     return pre_tokenizers.Sequence([
         pre_tokenizers.Split(Regex(pattern), "isolated"),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
@@ -140,6 +149,7 @@ def main():
     reference("olmo", byte_level(gpt2, normalizers.NFC()))
     reference("qwen", byte_level(split(""), normalizers.NFC()))
     reference("llama3", byte_level(split("{1,3}"), ignore_merges=True))
+    reference("o200k", byte_level(isolated(O200K), ignore_merges=True))
     digits = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), gpt2])
     reference("granite", byte_level(digits))
     reference("prefixed", byte_level(pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=True)))
