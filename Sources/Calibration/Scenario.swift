@@ -42,7 +42,7 @@ package struct Scenario: Sendable {
     var areClustersUnequal = false
     /// Whether every cluster has documents of all groups.
     var areClustersShared = false
-    /// What a shared cluster adds to each group apart.
+    /// What the first of shared clusters adds to each group apart.
     var interactionSpread = 0.0
     /// Texts are in all groups at once.
     var isParallel = false
@@ -99,7 +99,7 @@ package struct Scenario: Sendable {
             $0.clusterSpread = 0.7
             $0.areClustersShared = true
         },
-        Scenario("sources that disagree", "groups differ in each of two sources, but each time otherwise") {
+        Scenario("different in one source only", "groups differ in the first of two sources, and not in the second") {
             $0.groups = .init(repeating: .init(documents: 30, dispersion: 0.3), count: 3)
             $0.clusters = 2
             $0.areClustersShared = true
@@ -145,7 +145,7 @@ package struct Scenario: Sendable {
         switch sentence {
         // Tokens that prefer the same experts make these go together.
         case .coactivation: !isUneven && planted == .nothing
-        // In these sources groups do differ.
+        // In one of the sources groups do differ.
         case .dependence, .specialist: planted == .nothing && interactionSpread == 0
         case .replication: planted == .nothing
         case .withinToken, .curve: (planted == .nothing || planted == .spelling) && interactionSpread == 0
@@ -187,7 +187,10 @@ package struct Scenario: Sendable {
         let shares = [0.025, 0.05, 0.1, 0.2, 0.4]
         let kinds: [[Scenario]] = [
             studies("expert", "added to the logit of one expert in one group", .expert, documents, logits),
-            studies("expert in two sources", "the same, for documents of two sources", .expert, documents, logits) {
+            studies(
+                "expert in two sources", "added to the logit of one expert in one group, in both of two sources",
+                .expert, documents, logits
+            ) {
                 // In each of them as many as the name says.
                 $0.groups = .init(repeating: .init(documents: 2 * documents), count: 3)
                 $0.clusters = 2

@@ -65,7 +65,7 @@ extension Scenario {
             var own = drawn(groups[place].dispersion, &numbers)
             for (key, spread) in [
                 (document.parallelID.map { "text \($0)" }, topicSpread), (document.cluster, clusterSpread),
-                (document.cluster.map { "\(document.group) in \($0)" }, interactionSpread),
+                (document.cluster == "0" ? document.group : nil, interactionSpread),
             ] where spread > 0 {
                 guard let key else { continue }
                 if shared[key] == nil { shared[key] = drawn(spread, &numbers) }

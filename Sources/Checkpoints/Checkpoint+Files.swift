@@ -1,10 +1,17 @@
 import FileFormats
 import Foundation
+import Synchronization
 
 extension Checkpoint {
     /// Throws if a part of the weights could not be read since they were opened, because a file was cut short or its disk failed.
     /// Costs one load from memory while nothing is wrong: to be asked before anything computed from weights is given out.
-    public func checkReadable() throws(FileError) { try MappedFile.check(files) }
+    public func checkReadable() throws(FileError) {
+        let faults = MappedFile.faultCount
+        guard faults != checkedFaults.load(ordering: .relaxed) else { return }
+        try MappedFile.check(files)
+        // Those were of other files: they are not looked through again.
+        checkedFaults.store(faults, ordering: .relaxed)
+    }
 
     /// Throws if the weights were changed in place since they were opened: what was computed may be of two models.
     ///

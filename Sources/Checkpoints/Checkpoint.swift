@@ -1,6 +1,7 @@
 import FileFormats
 import Foundation
 import Synchronization
+import Tensors
 
 /// A model on disk, opened and wholly checked: every tensor the config asks for is present, of the right shape and of
 /// a type the engine computes with, before anything runs. Weights are memory-mapped and read when touched.
@@ -19,6 +20,8 @@ public final class Checkpoint: Sendable {
     public let notices: [String]
     let unusedBytes: Int
     private let cachedHash = Mutex<String?>(nil)
+    /// Faults of maps that were there when this model's files were last seen whole.
+    let checkedFaults = Atomic<Int>(0)
     /// Files that hold a vocabulary, the one that transformers takes first; not all kinds can be read.
     static let tokenizerFiles = ["tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json", "tiktoken.model"]
 

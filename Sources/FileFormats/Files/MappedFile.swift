@@ -86,6 +86,9 @@ public final class MappedFile: @unchecked Sendable {
 
     private static var live: [MappedFile] { maps.withLock { $0.live.values.compactMap(\.file) } }
 
+    /// Faults in any of our maps since the process began.
+    package static var faultCount: Int { Int(moescope_map_faults()) }
+
     /// Throws if a part of any map could not be read. Costs one load from memory while nothing has gone wrong.
     /// - Parameter files: of these only; nil: of any that is mapped, or was until its damage was told.
     /// - Throws: `truncated`, naming the file.

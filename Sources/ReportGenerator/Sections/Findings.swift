@@ -145,10 +145,8 @@ struct Findings {
 
     /// Of the layer with the largest load of one expert.
     static func unevenness(_ layer: LoadMetric.Layer) -> String {
-        let times = "\(Prose.number(layer.maxOverMean.value)) times a uniform share\(Prose.interval(layer.maxOverMean))"
-        return (layer.maxOverMean.lower ?? 2) > 1
-            ? "The load is most uneven in layer \(layer.layer): its most loaded expert receives \(times)."
-            : "An uneven load was not found; the most loaded expert, in layer \(layer.layer), receives \(times)."
+        "The load is most uneven in layer \(layer.layer): its most loaded expert receives \(Prose.number(layer.maxOverMean.value)) times a "
+            + "uniform share\(Prose.interval(layer.maxOverMean))."
     }
 
     /// The difference that would have been found, where it is known.

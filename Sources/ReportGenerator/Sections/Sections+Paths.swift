@@ -42,7 +42,7 @@ extension Sections {
 
     /// Shares of products over many layers are too small to be read: how many times as many take the path.
     private func independence(_ path: PathMetric.Path) -> String {
-        guard let ratio = path.ratio else { return "" }
+        guard let ratio = path.ratio, ratio.lower.map({ $0 > 1 }) ?? true else { return "" }
         return
             "That is \(Prose.number(ratio.value)) times as many as if layers were independent within each document\(Prose.interval(ratio)). "
     }
