@@ -107,6 +107,17 @@ public struct Trace: Sendable {
         }
     }
 
+    /// Throws if a part of this trace could not be read since it was opened, because a file was cut short or its disk failed.
+    package func checkReadable() throws(FileError) {
+        guard MappedFile.faultCount > 0 else { return }
+        var files: [URL] = []
+        for shard in manifest.shards {
+            files.append(folder.file(shard.file))
+            if let attention = shard.attention { files.append(folder.file(attention.file)) }
+        }
+        do throws(FileError) { try MappedFile.check(files) } catch { throw FileError.trace(error) }
+    }
+
     private func openShard(_ index: Int) throws(FileError) -> SafetensorsFile {
         let file = try openFile(manifest.shards[index].file)
         try MappedShard.check(file, layout: layout, rows: manifest.shards[index].tokens)

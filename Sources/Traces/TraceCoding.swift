@@ -37,11 +37,12 @@ package enum TraceCoding {
         }
     }
 
+    /// - Parameter allowsLongMarks: for texts that are not looked up; see `JSON.parse`.
     package static func decode<Value: Decodable>(
-        _ type: Value.Type, from data: Data, file: String, place: String? = nil
+        _ type: Value.Type, from data: Data, file: String, place: String? = nil, allowsLongMarks: Bool = false
     ) throws(FileError) -> Value {
         // Foundation's parser takes one of two members with the same key, and any text for a name.
-        do throws(JSONSyntaxError) { try JSON.check(data) } catch {
+        do throws(JSONSyntaxError) { try JSON.check(data, allowsLongMarks: allowsLongMarks) } catch {
             throw FileError.trace(.malformed, file: file, field: place, problem: "not valid JSON: \(error)")
         }
         do {

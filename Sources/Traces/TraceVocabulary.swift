@@ -46,7 +46,7 @@ extension Trace {
         let recorded = manifest.files?[TraceVocabulary.fileName]
         guard recorded != nil || FileManager.default.fileExists(atPath: url.path) else { return nil }
         let data = try folder.contents(url, hint: "trace again")
-        let vocabulary = try TraceCoding.decode(TraceVocabulary.self, from: data, file: url.path)
+        let vocabulary = try TraceCoding.decode(TraceVocabulary.self, from: data, file: url.path, allowsLongMarks: true)
         if let recorded, let problem = recorded.problem(data, file: url.path) { throw problem }
         guard vocabulary.format == TraceVocabulary.formatName else {
             throw FileError.trace(

@@ -32,12 +32,16 @@ extension JSON {
     public static func parse(_ text: [UInt8]) throws(JSONSyntaxError) -> JSON { try parse(contiguous: text) }
 
     /// Whether a text is JSON that this program reads, for those who read it with another parser after that.
-    package static func check(_ text: Data) throws(JSONSyntaxError) { _ = try parse(contiguous: text) }
+    package static func check(_ text: Data, allowsLongMarks: Bool = false) throws(JSONSyntaxError) {
+        _ = try parse(contiguous: text, allowsLongMarks: allowsLongMarks)
+    }
 
-    private static func parse(contiguous text: some ContiguousBytes) throws(JSONSyntaxError) -> JSON {
+    private static func parse(
+        contiguous text: some ContiguousBytes, allowsLongMarks: Bool = false
+    ) throws(JSONSyntaxError) -> JSON {
         // withUnsafeBytes has no typed throws for all closures; a Result carries the error through.
         let result = text.withUnsafeBytes { bytes in
-            Result { () throws(JSONSyntaxError) -> JSON in try parse(bytes) }
+            Result { () throws(JSONSyntaxError) -> JSON in try parse(bytes, allowsLongMarks: allowsLongMarks) }
         }
         return try result.get()
     }

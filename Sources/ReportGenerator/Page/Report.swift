@@ -74,7 +74,7 @@ public struct Report: Sendable {
         let vega = VegaBundle.load()
         let page = try page(csvFolder: folder.map { Self.relativePath(from: file.deletingLastPathComponent(), to: $0) })
         let text = try page.render(vega: vega)
-        try MappedFile.check()
+        try trace.checkReadable()
         try Self.makeFolder(file.deletingLastPathComponent())
         try Self.write(Data(text.utf8), to: file)
         return vega != nil

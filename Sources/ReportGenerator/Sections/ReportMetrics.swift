@@ -31,7 +31,7 @@ public struct ReportMetrics: Sendable {
         }
         if !earlier.isEmpty { results.append(try SaturationMetric.compare(earlier + [trace], settings: settings)) }
         if let other { results.append(try AgreementMetric.compare(trace, other, settings: settings)) }
-        try MetricInput.checkReadable("report")
+        for read in [trace, other].compactMap(\.self) + earlier { try MetricInput.checkReadable(read, "report") }
     }
 
     func result<Metric: MetricValues>(_ type: Metric.Type) -> Metric? {

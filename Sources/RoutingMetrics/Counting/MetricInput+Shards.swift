@@ -11,13 +11,13 @@ extension MetricInput {
         } catch {
             throw MetricError(metric, error)
         }
-        try Self.checkReadable(metric)
+        try Self.checkReadable(trace, metric)
     }
 
     /// Throws if a part of a trace could not be read since it was opened, because a file was cut short or its disk failed: to be
     /// asked before anything that was counted is given out.
-    package static func checkReadable(_ metric: String) throws(MetricError) {
-        do throws(FileError) { try MappedFile.check() } catch { throw MetricError(metric, FileError.trace(error)) }
+    package static func checkReadable(_ trace: Trace, _ metric: String) throws(MetricError) {
+        do throws(FileError) { try trace.checkReadable() } catch { throw MetricError(metric, error) }
     }
 
     /// The counted rows of a document in its shard.

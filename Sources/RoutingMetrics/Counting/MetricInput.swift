@@ -90,7 +90,7 @@ public struct MetricInput: Sendable {
         } catch {
             throw MetricError("metrics", error)
         }
-        try Self.checkReadable("metrics")
+        try Self.checkReadable(trace, "metrics")
         guard settings.positions != .generated || tokens.contains(where: { $0 > 0 }) else {
             throw MetricError(
                 "metrics", "\(trace.url.path): no document has generated tokens",

@@ -109,12 +109,12 @@ def test_weights_that_change_during_a_run_are_noticed(root, tmp_path):
 def test_control_c_ends_what_takes_long_within_a_second(root, traced, tmp_path, work):
     script = textwrap.dedent(
         f"""
-        import sys
+        import itertools, sys
         import moescope as ms
-        out = sys.argv[2]
         print("begun", flush=True)
         try:
-            while True:
+            for number in itertools.count():
+                out = f"{{sys.argv[2]}}{{number}}"
                 {work}
         except KeyboardInterrupt:
             print("interrupted", flush=True)
