@@ -45,7 +45,9 @@ public struct Report: Sendable {
         Sections(trace: trace, metrics: metrics, names: names, experiment: experiment, shown: shown)
     }
 
-    private var tables: [MetricTable] { metrics.tables + sections.measured.flatMap(\.tables) }
+    private var tables: [MetricTable] {
+        metrics.tables + (sections.measured + [sections.rules].compactMap(\.self)).flatMap(\.tables)
+    }
 
     /// One CSV file per table and the `datapackage.json` that describes them.
     public func writeTables(to folder: URL) throws(ReportError) {
