@@ -63,7 +63,11 @@ package struct KnownProcess: Sendable {
     package func withTraces<Result>(_ number: Int, _ body: (Trace, Trace) throws -> Result) throws -> Result {
         var numbers = SeededGenerator(seed: Scratch.hash(name), stream: UInt64(number))
         let documents = documents(&numbers)
-        let manifest = Self.manifest(documents)
+        let manifest = TraceManifest.synthetic(
+            documents, layers: Self.layers, experts: Self.experts, slots: 2, vocabulary: Self.vocabulary,
+            capture: .init(
+                routerLogits: .f32, attentionSummary: true, layers: Array(0..<Self.layers), predicted: true,
+                speculative: [1]))
         return try Scratch.withFolder { folder in
             let urls = ["first", "second"].map { folder.appending(path: $0) }
             let writers = try urls.map { try TraceWriter(creating: $0, manifest: manifest) }
@@ -96,24 +100,6 @@ package struct KnownProcess: Sendable {
                 }
             }
         }
-    }
-
-    private static func manifest(_ documents: [TraceDocument]) -> TraceManifest {
-        TraceManifest(
-            model: .init(
-                name: "synthetic", architecture: "mixtral", layers: layers, experts: experts, expertsPerToken: 2,
-                heads: 1,
-                kvHeads: 1, hiddenSize: 8, vocabSize: vocabulary, quantization: "F32", parametersTotal: 1,
-                parametersActive: 1, sha256: ""),
-            tokenizer: .init(kind: .noTokenizer, sha256: ""),
-            capture: .init(
-                routerLogits: .f32, attentionSummary: true, layers: Array(0..<layers), predicted: true, speculative: [1]
-            ),
-            compute: .init(precision: "exact", isa: "none", threads: 1, version: "0"),
-            corpus: .init(
-                source: "synthetic", sha256: "", documents: documents.count,
-                tokens: documents.reduce(0) { $0 + $1.tokens },
-                groups: documents.reduce(into: [:]) { $0[$1.group, default: 0] += 1 }))
     }
 
     /// - Parameter clusters: what each cluster adds to logits; new ones are drawn.

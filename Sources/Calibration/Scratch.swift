@@ -12,14 +12,24 @@ package enum Scratch {
             .appending(path: "moescope-calibration-\(ProcessInfo.processInfo.processIdentifier)")
     }()
 
-    /// The name of a folder that does not exist yet.
-    package static func newFolder() -> URL { folder.appending(path: UUID().uuidString) }
-
     /// A new folder's name; the folder is removed afterwards.
     static func withFolder<Result>(_ body: (URL) throws -> Result) throws -> Result {
-        let url = newFolder()
+        let url = folder.appending(path: UUID().uuidString)
         defer { try? FileManager.default.removeItem(at: url) }
         return try body(url)
+    }
+
+    /// Writes one shard as a whole trace, and opens it.
+    /// - Parameter body: may use it until it returns.
+    package static func withTrace<Result>(
+        _ manifest: TraceManifest, _ shard: TraceShard, _ body: (Trace) throws -> Result
+    ) throws -> Result {
+        try withFolder { url in
+            let writer = try TraceWriter(creating: url, manifest: manifest)
+            try writer.append(shard)
+            try writer.finish()
+            return try body(try Trace(folder: url))
+        }
     }
 
     /// FNV-1a: a stream of numbers of its own for every name.
@@ -31,6 +41,25 @@ package enum Scratch {
 /// The places of the largest values, largest first.
 func largest(_ count: Int, of values: [Double]) -> [Int] {
     Array(values.indices.sorted { (values[$1], $0) < (values[$0], $1) }.prefix(count))
+}
+
+extension TraceManifest {
+    /// Of documents that no model has read.
+    package static func synthetic(
+        _ documents: [TraceDocument], layers: Int, experts: Int, slots: Int, vocabulary: Int, capture: Capture
+    ) -> TraceManifest {
+        TraceManifest(
+            model: .init(
+                name: "synthetic", architecture: "mixtral", layers: layers, experts: experts, expertsPerToken: slots,
+                heads: 1, kvHeads: 1, hiddenSize: 8, vocabSize: vocabulary, quantization: "F32", parametersTotal: 1,
+                parametersActive: 1, sha256: ""),
+            tokenizer: .init(kind: .noTokenizer, sha256: ""), capture: capture,
+            compute: .init(precision: "exact", isa: "none", threads: 1, version: "0"),
+            corpus: .init(
+                source: "synthetic", sha256: "", documents: documents.count,
+                tokens: documents.reduce(0) { $0 + $1.tokens },
+                groups: documents.reduce(into: [:]) { $0[$1.group, default: 0] += 1 }))
+    }
 }
 
 extension TraceShard {

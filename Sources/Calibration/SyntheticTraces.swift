@@ -25,31 +25,12 @@ extension Scenario {
                         cluster: clusters > 0 ? (areClustersShared ? "\(number)" : "\(place)-\(number)") : nil))
             }
         }
-        let manifest = manifest(documents)
+        let manifest = TraceManifest.synthetic(
+            documents, layers: layers, experts: experts, slots: slots, vocabulary: Self.vocabulary,
+            capture: .init(routerLogits: .f32, layers: Array(0..<layers), predicted: false, speculative: [1]))
         let shard = TraceShard(layout: TraceLayout(manifest), documents: documents)
         fill(shard, documents, &numbers)
-        return try Scratch.withFolder { url in
-            let writer = try TraceWriter(creating: url, manifest: manifest)
-            try writer.append(shard)
-            try writer.finish()
-            return try body(try Trace(folder: url))
-        }
-    }
-
-    private func manifest(_ documents: [TraceDocument]) -> TraceManifest {
-        TraceManifest(
-            model: .init(
-                name: "synthetic", architecture: "mixtral", layers: layers, experts: experts, expertsPerToken: slots,
-                heads: 1, kvHeads: 1, hiddenSize: 8, vocabSize: Self.vocabulary, quantization: "F32",
-                parametersTotal: 1, parametersActive: 1, sha256: ""),
-            tokenizer: .init(kind: .noTokenizer, sha256: ""),
-            capture: .init(
-                routerLogits: .f32, layers: Array(0..<layers), predicted: false, speculative: [1]),
-            compute: .init(precision: "exact", isa: "none", threads: 1, version: "0"),
-            corpus: .init(
-                source: "synthetic", sha256: "", documents: documents.count,
-                tokens: documents.reduce(0) { $0 + $1.tokens },
-                groups: documents.reduce(into: [:]) { $0[$1.group, default: 0] += 1 }))
+        return try Scratch.withTrace(manifest, shard, body)
     }
 
     private func fill(_ shard: TraceShard, _ documents: [TraceDocument], _ numbers: inout SeededGenerator) {

@@ -121,7 +121,7 @@ final class ExperimentStore {
     /// its plan was written.
     /// - Throws: where an experiment is there and is not to be continued, or something else is there.
     private static func isContinued(_ folder: URL, resumes: Bool) throws(ExperimentError) -> Bool {
-        for name in [planName, linesName] where kind(name, folder) == S_IFLNK {
+        for name in [planName, linesName] where RegularFile.kind(folder.appending(path: name)) == S_IFLNK {
             throw ExperimentError(
                 file: folder.appending(path: name).path,
                 reason: "is a link, and what it leads to may be another's; choose another --output")
@@ -158,11 +158,6 @@ final class ExperimentStore {
     /// Whether a name is that of a temporary file of this store.
     private static func isLeftover(_ name: String) -> Bool {
         TemporaryFiles.target(of: name).map([planName, linesName].contains) ?? false
-    }
-
-    private static func kind(_ name: String, _ folder: URL) -> UInt32? {
-        var status = stat()
-        return lstat(folder.appending(path: name).path, &status) == 0 ? status.st_mode & S_IFMT : nil
     }
 
     func has(_ arm: String, _ firstDocument: Int) -> Bool { lines[arm]?[firstDocument] != nil }

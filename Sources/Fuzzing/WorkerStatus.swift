@@ -1,8 +1,26 @@
 import Foundation
 
 /// What a worker says of itself while it works, in a file that both sides map: it is there even where the worker dies.
+@dynamicMemberLookup
 struct WorkerStatus {
-    private let numbers: UnsafeMutablePointer<Int>
+    /// All zero in a new file.
+    struct Numbers {
+        /// Number of the input that is read now.
+        var index = 0
+        /// When it was begun, in nanoseconds; 0: not yet.
+        var began = 0
+        var accepted = 0
+        var refused = 0
+        /// The longest that one input took, in nanoseconds of processor time.
+        var slowest = 0
+        var slowestIndex = 0
+        /// The most memory that was resident, in KiB.
+        var peak = 0
+        /// Set when all inputs are done.
+        var isDone = false
+    }
+
+    private let numbers: UnsafeMutablePointer<Numbers>
 
     private static let bytes = 4096
 
@@ -12,47 +30,14 @@ struct WorkerStatus {
             let start = mmap(nil, Self.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0), start != MAP_FAILED
         else { throw FuzzError("\(url.path): \(String(cString: strerror(errno)))") }
         close(descriptor)
-        numbers = start.bindMemory(to: Int.self, capacity: Self.bytes / MemoryLayout<Int>.size)
+        numbers = start.bindMemory(to: Numbers.self, capacity: 1)
     }
 
     func end() { munmap(numbers, Self.bytes) }
 
-    /// Number of the input that is read now.
-    var index: Int {
-        get { numbers[0] }
-        nonmutating set { numbers[0] = newValue }
-    }
-    /// When it was begun, in nanoseconds; 0: not yet.
-    var began: Int {
-        get { numbers[1] }
-        nonmutating set { numbers[1] = newValue }
-    }
-    var accepted: Int {
-        get { numbers[2] }
-        nonmutating set { numbers[2] = newValue }
-    }
-    var refused: Int {
-        get { numbers[3] }
-        nonmutating set { numbers[3] = newValue }
-    }
-    /// The longest that one input took, in nanoseconds of processor time.
-    var slowest: Int {
-        get { numbers[4] }
-        nonmutating set { numbers[4] = newValue }
-    }
-    var slowestIndex: Int {
-        get { numbers[5] }
-        nonmutating set { numbers[5] = newValue }
-    }
-    /// The most memory that was resident, in KiB.
-    var peak: Int {
-        get { numbers[6] }
-        nonmutating set { numbers[6] = newValue }
-    }
-    /// Set when all inputs are done.
-    var isDone: Bool {
-        get { numbers[7] != 0 }
-        nonmutating set { numbers[7] = newValue ? 1 : 0 }
+    subscript<Value>(dynamicMember path: WritableKeyPath<Numbers, Value>) -> Value {
+        get { numbers.pointee[keyPath: path] }
+        nonmutating set { numbers.pointee[keyPath: path] = newValue }
     }
 
     static var now: Int { read(CLOCK_MONOTONIC) }

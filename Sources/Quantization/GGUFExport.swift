@@ -48,11 +48,12 @@ public struct GGUFExport {
     }
 
     /// Writes the file: to a temporary name, flushed, renamed; then opens it and compares its config with the checkpoint's.
-    /// - Parameter progress: called with weights written and weights in all.
+    /// - Parameters:
+    ///   - progress: called with weights written and weights in all.
+    ///   - isCancelled: asked between pieces of a tensor; a cancelled export leaves nothing behind.
     /// - Returns: the file's size.
-    @discardableResult
-    ///   `isCancelled` is asked between pieces of a tensor; a cancelled export leaves nothing behind.
     /// - Throws: `CancellationError`, or a `FileError`.
+    @discardableResult
     public func write(
         to url: URL, progress: (Int, Int) -> Void = { _, _ in }, isCancelled: () -> Bool = { false }
     ) throws -> Int {

@@ -4,11 +4,11 @@ import Synchronization
 
 /// Which files of an opened trace have been checked against the manifest, so that each is read for it once.
 final class CheckedFiles: Sendable {
-    private let files = Mutex<[String: FileHashes.Identity]>([:])
+    private let files = Mutex<[String: FileIdentity]>([:])
 
     /// Runs `check` unless it has succeeded for this file since the file last changed.
     func once(_ path: String, _ url: URL, _ check: () throws(FileError) -> Void) throws(FileError) {
-        let identity = FileHashes.Identity(url)
+        let identity = FileIdentity(url)
         if let identity, files.withLock({ $0[path] }) == identity { return }
         try check()
         if let identity { files.withLock { $0[path] = identity } }

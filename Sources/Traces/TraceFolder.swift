@@ -58,10 +58,7 @@ package struct TraceFolder: Sendable {
     }
 
     /// `S_IFREG`, `S_IFDIR`, `S_IFLNK`, … of what has this name itself, links not followed; nil where nothing has it.
-    func kind(_ path: String) -> UInt32? {
-        var status = stat()
-        return lstat(file(path).path, &status) == 0 ? status.st_mode & S_IFMT : nil
-    }
+    func kind(_ path: String) -> UInt32? { RegularFile.kind(file(path)) }
 
     /// A writer works in the folder itself: what a link leads to may be somebody else's.
     /// - Throws: `unwritable` naming a link, or what else stands where a file or folder of the trace belongs.

@@ -56,9 +56,8 @@ extension TraceWriter {
         return digits.count >= 6 && digits.allSatisfy { "0"..."9" ~= $0 }
     }
 
-    /// Removes what an interrupted run of this writer left: files under names that it gives and the manifest does not list, and the
-    /// lines of `documents.jsonl` after the listed documents. Everything else in the folder is somebody's, and stays.
-    /// - Returns: what the manifest is to say of the lines that stay.
+    /// Removes what an interrupted run of this writer left: files under names that it gives and the manifest does not list.
+    /// Everything else in the folder is somebody's, and stays.
     func removeLeftovers() throws(FileError) {
         for subfolder in [TraceFolder.shardsName, TraceFolder.attentionName] {
             for name in folder.names(in: subfolder) where Self.isInFlight(name, shard: manifest.shards.count) {

@@ -22,8 +22,6 @@ struct SetTrace {
     var seed: Int
 
     func with<Result>(_ body: (Trace) throws -> Result) throws -> Result {
-        let folder = Scratch.newFolder()
-        defer { try? FileManager.default.removeItem(at: folder) }
         let documents = (0..<documentsPerGroup).flatMap { text in
             groups.map { group in
                 TraceDocument(
@@ -31,23 +29,12 @@ struct SetTrace {
                     cluster: perCluster.map { "\(group)\(text / $0)" })
             }
         }
-        let manifest = TraceManifest(
-            model: .init(
-                name: "sets", architecture: "mixtral", layers: 1, experts: experts, expertsPerToken: slots, heads: 1,
-                kvHeads: 1, hiddenSize: 8, vocabSize: 10, quantization: "F32", parametersTotal: 1, parametersActive: 1,
-                sha256: ""),
-            tokenizer: .init(kind: .noTokenizer, sha256: ""), capture: .init(routerLogits: nil, layers: [0]),
-            compute: .init(precision: "exact", isa: "none", threads: 1, version: "0"),
-            corpus: .init(
-                source: "synthetic", sha256: "", documents: documents.count,
-                tokens: documents.reduce(0) { $0 + $1.tokens },
-                groups: documents.reduce(into: [:]) { $0[$1.group, default: 0] += 1 }))
-        let writer = try TraceWriter(creating: folder, manifest: manifest)
+        let manifest = TraceManifest.synthetic(
+            documents, layers: 1, experts: experts, slots: slots, vocabulary: 10,
+            capture: .init(routerLogits: nil, layers: [0]))
         let shard = TraceShard(layout: TraceLayout(manifest), documents: documents)
         fill(shard, documents)
-        try writer.append(shard)
-        try writer.finish()
-        return try body(try Trace(folder: folder))
+        return try Scratch.withTrace(manifest, shard, body)
     }
 
     private func fill(_ shard: TraceShard, _ documents: [TraceDocument]) {

@@ -25,8 +25,6 @@ struct WrittenTrace {
             skippedPositions: 0, bootstrap: 50, permutations: 0, minimumDocuments: 2),
         _ body: (MetricInput) throws -> Result
     ) throws -> Result {
-        let folder = Scratch.newFolder()
-        defer { try? FileManager.default.removeItem(at: folder) }
         let layers = documents[0].sets.count
         let K = documents[0].sets[0][0].count
         let items = documents.enumerated().map { index, document in
@@ -34,19 +32,10 @@ struct WrittenTrace {
                 id: "\(index)", group: document.group, textSHA256: "", tokens: document.sets[0].count,
                 cluster: document.cluster)
         }
-        let manifest = TraceManifest(
-            model: .init(
-                name: "written", architecture: "mixtral", layers: layers, experts: experts, expertsPerToken: K,
-                heads: 1,
-                kvHeads: 1, hiddenSize: 8, vocabSize: 8, quantization: "F32", parametersTotal: 1, parametersActive: 1,
-                sha256: ""),
-            tokenizer: .init(kind: .noTokenizer, sha256: ""),
+        let manifest = TraceManifest.synthetic(
+            items, layers: layers, experts: experts, slots: K, vocabulary: 8,
             capture: .init(
-                routerLogits: nil, layers: Array(0..<layers), speculative: documents[0].guesses == nil ? [] : [1]),
-            compute: .init(precision: "exact", isa: "none", threads: 1, version: "0"),
-            corpus: .init(
-                source: "written", sha256: "", documents: items.count, tokens: items.reduce(0) { $0 + $1.tokens },
-                groups: items.reduce(into: [:]) { $0[$1.group, default: 0] += 1 }))
+                routerLogits: nil, layers: Array(0..<layers), speculative: documents[0].guesses == nil ? [] : [1]))
         let shard = TraceShard(layout: TraceLayout(manifest), documents: items)
         var row = 0
         for document in documents {
@@ -67,9 +56,6 @@ struct WrittenTrace {
                 row += 1
             }
         }
-        let writer = try TraceWriter(creating: folder, manifest: manifest)
-        try writer.append(shard)
-        try writer.finish()
-        return try body(try MetricInput(try Trace(folder: folder), settings: settings))
+        return try Scratch.withTrace(manifest, shard) { try body(try MetricInput($0, settings: settings)) }
     }
 }

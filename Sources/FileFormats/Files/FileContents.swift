@@ -5,31 +5,22 @@ package enum FileContents {
     /// Reads a file to its end. A pipe or a device, which may have no end, is refused.
     /// - Throws: `missing`, or `unreadable` with the system's reason.
     package static func read(_ url: URL) throws(FileError) -> Data {
-        let path = url.path
-        func refused(_ reason: FileError.Reason, _ problem: String) -> FileError {
-            FileError(reason, file: path, problem: problem)
+        let opened: (descriptor: Int32, status: stat)
+        do throws(FileError) { opened = try RegularFile.open(url) } catch {
+            guard error.reason == .missing else { throw error }
+            throw FileError(.missing, file: url.path, problem: "no such file")
         }
-        // Without waiting: a pipe would wait for a writer before it could be refused.
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else {
-            throw errno == ENOENT
-                ? refused(.missing, "no such file") : refused(.unreadable, String(cString: strerror(errno)))
-        }
-        defer { close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw refused(.unreadable, "not a regular file")
-        }
-        var data = Data(count: Int(status.st_size))
+        defer { close(opened.descriptor) }
+        var data = Data(count: Int(opened.status.st_size))
         var position = 0
         while position < data.count {
-            let count = data.withUnsafeMutableBytes {
-                Foundation.read(descriptor, $0.baseAddress?.advanced(by: position), min($0.count - position, 1 << 30))
+            let read = data.withUnsafeMutableBytes { bytes in
+                Result { () throws(FileError) in
+                    try RegularFile.read(
+                        opened.descriptor, into: UnsafeMutableRawBufferPointer(rebasing: bytes[position...]), file: url)
+                }
             }
-            if count < 0 {
-                if errno == EINTR { continue }
-                throw refused(.unreadable, String(cString: strerror(errno)))
-            }
+            let count = try read.get()
             // The file has become shorter.
             if count == 0 { break }
             position += count

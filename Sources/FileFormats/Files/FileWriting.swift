@@ -100,9 +100,7 @@ package struct AtomicFileWriter: ~Copyable {
 
     /// Where a link leads; the same where there is none, or it leads nowhere.
     private static func following(_ url: URL) -> URL {
-        var status = stat()
-        guard lstat(url.path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK, let path = realpath(url.path, nil)
-        else { return url }
+        guard RegularFile.kind(url) == S_IFLNK, let path = realpath(url.path, nil) else { return url }
         defer { free(path) }
         return URL(filePath: String(cString: path))
     }

@@ -11,26 +11,17 @@ public final class MappedFile: @unchecked Sendable {
     /// The whole file.
     public let bytes: UnsafeRawBufferPointer
     private let watched: OpaquePointer?
-    private let opened: FileState
+    private let opened: FileIdentity
 
     /// - Throws: `unreadable` where the file cannot be opened or mapped or is not a regular file; `malformed` for a pointer
     ///   that Git LFS left in its place.
     public init(_ url: URL) throws(FileError) {
         let path = url.path
-        // Without waiting: a pipe would wait for a writer before it could be refused.
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else {
-            throw FileError(
-                errno == ENOENT ? .missing : .unreadable, file: path, problem: String(cString: strerror(errno)))
-        }
+        let (descriptor, status) = try RegularFile.open(url)
         defer { close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw FileError(.unreadable, file: path, problem: "not a regular file")
-        }
         let size = Int(status.st_size)
         self.url = url
-        opened = FileState(status)
+        opened = FileIdentity(status)
         guard size > 0 else {
             // mmap refuses length 0.
             bytes = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -112,36 +103,6 @@ public final class MappedFile: @unchecked Sendable {
     /// A file that another one has replaced under its name is not: the map still holds the old one.
     public static func changed(_ files: [URL]) -> URL? {
         let wanted = Set(files.map(\.path))
-        return live.first { wanted.contains($0.url.path) && $0.opened.differs(from: FileState($0.url)) }?.url
-    }
-}
-
-/// What tells one state of a file from another.
-private struct FileState {
-    let device: UInt64
-    let inode: UInt64
-    let size: Int
-    let seconds: Int
-    let nanoseconds: Int
-
-    init(_ status: stat) {
-        device = UInt64(status.st_dev)
-        inode = UInt64(status.st_ino)
-        size = Int(status.st_size)
-        seconds = status.st_mtim.tv_sec
-        nanoseconds = status.st_mtim.tv_nsec
-    }
-
-    /// nil where there is no such file.
-    init?(_ url: URL) {
-        var status = stat()
-        guard stat(url.path, &status) == 0 else { return nil }
-        self.init(status)
-    }
-
-    /// Whether the other is the same file in another state.
-    func differs(from other: FileState?) -> Bool {
-        guard let other, device == other.device, inode == other.inode else { return false }
-        return size != other.size || seconds != other.seconds || nanoseconds != other.nanoseconds
+        return live.first { wanted.contains($0.url.path) && $0.opened.isRewritten(as: FileIdentity($0.url)) }?.url
     }
 }

@@ -135,9 +135,13 @@ private struct GGUFCursor {
 
     /// A string that things are looked up by.
     mutating func name() throws(GGUFSyntaxError) -> String {
-        let name = String(decoding: try string(), as: UTF8.self)
-        guard StreamSafety.isSafe(name) else { throw error(StreamSafety.problem) }
-        return name
+        String(decoding: try safeString(), as: UTF8.self)
+    }
+
+    private mutating func safeString() throws(GGUFSyntaxError) -> [UInt8] {
+        let text = try string()
+        guard StreamSafety.isSafe(String(decoding: text, as: UTF8.self)) else { throw error(StreamSafety.problem) }
+        return text
     }
 
     mutating func value(type: UInt32, depth: Int = 0) throws(GGUFSyntaxError) -> GGUFValue {
@@ -150,10 +154,7 @@ private struct GGUFCursor {
         case 5: return .signed(Int64(try integer() as Int32))
         case 6: return .float(Double(Float(bitPattern: try integer())))
         case 7: return .bool(try truth())
-        case 8:
-            let text = try string()
-            guard StreamSafety.isSafe(String(decoding: text, as: UTF8.self)) else { throw error(StreamSafety.problem) }
-            return .string(text)
+        case 8: return .string(try safeString())
         case 9: return try array(depth: depth)
         case 10: return .unsigned(try integer())
         case 11: return .signed(try integer())

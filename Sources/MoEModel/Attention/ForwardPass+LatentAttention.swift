@@ -35,13 +35,12 @@ extension ForwardPass {
             heads: attention.headCount, headSize: attention.headSize, rotatedSize: attention.rotatedSize,
             valueSize: latent.valueSize)
         backend.spread(both, shared: low.columns(rank..<rank + attention.rotatedSize), shape, keys: k, values: values)
-        for (projection, final, value) in [
-            (HookSite.queryProjection, HookSite.query, q), (.keyProjection, .key, k),
-            (.valueProjection, .value, values),
-        ] {
-            try hooks.emit(projection, layer, value)
-            try hooks.emit(final, layer, value)
-        }
+        try hooks.emit(.queryProjection, layer, q)
+        try hooks.emit(.query, layer, q)
+        try hooks.emit(.keyProjection, layer, k)
+        try hooks.emit(.key, layer, k)
+        try hooks.emit(.valueProjection, layer, values)
+        try hooks.emit(.value, layer, values)
         backend.pad(values, heads: attention.headCount, into: v)
     }
 

@@ -9,15 +9,7 @@ struct FloatVector {
     var base: UnsafeMutablePointer<Float> { buffer.bound(to: Float.self) }
 
     /// - Throws: `ModelError.unsupported` for integer and f64 tensors.
-    init(_ tensor: Tensor) throws(ModelError) {
-        guard Backend.computes(with: tensor.dtype) else {
-            throw .unsupported(
-                "tensor \(tensor.name): expected a floating-point or quantized type, found \(tensor.dtype.rawValue)")
-        }
-        count = tensor.count
-        buffer = AlignedBuffer(Float.self, count: count)
-        Backend.dequantize(tensor, into: buffer.bound(to: Float.self))
-    }
+    init(_ tensor: Tensor) throws(ModelError) { try self.init([tensor]) }
 
     /// Several tensors one after the other.
     init(_ tensors: [Tensor]) throws(ModelError) {

@@ -33,12 +33,12 @@ struct DataPackage {
             "licenses": [["name": "Apache-2.0", "title": "MoEScope, which made these tables"]],
             "settings": settings,
             "metrics": .array(
-                metrics.results.map { result in
+                zip(metrics.results, metrics.tablesByResult).map { result, tables in
                     let definition = Swift.type(of: result).definition
                     return [
                         "name": .string(definition.name), "title": .string(definition.title),
                         "formula": .string(definition.formula), "source": .string(definition.source),
-                        "tables": .array(result.tables.map { .string($0.name) }),
+                        "tables": .array(tables.map { .string($0.name) }),
                     ]
                 }),
             "profile": "tabular-data-package",

@@ -23,9 +23,9 @@ struct Page: Sendable {
 
     func render(vega: String?) throws(ReportError) -> String {
         let templates = try PageTemplates()
-        let style = try templates.text(of: "style.css")
-        var scripts = [try templates.text(of: "report.js")]
-        for script in sections.compactMap(\.body?.script) { scripts.append(try templates.text(of: script)) }
+        let style = try PageTemplates.text(of: "style.css")
+        var scripts = [try PageTemplates.text(of: "report.js")]
+        for script in sections.compactMap(\.body?.script) { scripts.append(try PageTemplates.text(of: script)) }
         if let vega { scripts.insert(vega, at: 0) }
         let policy =
             "default-src 'none'; script-src \(scripts.map(Self.source).joined(separator: " ")); "

@@ -4,30 +4,31 @@ import Mustache
 
 /// The templates of Reports/Templates/, as they were when the program was built.
 struct PageTemplates: Sendable {
-    private let files: [String: String]
-    private let library: MustacheLibrary
-
-    init() throws(ReportError) {
+    private static let files: [String: String] = {
         var files: [String: String] = [:]
         for index in 0..<crt_template_count() {
             let file = crt_template_at(index)
             let bytes = UnsafeBufferPointer(start: file.bytes, count: Int(file.size))
             files[String(cString: file.name)] = String(decoding: bytes, as: UTF8.self)
         }
+        return files
+    }()
+    private let library: MustacheLibrary
+
+    init() throws(ReportError) {
         var templates: [String: MustacheTemplate] = [:]
-        for (name, text) in files where name.hasSuffix(".mustache") {
+        for (name, text) in Self.files where name.hasSuffix(".mustache") {
             do {
                 templates[String(name.dropLast(".mustache".count))] = try MustacheTemplate(string: text)
             } catch {
                 throw .template(name: name, reason: "\(error)")
             }
         }
-        self.files = files
         library = MustacheLibrary(templates: templates)
     }
 
-    /// A file that is no template: the style sheet, a script.
-    func text(of name: String) throws(ReportError) -> String {
+    /// A file that is no template: the style sheet, a script, what a simulation counted.
+    static func text(of name: String) throws(ReportError) -> String {
         guard let text = files[name] else { throw .template(name: name, reason: "not built into this program") }
         return text
     }

@@ -103,8 +103,8 @@ public struct Report: Sendable {
             findings: findings.all, findingsNote: Findings.note, sections: try sections.all(),
             tables: Dictionary(uniqueKeysWithValues: tables.map { ($0.name, $0) }),
             samples: Dictionary(
-                metrics.results.flatMap { result in
-                    result.tables.map { ($0.name, Findings.sample(result.sample)) }
+                zip(metrics.results, metrics.tablesByResult).flatMap { result, tables in
+                    tables.map { ($0.name, Findings.sample(result.sample)) }
                 }, uniquingKeysWith: { first, _ in first }),
             provenance: provenance, csvFolder: csvFolder)
     }

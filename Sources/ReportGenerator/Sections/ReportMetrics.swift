@@ -5,6 +5,8 @@ import Traces
 public struct ReportMetrics: Sendable {
     /// In the order of the metrics' catalog, a comparison last.
     public private(set) var results: [any MetricValues] = []
+    /// The tables of each result, built once: they may have hundreds of thousands of rows.
+    private(set) var tablesByResult: [[MetricTable]] = []
     /// Why a metric is not here, where that is worth saying.
     public private(set) var notes: [String] = []
 
@@ -31,6 +33,7 @@ public struct ReportMetrics: Sendable {
         }
         if !earlier.isEmpty { results.append(try SaturationMetric.compare(earlier + [trace], settings: settings)) }
         if let other { results.append(try AgreementMetric.compare(trace, other, settings: settings)) }
+        tablesByResult = results.map(\.tables)
         for read in [trace, other].compactMap(\.self) + earlier { try MetricInput.checkReadable(read, "report") }
     }
 
@@ -51,9 +54,7 @@ public struct ReportMetrics: Sendable {
     var confidence: ConfidenceMetric? { result(ConfidenceMetric.self) }
 
     /// Every table, each with its own CSV file.
-    var tables: [MetricTable] {
-        results.flatMap(\.tables)
-    }
+    var tables: [MetricTable] { tablesByResult.flatMap(\.self) }
 
     /// Documents, tokens and settings: the same for all, so any one's.
     var sample: MetricSample? { results.first?.sample }

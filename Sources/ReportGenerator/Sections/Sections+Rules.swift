@@ -21,7 +21,7 @@ extension Sections {
     /// What `moescope calibrate` counted of these sentences; nil where it was not run when the program was built.
     private static let calibration: MetricTable? = {
         func read(_ name: String) -> CalibrationResult? {
-            let text = try? PageTemplates().text(of: name)
+            let text = try? PageTemplates.text(of: name)
             return text.flatMap { try? JSONDecoder().decode(CalibrationResult.self, from: Data($0.utf8)) }
         }
         guard let nulls = read("nulls.json"), let power = read("power.json") else { return nil }

@@ -139,13 +139,12 @@ struct ClassifiedText {
     }
 
     /// Letters without a case, and marks, count as both.
-    private enum LetterCase: UInt8 {
+    private enum LetterCase {
         case none, capital, small, both
     }
 
     private var codes: [UInt32] = []
     private var kinds: [Kind] = []
-    private var cases: [LetterCase] = []
     /// Byte offset of each scalar, and the length of the text at the end.
     private(set) var offsets: [Int32] = []
 
@@ -154,13 +153,11 @@ struct ClassifiedText {
     init(_ text: UnsafeBufferPointer<UInt8>) {
         codes.reserveCapacity(text.count)
         kinds.reserveCapacity(text.count)
-        cases.reserveCapacity(text.count)
         offsets.reserveCapacity(text.count + 1)
         var position: Int32 = 0
         for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
             codes.append(scalar.value)
             kinds.append(Self.kind(of: scalar))
-            cases.append(Self.letterCase(of: scalar))
             offsets.append(position)
             position += Int32(UTF8.width(scalar))
         }
@@ -171,19 +168,19 @@ struct ClassifiedText {
     func kind(_ index: Int) -> Kind { index < kinds.count ? kinds[index] : .other }
     func isLineEnd(_ index: Int) -> Bool { codes[index] == 0x0A || codes[index] == 0x0D }
 
-    func isCapital(_ index: Int) -> Bool {
-        index < cases.count && (cases[index] == .capital || cases[index] == .both)
-    }
-    func isSmall(_ index: Int) -> Bool { index < cases.count && (cases[index] == .small || cases[index] == .both) }
+    func isCapital(_ index: Int) -> Bool { [.capital, .both].contains(letterCase(index)) }
+    func isSmall(_ index: Int) -> Bool { [.small, .both].contains(letterCase(index)) }
 
-    private static func letterCase(of scalar: Unicode.Scalar) -> LetterCase {
-        switch scalar.value {
+    /// Looked up when it is asked for: most patterns never do.
+    private func letterCase(_ index: Int) -> LetterCase {
+        guard index < codes.count else { return .none }
+        switch codes[index] {
         case 0x41...0x5A: return .capital
         case 0x61...0x7A: return .small
         case 0..<0x80: return .none
         default: break
         }
-        switch scalar.properties.generalCategory {
+        switch Unicode.Scalar(codes[index])?.properties.generalCategory {
         case .uppercaseLetter, .titlecaseLetter: return .capital
         case .lowercaseLetter: return .small
         case .modifierLetter, .otherLetter, .nonspacingMark, .spacingMark, .enclosingMark: return .both
