@@ -29,7 +29,7 @@ from moescope.interventions import (
     steer,
     top_k,
 )
-from moescope.model import Hook, Model, Run, Step, hooks, load
+from moescope.model import Generation, Hook, Model, Run, Step, hooks, load
 from moescope.quantization import quantize
 from moescope.report import report
 from moescope.tables import Table, table
@@ -39,6 +39,7 @@ __all__ = [
     "Array",
     "CheckpointError",
     "Experiment",
+    "Generation",
     "Hook",
     "Intervention",
     "Model",

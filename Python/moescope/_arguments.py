@@ -69,11 +69,11 @@ def token_ids(values: Any, name: str = "tokens") -> list[int]:
     return [integer(token, name) for token in _at_most(values, _MOST_TOKENS, name)]
 
 
-def names(values: Iterable[str], name: str) -> list[str]:
-    """Several names; one str is not a list of its letters."""
-    if isinstance(values, str | bytes):
-        raise TypeError(f"{name}: expected a list of names, found one {type(values).__name__}")
-    return list(values)
+def names(values: Iterable[str] | str, name: str) -> list[str]:
+    """Several names, or one."""
+    if isinstance(values, bytes | Mapping) or not isinstance(values, Iterable):
+        raise TypeError(f"{name}: expected names, found {type(values).__name__}")
+    return [values] if isinstance(values, str) else list(values)
 
 
 def edited(name: str, value: np.ndarray[Any, Any], changed: Any) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, cast
 
 from moescope import _arguments, _moescope
+from moescope.corpora import Corpus, source
 from moescope.interventions import Intervention, to_json
 from moescope.metrics import Settings, _values
 from moescope.model import Model
 from moescope.tables import Table
-from moescope.traces import Corpus, _source
 
 class ExperimentSettings(TypedDict, total=False):
     """What shapes the intervals and tests of an experiment; as in `moescope.metrics.Settings`."""
@@ -68,8 +68,11 @@ def experiment(
     corpus: Corpus,
     design: Design | None = None,
     *,
-    arms: Mapping[str, Sequence[Intervention]] | None = None,
+    arms: Mapping[str, Sequence[Intervention] | Intervention] | None = None,
     output: str | PathLike[str] | None = None,
+    text: str | None = None,
+    group: str | None = None,
+    id: str | None = None,
     layers: Iterable[int] | None = None,
     experts_per_layer: int = 1,
     random_controls: int = 20,
@@ -84,7 +87,7 @@ def experiment(
 ) -> Experiment:
     """Runs the untouched model and every variant over the same documents, and compares them document by document.
 
-    corpus: as for `moescope.trace`.
+    corpus, text, group, id: as for `moescope.trace`.
     design: "ablation" takes each group's most distinctive expert of every layer away, "steering" raises its router logit by
         `strength` standard deviations. Both choose experts on one half of the documents and score the other, and both have
         controls: for "ablation", random other experts that meet the same share of the group's tokens. "top-k" changes the number of experts per token (`counts`),
@@ -118,7 +121,7 @@ def experiment(
     }
     if arms is not None:
         options["arms"] = [{"name": name, "changes": json.loads(to_json(changes))} for name, changes in arms.items()]
-    path, documents = _source(corpus)
+    path, documents = source(corpus, text=text, group=group, id=id)
     temporary = tempfile.TemporaryDirectory(prefix="moescope-") if output is None else None
     folder = Path(temporary.name) / "experiment" if temporary is not None else Path(fspath(output or ""))
     tables = _moescope.experiment(model._native, path, documents, fspath(folder), json.dumps(options))

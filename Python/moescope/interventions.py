@@ -112,8 +112,9 @@ def replace_with(*, expert: int, other: int, **where: Unpack[Where]) -> Interven
     return _make("replace", {"experts": [_arguments.integer(expert, "expert")], "with": _arguments.integer(other, "other")}, where)
 
 
-def to_json(interventions: Sequence[Intervention]) -> str:
-    """The form in which the engine takes them."""
+def to_json(interventions: Sequence[Intervention] | Intervention) -> str:
+    """The form in which the engine takes them; one may stand by itself."""
+    interventions = [interventions] if isinstance(interventions, Intervention) else interventions
     for intervention in interventions:
         if not isinstance(intervention, Intervention):
             raise TypeError(f"interventions: expected what moescope.ablate and its kin return, found {intervention!r}")

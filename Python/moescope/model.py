@@ -10,15 +10,16 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Final, Literal, SupportsIndex, overload
+from typing import Any, Final, Literal, NoReturn, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from moescope import _arguments, _moescope
+from moescope import _arguments, _moescope, notebook
 from moescope.interventions import Intervention, to_json
 from moescope.tables import Table
 
@@ -101,6 +102,11 @@ class Run:
         return self._model.texts(self.tokens)
 
     @property
+    def expert_count(self) -> int:
+        """E, experts in a layer."""
+        return self._model.config.experts
+
+    @property
     def nll(self) -> float:
         """Mean negative log-probability of the tokens after the first, in nats."""
         return float(-np.mean(self.logprob[1:])) if len(self.logprob) > 1 else float("nan")
@@ -118,6 +124,15 @@ class Run:
 
     def __contains__(self, name: str) -> bool:
         return name in self._captured
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.names
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Run holds its model and memory of the engine; keep the arrays that you need (np.save, np.savez)")
+
+    def _repr_html_(self) -> str:
+        return notebook.run(self)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -153,6 +168,36 @@ class Step:
         return self.captured[name]
 
 
+class Generation(Iterator[Step]):
+    """What a model writes, token by token as it is asked for: an iterator of `Step`.
+
+        for step in model.generate("Der Rauch", capture="router_logits"): ...
+        model.generate("Der Rauch").text
+    """
+
+    def __init__(self, steps: Iterator[Step]) -> None:
+        self._steps = steps
+        self._texts: list[str] = []
+
+    def __next__(self) -> Step:
+        step = next(self._steps)
+        self._texts.append(step.text)
+        return step
+
+    @property
+    def text(self) -> str:
+        """All that is written after the prompt. What has not been asked for yet is generated now."""
+        for _ in self:
+            pass
+        return "".join(self._texts)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"<Generation, {len(self._texts)} tokens so far: {''.join(self._texts)!r}>"
+
+
 class Model:
     """A mixture-of-experts model with its tokenizer. Made by `load`.
 
@@ -181,6 +226,12 @@ class Model:
         """What the model's files say and is not obeyed, though it would matter; `load` warns of each."""
         return [str(notice) for notice in self._facts["notices"]]
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a Model is memory of the engine; in another process, load it again: moescope.load({str(self.path)!r})")
+
+    def _repr_html_(self) -> str:
+        return notebook.facts(self.name, {**asdict(self.config), "precision": self.precision, "path": str(self.path)})
+
     def __repr__(self) -> str:
         c = self.config
         return (
@@ -204,6 +255,23 @@ class Model:
         """Tokens as the vocabulary writes them: "▁der" and `<0x0A>` in SentencePiece's, "Ġder" and "Ċ" in byte-level ones."""
         return self._native.pieces(_arguments.token_ids(tokens))
 
+    def token_id(self, piece: str) -> int:
+        """The id of a token as the vocabulary writes it: "▁der" or "Ġder", `<0x0A>`, `</s>`.
+
+        Raises KeyError, with what the text is split into, where the vocabulary has no such piece.
+        """
+        if piece not in self._ids:
+            shown = ", ".join(map(repr, self.pieces(self.encode(piece, bos=False)))) if piece else "nothing"
+            raise KeyError(f"{piece!r} is no piece of the vocabulary; as a text it is split into {shown}")
+        return self._ids[piece]
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        ids: dict[str, int] = {}
+        for token, piece in enumerate(self.pieces(range(self.config.vocab_size))):
+            ids.setdefault(piece, token)
+        return ids
+
     def texts(self, tokens: Tokens) -> list[str]:
         """Tokens as a person reads them: ␣ for a space, ⏎ for a line break, bytes that are no UTF-8 as `⟨E2 80⟩`."""
         return self._native.texts(_arguments.token_ids(tokens))
@@ -212,10 +280,10 @@ class Model:
         self,
         text: str | Tokens,
         *,
-        capture: Sequence[str] = (),
+        capture: Sequence[str] | str = (),
         layers: Sequence[int] | None = None,
         heads: Sequence[int] | None = None,
-        interventions: Sequence[Intervention] = (),
+        interventions: Sequence[Intervention] | Intervention = (),
         edit: Mapping[str, Edit] | None = None,
         group: str = "",
         logprobs: bool = True,
@@ -245,17 +313,46 @@ class Model:
         self,
         texts: Sequence[str | Tokens],
         *,
-        capture: Sequence[str] = (),
+        capture: Sequence[str] | str = (),
         layers: Sequence[int] | None = None,
         heads: Sequence[int] | None = None,
-        interventions: Sequence[Intervention] = (),
+        interventions: Sequence[Intervention] | Intervention = (),
         edit: Mapping[str, Edit] | None = None,
         groups: Sequence[str] | None = None,
         logprobs: bool = True,
     ) -> list[Run]:
-        """Runs many documents in large batches without padding: much faster than one at a time. See `run`."""
+        """Runs many documents in large batches without padding: much faster than one at a time. See `run`.
+
+        All that is captured of all documents is in memory at the end; `runs` gives them one by one.
+        """
+        return list(
+            self.runs(
+                texts, capture=capture, layers=layers, heads=heads, interventions=interventions, edit=edit, groups=groups,
+                logprobs=logprobs,
+            )
+        )  # fmt: skip
+
+    def runs(
+        self,
+        texts: Sequence[str | Tokens],
+        *,
+        capture: Sequence[str] | str = (),
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        interventions: Sequence[Intervention] | Intervention = (),
+        edit: Mapping[str, Edit] | None = None,
+        groups: Sequence[str] | None = None,
+        logprobs: bool = True,
+    ) -> Iterator[Run]:
+        """As `run_many`, one `Run` after the other: no more than one batch is in memory, unless what is yielded is kept.
+
+            for run in model.runs(texts, capture="blocks.3.resid_post"):
+                np.save(f"{next(numbers)}.npy", run["blocks.3.resid_post"])
+
+        A run's arrays are views of its batch's: keep a copy of what you need, and the batch is freed.
+        """
         if isinstance(texts, str | bytes):
-            raise TypeError(f"run_many: expected a list of texts, found one {type(texts).__name__}; use run")
+            raise TypeError(f"texts: expected a list of texts, found one {type(texts).__name__}; use run")
         capture = _arguments.names(capture, "capture")
         groups = None if groups is None else _arguments.names(groups, "groups")
         layers = None if layers is None else _arguments.integers(layers, "layers")
@@ -265,15 +362,15 @@ class Model:
             raise ValueError(f"groups: expected one per document ({len(documents)}), found {len(groups)}")
         edits = [(name, _adapter(function)) for name, function in (edit or {}).items()]
         described = to_json(interventions)
-        runs: list[Run] = []
-        for wave in _waves([len(document) for document in documents]):
-            batch = documents[wave.start : wave.stop]
-            names = list(groups[wave.start : wave.stop]) if groups is not None else []
-            result = self._native.run(
-                batch, names, wave.start, capture, layers, heads, described, edits, logprobs
+
+        def wave(numbers: range) -> list[Run]:
+            batch = documents[numbers.start : numbers.stop]
+            names = list(groups[numbers.start : numbers.stop]) if groups is not None else []
+            return self._split(
+                batch, self._native.run(batch, names, numbers.start, capture, layers, heads, described, edits, logprobs)
             )
-            runs += self._split(batch, result)
-        return runs
+
+        return (run for numbers in _waves([len(document) for document in documents]) for run in wave(numbers))
 
     def _tokens(self, text: str | Tokens) -> list[int]:
         tokens = self.encode(text) if isinstance(text, str) else _arguments.token_ids(text)
@@ -310,14 +407,16 @@ class Model:
         max_tokens: int = 64,
         temperature: float = 0.0,
         seed: int = 0,
-        capture: Sequence[str] = (),
+        capture: Sequence[str] | str = (),
         layers: Sequence[int] | None = None,
-        interventions: Sequence[Intervention] = (),
+        interventions: Sequence[Intervention] | Intervention = (),
         edit: Mapping[str, Edit] | None = None,
         stop_at_eos: bool = True,
         cache: Literal["f32", "f16", "q8_0"] | None = None,
-    ) -> Iterator[Step]:
-        """Continues a text, one `Step` per token. Temperature 0 takes the most probable token each time.
+    ) -> Generation:
+        """Continues a text, one `Step` per token; `.text` of what is returned is all of it, as one str.
+
+        Temperature 0 takes the most probable token each time.
 
         It ends after a token that ends a text (`stop_at_eos`): those of generation_config.json, config.json and the tokenizer.
         `cache` is how keys and values of earlier tokens are kept; by default f32 where the model is exact, otherwise f16.
@@ -335,26 +434,30 @@ class Model:
         edits = [(name, _adapter(function)) for name, function in (edit or {}).items()]
         described = to_json(interventions)
         session = _moescope.session(self._native, cache)
-        text, unread = self.decode(tokens), tokens
-        ends = frozenset(self._facts["ends"])
-        for _ in range(max_tokens):
-            result = session.append(unread, points, None, described, edits)
-            z = np.asarray(result["next_logits"]).astype(np.float64)
-            log_p = z - z.max() - np.log(np.exp(z - z.max()).sum())
-            if temperature == 0:
-                token = int(log_p.argmax())
-            else:
-                p = np.exp((log_p - log_p.max()) / temperature)
-                token = int(random.choice(len(p), p=p / p.sum()))
-            tokens, unread = [*tokens, token], [token]
-            longer = self.decode(tokens)
-            added = longer[len(text) :] if longer.startswith(text) else self.decode([token])
-            text = longer
-            captured = {point: _last_row(point, result[point]) for point in points}
-            indices, weights = np.asarray(result["expert_indices"]), np.asarray(result["expert_weights"])
-            yield Step(token, added, float(log_p[token]), indices[:, -1], weights[:, -1], captured)
-            if stop_at_eos and token in ends:
-                return
+
+        def steps() -> Iterator[Step]:
+            known, text, unread = tokens, self.decode(tokens), tokens
+            ends = frozenset(self._facts["ends"])
+            for _ in range(max_tokens):
+                result = session.append(unread, points, None, described, edits)
+                z = np.asarray(result["next_logits"]).astype(np.float64)
+                log_p = z - z.max() - np.log(np.exp(z - z.max()).sum())
+                if temperature == 0:
+                    token = int(log_p.argmax())
+                else:
+                    p = np.exp((log_p - log_p.max()) / temperature)
+                    token = int(random.choice(len(p), p=p / p.sum()))
+                known, unread = [*known, token], [token]
+                longer = self.decode(known)
+                added = longer[len(text) :] if longer.startswith(text) else self.decode([token])
+                text = longer
+                captured = {point: _last_row(point, result[point]) for point in points}
+                indices, weights = np.asarray(result["expert_indices"]), np.asarray(result["expert_weights"])
+                yield Step(token, added, float(log_p[token]), indices[:, -1], weights[:, -1], captured)
+                if stop_at_eos and token in ends:
+                    return
+
+        return Generation(steps())
 
 
 @overload

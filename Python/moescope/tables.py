@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, SupportsIndex, overload
 
 from moescope import _moescope
 
@@ -38,9 +39,24 @@ class Table:
     def __len__(self) -> int:
         return len(self._native)
 
-    def __getitem__(self, column: str) -> list[Any]:
-        """The values of a column."""
-        return self._native.column(column)
+    @overload
+    def __getitem__(self, column: str) -> list[Any]: ...
+    @overload
+    def __getitem__(self, column: SupportsIndex) -> dict[str, Any]: ...
+    def __getitem__(self, column: str | SupportsIndex) -> list[Any] | dict[str, Any]:
+        """The values of a column, by its name; or a row as a dict, by its number (-1 is the last)."""
+        if isinstance(column, str):
+            return self._native.column(column)
+        row = operator.index(column)
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"row {row}: the table {self.name} has {len(self)} rows")
+        return {name: self[name][row] for name in self.columns}
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.columns
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return table, ({name: self[name] for name in self.columns}, self.name)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Rows, as dicts."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
@@ -17,12 +18,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from moescope import _arguments, _moescope
+from moescope import _arguments, _moescope, notebook
+from moescope.corpora import Corpus, source
 from moescope.interventions import Intervention, to_json
 from moescope.model import Model
 from moescope.tables import Table, table
 
-Corpus = str | PathLike[str] | Iterable[Mapping[str, Any] | str]
 Progress = Callable[[int, int, int, int], object]
 
 #: Seconds between two lines of progress.
@@ -142,6 +143,28 @@ class Trace:
         with np.errstate(invalid="ignore"):
             return np.asarray(total / np.bincount(self.document[known], minlength=count))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_trace, (self.path,)
+
+    def _repr_html_(self) -> str:
+        model, capture = self.manifest["model"], self.manifest["capture"]
+        counts: dict[str, int] = {}
+        for group in self.documents["group"]:
+            counts[group] = counts.get(group, 0) + 1
+        kept = [name for name in ("router_logits", "attention_summary", "predicted") if capture.get(name)]
+        return notebook.facts(
+            f"Trace {self.path}",
+            {
+                "model": f"{model['name']}: {model['layers']} layers, {model['experts']} experts, {model['experts_per_token']} per token",
+                "documents": len(self),
+                "groups": ", ".join(f"{group} {count:,}" for group, count in sorted(counts.items()) if group) or "none",
+                "tokens": sum(shard["tokens"] for shard in self.manifest["shards"]),
+                "recorded": ", ".join(["expert_indices", "expert_weights", "logprob", *kept]),
+                "layers": ", ".join(map(str, self.layers)),
+                "status": self.manifest["status"],
+            },
+        )
+
     def __len__(self) -> int:
         """Number of documents."""
         return len(self.documents)
@@ -165,9 +188,12 @@ def trace(
     corpus: Corpus,
     *,
     output: str | PathLike[str],
-    capture: Sequence[str] = ("router_logits",),
+    capture: Sequence[str] | str = ("router_logits",),
     layers: Sequence[int] | None = None,
-    interventions: Sequence[Intervention] = (),
+    interventions: Sequence[Intervention] | Intervention = (),
+    text: str | None = None,
+    group: str | None = None,
+    id: str | None = None,
     max_tokens: int | None = None,
     wave_tokens: int | None = None,
     resume: bool = False,
@@ -175,9 +201,11 @@ def trace(
 ) -> Trace:
     """Runs a model over a corpus and records how it routes every token.
 
-    corpus: a `.jsonl` file or a folder of `.txt` files, as for `moescope trace`; or texts, or mappings with "text" or
-        "tokens" and optionally "id", "group", "parallel_id" (the same text in another group) and "cluster" (source,
-        manual, author: documents of one cluster are not independent).
+    corpus: a `.jsonl` file or a folder of `.txt` files, as for `moescope trace`; texts; mappings with "text" or "tokens" and
+        optionally "id", "group", "parallel_id" (the same text in another group) and "cluster" (source, manual, author:
+        documents of one cluster are not independent), in any iterable; a mapping of such columns; a pandas, Polars or
+        pyarrow table; a split of Hugging Face `datasets`.
+    text, group, id: the columns that hold them, where they have other names.
     output: the trace's folder, made here.
     capture: "router_logits" or "router_logits_f16", "attention_summary", "predicted" (the most probable next token of
         every row), "speculative" (experts guessed 1, 2 and 10 layers ahead), "attention_pattern:LAYER.HEAD" (`*` for
@@ -186,7 +214,7 @@ def trace(
     max_tokens: cut documents to this many tokens.
     wave_tokens: tokens computed together.
     resume: go on with an interrupted trace. Ctrl-C leaves one that can be resumed.
-    progress: True for a line on standard error, or a callable(documents, all documents, tokens, all tokens).
+    progress: True for a bar (tqdm's where it is installed), or a callable(documents, all documents, tokens, all tokens).
     """
     options: dict[str, Any] = _capture(capture, model)
     options |= {
@@ -196,22 +224,21 @@ def trace(
         "interventions": json.loads(to_json(interventions)),
         "resume": resume,
     }
-    path, documents = _source(corpus)
-    report: Progress | None = _ProgressLine() if progress is True else (progress or None)
+    path, documents = source(corpus, text=text, group=group, id=id)
+    line = _progress_line() if progress is True else None
+    report: Progress | None = line if progress is True else (progress or None)
     try:
         _moescope.trace(model._native, path, documents, fspath(output), json.dumps(options), report)
     finally:
-        if isinstance(report, _ProgressLine):
-            report.end()
+        if line is not None:
+            line.end()
     return open_trace(output)
 
 
-def _capture(names: Sequence[str], model: Model) -> dict[str, Any]:
+def _capture(names: Sequence[str] | str, model: Model) -> dict[str, Any]:
     wanted: dict[str, Any] = {"router_logits": None, "attention_summary": False, "attention_pattern": []}
     wanted |= {"predicted": False, "speculative": False}
-    if isinstance(names, str):
-        raise TypeError("capture: expected a list of names, found one str")
-    for name in names:
+    for name in _arguments.names(names, "capture"):
         if name in ("router_logits", "router_logits_f16"):
             wanted["router_logits"] = "f16" if name.endswith("f16") else "f32"
         elif name in ("attention_summary", "attn.summary"):
@@ -238,31 +265,33 @@ def _patterns(name: str, model: Model) -> list[list[int]]:
     return [[one_layer, one_head] for one_layer in layers for one_head in heads]
 
 
-def _source(corpus: Corpus) -> tuple[str | None, str | None]:
-    """A corpus as the engine takes it: a path, or documents as JSON."""
-    if isinstance(corpus, str | PathLike):
-        return fspath(corpus), None
-    return None, json.dumps(_documents(corpus))
+def _progress_line() -> _ProgressBar | _ProgressLine:
+    try:
+        from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]
+    except ImportError:
+        return _ProgressLine()
+    return _ProgressBar(tqdm)
 
 
-def _documents(corpus: Iterable[Mapping[str, Any] | str]) -> list[dict[str, Any]]:
-    documents = []
-    if isinstance(corpus, bytes | bytearray):
-        raise TypeError(f"corpus: expected texts or mappings, found {type(corpus).__name__}")
-    for number, entry in enumerate(corpus):
-        if not isinstance(entry, str | Mapping):
-            raise TypeError(f"corpus: document {number}: expected a text or a mapping, found {type(entry).__name__}")
-        fields: Mapping[str, Any] = {"text": entry} if isinstance(entry, str) else entry
-        document: dict[str, Any] = {"id": str(fields.get("id", number)), "group": str(fields.get("group", ""))}
-        if "text" in fields:
-            document["text"] = fields["text"]
-        if "tokens" in fields:
-            document["tokens"] = _arguments.token_ids(fields["tokens"])
-        for name in ("parallel_id", "cluster"):
-            if fields.get(name) is not None:
-                document[name] = _arguments.identifier(fields[name], f"corpus: document {number}: {name}")
-        documents.append(document)
-    return documents
+class _ProgressBar:
+    """tqdm's bar: in a notebook its widget, elsewhere a line on standard error."""
+
+    def __init__(self, bar: Any) -> None:
+        self._make = bar
+        self._bar: Any = None
+
+    def __call__(self, documents: int, all_documents: int, tokens: int, all_tokens: int) -> None:
+        if self._bar is None:
+            with warnings.catch_warnings():
+                # Without ipywidgets, tqdm says so and goes on as text.
+                warnings.simplefilter("ignore")
+                self._bar = self._make(total=all_tokens, initial=tokens, unit=" tokens", unit_scale=True, desc="tracing")
+        self._bar.set_postfix_str(f"{documents:,} of {all_documents:,} documents", refresh=False)
+        self._bar.update(tokens - self._bar.n)
+
+    def end(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
 class _ProgressLine:

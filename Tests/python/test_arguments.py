@@ -90,7 +90,7 @@ def test_numbers_are_not_rounded(model, tmp_path):
         lambda: ms.random_routing(0.5),
         lambda: ms.replace_with(expert=1.5, other=2),
         lambda: model.run(TEXT, layers=[1.5]),
-        lambda: model.run(TEXT, capture="router_logits"),
+        lambda: model.run(TEXT, capture={"router_logits": 1}),
         lambda: next(model.generate(TEXT, max_tokens=1.5)),
         lambda: ms.load("polyglot", threads=True),
         lambda: ms.trace(model, [{"tokens": [1.7, 5.2]}], output=tmp_path / "t"),
