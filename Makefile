@@ -9,9 +9,10 @@
 #   make endurance  kills, full disks, pairs of writers, flipped bits: nothing lost (an hour; SMALL=1: minutes)
 #   make example   Reports/Example/ again, byte for byte
 #   make fuzz      mutated files of every format, read as the commands read them: nothing may die, hang or fill memory
+#   make sanitize  kernels, readers and tests under sanitizers, and mutations that libFuzzer chooses
 #   make format    formats the sources
 
-.PHONY: help demo test bench parity conformance calibrate endurance example fuzz format build clean
+.PHONY: help demo test bench parity conformance calibrate endurance example fuzz sanitize format build clean
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -57,6 +58,10 @@ example:
 fuzz:
 	@Scripts/setup demo
 	@Scripts/fuzz
+
+sanitize:
+	@Scripts/setup demo
+	@Scripts/sanitize
 
 format:
 	@swift format format --in-place --parallel --recursive Sources Tests Package.swift

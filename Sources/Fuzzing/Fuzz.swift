@@ -6,7 +6,15 @@ import Foundation
 struct Fuzz: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "moescope-fuzz", abstract: "Reads mutated files and counts what they do.",
-        subcommands: [Mutate.self, Make.self, Replay.self, Worker.self], defaultSubcommand: Mutate.self)
+        subcommands: subcommands, defaultSubcommand: Mutate.self)
+
+    private static var subcommands: [any ParsableCommand.Type] {
+        #if SANITIZED
+        [Mutate.self, Make.self, Replay.self, Worker.self, Guide.self]
+        #else
+        [Mutate.self, Make.self, Replay.self, Worker.self]
+        #endif
+    }
 }
 
 struct Places: ParsableArguments {

@@ -11,7 +11,7 @@ struct Mutation {
 
     init(_ format: Format, seeds: [Seed], seed number: UInt64, index: Int) {
         var bytes = ByteMutations(seed: number, index: UInt64(index))
-        seed = bytes.pick(seeds)
+        let seed = bytes.pick(seeds)
         let donor = bytes.pick(seeds)
         let target = bytes.pick(seed.targets)
         let original = seed.files[target] ?? []
@@ -20,14 +20,23 @@ struct Mutation {
         for _ in 0..<bytes.pick([1, 1, 1, 2, 2, 3, 6]) {
             bytes = Self.change(&file, name: target, donor: other, with: bytes)
         }
+        self.init(format, of: seed, target: target, file: file, mends: bytes.chance(2))
+    }
+
+    /// A seed with another file in place of one.
+    /// - Parameter mends: whether the hashes of the seed's other files are made to agree, where the format has such.
+    init(_ format: Format, of seed: Seed, target: String, file: [UInt8], mends: Bool = true) {
         var changed = [target: file]
-        if format.hasHashes, bytes.chance(2) {
-            Self.mendHashes(of: original, as: file, in: seed, besides: target, into: &changed)
+        if format.hasHashes, mends {
+            Self.mendHashes(of: seed.files[target] ?? [], as: file, in: seed, besides: target, into: &changed)
         }
+        self.seed = seed
         self.changed = changed
     }
 
-    private static func change(
+    /// One change that knows the kind of file by its name.
+    /// - Returns: the random numbers, to go on with.
+    static func change(
         _ file: inout [UInt8], name: String, donor: [UInt8], with bytes: ByteMutations
     ) -> ByteMutations {
         var binary = BinaryMutations(json: JSONMutations(bytes: bytes))

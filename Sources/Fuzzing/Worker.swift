@@ -15,9 +15,15 @@ struct Worker: ParsableCommand {
     @Option var replay: String?
     @Flag var quiet = false
 
+    #if SANITIZED
+    /// A sanitizer keeps shadows of all memory, and what was freed.
+    static let memoryLimit = 4 << 20
+    static let addressSpace = rlim_t.max
+    #else
     /// Most that may be resident, in KiB.
     static let memoryLimit = 1 << 20
     static let addressSpace: rlim_t = 16 << 30
+    #endif
 
     func run() throws {
         var limit = rlimit(rlim_cur: Self.addressSpace, rlim_max: Self.addressSpace)

@@ -138,7 +138,7 @@ struct ExperimentCommand: ParsableCommand {
         for sentence in ContrastProse(result).sentences ?? [] { try print(sentence) }
         let scored = likelihoods.tokens.reduce(0) { $0 + ($1 > 0 ? 1 : 0) }
         try print(
-            "\(scored) documents scored, \(likelihoods.tokens.reduce(0, +)) tokens predicted"
+            "\(Prose.plural(scored, "document")) scored, \(Prose.plural(likelihoods.tokens.reduce(0, +), "token")) predicted"
                 + (plan.split.map { "; experts were chosen on \($0.choosing.count) other documents" } ?? "")
                 + ". 95 % intervals from \(statistics.bootstrap) bootstraps over documents, and over draws where controls are "
                 + "random; p-values from \(statistics.permutations) sign flips, or studentized from those bootstraps; seed \(statistics.seed)"

@@ -1,9 +1,10 @@
 import ArgumentParser
 import Checkpoints
-import Tracing
 import Foundation
 import MoEModel
 import Quantization
+import ReportGenerator
+import Tracing
 
 struct ImportanceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -64,7 +65,7 @@ struct ImportanceCommand: ParsableCommand {
             chunkSize: maxTokens)
         try loaded.model.checkUnchanged()
         try matrix.write(to: URL(filePath: output))
-        try print("\(output): \(matrix.entries.count) tensors, \(ProgressLine.grouped(corpus.totalTokens)) tokens")
+        try print("\(output): \(matrix.entries.count) tensors, \(Prose.count(corpus.totalTokens)) tokens")
         let experts = loaded.model.config.experts.count * loaded.model.config.expertLayers.count
         let reached = statistics.sums.keys.count { if case .expert = $0 { true } else { false } }
         if reached < experts {

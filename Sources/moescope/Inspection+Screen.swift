@@ -1,4 +1,5 @@
 import Foundation
+import ReportGenerator
 
 extension Inspection {
     /// The same, for people.
@@ -6,15 +7,15 @@ extension Inspection {
         var rows: [(label: String, text: String)] = [
             (
                 "Architecture",
-                "\(config.architecture), \(config.layerCount) \(config.layerCount == 1 ? "layer" : "layers"), hidden size \(Self.grouped(config.hiddenSize))"
+                "\(config.architecture), \(config.layerCount) \(config.layerCount == 1 ? "layer" : "layers"), hidden size \(Prose.count(config.hiddenSize))"
             ),
             ("Parameters", "\(Self.count(parametersTotal)) in all, \(Self.count(parametersActive)) active per token"),
-            ("Experts", "\(config.experts.count) per layer, \(Self.grouped(config.experts.size)) wide; \(routing)"),
+            ("Experts", "\(config.experts.count) per layer, \(Prose.count(config.experts.size)) wide; \(routing)"),
             ("Attention", attention),
             ("Context", context),
             (
                 "Vocabulary",
-                Self.grouped(config.vocabularySize) + " tokens, output "
+                Prose.count(config.vocabularySize) + " tokens, output "
                     + (config.tiesOutputToEmbedding ? "tied to the embedding" : "a matrix of its own")
             ),
         ]
@@ -39,7 +40,7 @@ extension Inspection {
     }
 
     private var routing: String {
-        let shared = config.experts.sharedSize.map { ", and a shared one \(Self.grouped($0)) wide" } ?? ""
+        let shared = config.experts.sharedSize.map { ", and a shared one \(Prose.count($0)) wide" } ?? ""
         return config.router.summary + shared + dense
     }
 
@@ -51,7 +52,7 @@ extension Inspection {
         let which =
             layers.count == 1
             ? "layer \(layers[0]) is" : isFirst ? "layers 0 to \(layers.count - 1) are" : "\(layers.count) layers are"
-        return "; \(which) dense, \(Self.grouped(size)) wide"
+        return "; \(which) dense, \(Prose.count(size)) wide"
     }
 
     private var attention: String {
@@ -66,13 +67,13 @@ extension Inspection {
 
     private var context: String {
         var text =
-            "\(Self.grouped(config.contextLength)) tokens; rotary base \(Self.number(config.attention.rotary.theta))"
+            "\(Prose.count(config.contextLength)) tokens; rotary base \(Self.number(config.attention.rotary.theta))"
         if let scaling = config.attention.rotary.scaling {
-            text += ", \(scaling.kind.rawValue) scaling × \(scaling.factor) of \(Self.grouped(scaling.originalContext))"
+            text += ", \(scaling.kind.rawValue) scaling × \(scaling.factor) of \(Prose.count(scaling.originalContext))"
         } else {
             text += ", no scaling"
         }
-        if let window = config.slidingWindow { text += "; window of \(Self.grouped(window))" }
+        if let window = config.slidingWindow { text += "; window of \(Prose.count(window))" }
         return text
     }
 
@@ -96,7 +97,7 @@ extension Inspection {
             }
             let roles = type.roles.prefix(5).joined(separator: " ") + (type.roles.count > 5 ? " …" : "")
             return type.dtype + String(repeating: " ", count: max(1, 6 - type.dtype.count))
-                + padded(Self.grouped(type.tensors), 6) + (type.tensors == 1 ? " tensor " : " tensors")
+                + padded(Prose.count(type.tensors), 6) + (type.tensors == 1 ? " tensor " : " tensors")
                 + padded(Self.percent(type.parameters, of: parametersTotal), 8)
                 + padded(Self.bytes(type.bytes), 11)
                 + padded(String(format: "%.2f", type.bitsPerWeight), 7) + " bits  " + roles
@@ -108,7 +109,7 @@ extension Inspection {
         guard let chatTemplate else { return "none: a base model, or one whose prompts must be written by hand" }
         let kind = chatTemplate.kind ?? "of a kind not known here"
         if !hasWeights { return kind }
-        return "\(kind), \(Self.grouped(chatTemplate.characters)) characters of Jinja in \(chatTemplate.source)"
+        return "\(kind), \(Prose.count(chatTemplate.characters)) characters of Jinja in \(chatTemplate.source)"
     }
 
     private var tokenizerLine: String {
@@ -116,7 +117,7 @@ extension Inspection {
         func token(_ name: String, _ id: Int32?, _ piece: String?) -> String {
             id.map { ", \(name) \($0) \(piece ?? "")" } ?? ""
         }
-        return "\(tokenizer.file), \(tokenizer.kind), \(Self.grouped(tokenizer.vocabularySize)) pieces"
+        return "\(tokenizer.file), \(tokenizer.kind), \(Prose.count(tokenizer.vocabularySize)) pieces"
             + token("BOS", tokenizer.bos, tokenizer.bosPiece) + token("EOS", tokenizer.eos, tokenizer.eosPiece)
             + framing(tokenizer)
     }
@@ -135,7 +136,7 @@ extension Inspection {
 
     /// 1,000,000, or 1e+20 where digits would say nothing.
     static func number(_ value: Float) -> String {
-        value < 1e12 && value == value.rounded() ? grouped(Int(value)) : "\(value)"
+        value < 1e12 && value == value.rounded() ? Prose.count(Int(value)) : "\(value)"
     }
 
     /// 46.7 B, 17.2 M, 950.
@@ -143,7 +144,7 @@ extension Inspection {
         switch value {
         case 1_000_000_000...: String(format: "%.1f B", Double(value) / 1e9)
         case 1_000_000...: String(format: "%.1f M", Double(value) / 1e6)
-        default: grouped(value)
+        default: Prose.count(value)
         }
     }
 
@@ -160,7 +161,4 @@ extension Inspection {
     static func percent(_ part: Int, of whole: Int) -> String {
         String(format: "%.1f %%", 100 * Double(part) / Double(max(1, whole)))
     }
-
-    /// Thousands separated by commas.
-    static func grouped(_ value: Int) -> String { ProgressLine.grouped(value) }
 }

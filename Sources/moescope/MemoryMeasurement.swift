@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import MoEModel
+import ReportGenerator
 
 /// What this process takes when it does what a cell of the table stands for, beside what the table says.
 struct MemoryMeasurement: Encodable {
@@ -79,8 +80,8 @@ struct MemoryMeasurement: Encodable {
     }
 
     var line: String {
-        "measured \(Inspection.bytes(measured_bytes)) for \(Inspection.grouped(context)) tokens, "
-            + "\(Inspection.grouped(rows_at_once)) at once, cache \(cache); predicted "
+        "measured \(Inspection.bytes(measured_bytes)) for \(Prose.count(context)) tokens, "
+            + "\(Prose.count(rows_at_once)) at once, cache \(cache); predicted "
             + "\(Inspection.bytes(predicted_bytes)) (\(String(format: "%+.1f %%", 100 * difference))).\n"
             + "         The program itself takes \(Inspection.bytes(baseline_bytes)) more"
     }

@@ -1,4 +1,5 @@
 import Foundation
+import ReportGenerator
 
 extension MemoryTable {
     /// The table for people.
@@ -66,7 +67,7 @@ extension MemoryTable {
                 + "\(Inspection.bytes(low.cache_bytes)) at \(Self.tokens(low.context)), "
                 + "\(Inspection.bytes(high.cache_bytes)) at \(Self.tokens(high.context)); "
                 + "the next token reads all of it",
-            "working  \(Inspection.bytes(high.working_bytes)) for \(Inspection.grouped(piece)) tokens read at once "
+            "working  \(Inspection.bytes(high.working_bytes)) for \(Prose.count(piece)) tokens read at once "
                 + "(--rows) with \(precision) precision on \(threads) threads;",
             "         a prompt or document is read in one piece, so a longer one takes its own length",
         ]
@@ -90,7 +91,7 @@ extension MemoryTable {
         guard let best = fitting.first else { return "Nothing fits \(limit). \(advice)." }
         let contexts = best.contexts.filter { $0.fits == true }.map(\.context)
         let all = contexts.count == best.contexts.count
-        let reach = all ? "" : ", with a context of up to \(Inspection.grouped(contexts.last ?? 0)) tokens"
+        let reach = all ? "" : ", with a context of up to \(Prose.count(contexts.last ?? 0)) tokens"
         return "✓ fits \(limit). The most precise that does: \(best.type)\(reach)."
     }
 
@@ -121,6 +122,6 @@ extension MemoryTable {
 
     /// 1024 → "1 K"
     static func tokens(_ count: Int) -> String {
-        count % 1024 == 0 ? "\(count >> 10) K" : Inspection.grouped(count)
+        count % 1024 == 0 ? "\(count >> 10) K" : Prose.count(count)
     }
 }

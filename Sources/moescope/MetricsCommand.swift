@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import ReportGenerator
 import RoutingMetrics
 import Traces
 
@@ -119,11 +120,12 @@ struct MetricsCommand: ParsableCommand {
     }
 
     static func printSample(_ sample: MetricSample) throws {
-        let groups = sample.groups.map { "\($0.name) \($0.documents)" }.joined(separator: ", ")
+        let groups = sample.groups.map { "\($0.name) \(Prose.count($0.documents))" }.joined(separator: ", ")
         let settings = sample.settings
+        let token = settings.positions == .all ? "token" : "\(settings.positions.rawValue) token"
         try print(
             """
-            \(sample.model): \(sample.tokens) \(settings.positions == .all ? "" : settings.positions.rawValue + " ")tokens of \(sample.documents) documents (\(groups)), \
+            \(sample.model): \(Prose.plural(sample.tokens, token)) of \(Prose.plural(sample.documents, "document")) (\(groups)), \
             the first \(settings.skippedPositions) of each left out; \(Int((settings.level * 100).rounded())) % intervals from \
             \(settings.bootstrap) bootstraps over documents, p-values from \(settings.permutations) permutations, \
             seed \(settings.seed)

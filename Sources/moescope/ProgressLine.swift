@@ -1,4 +1,5 @@
 import Foundation
+import ReportGenerator
 
 /// Progress of a long command on standard error: one live line on a terminal, a plain line now and then elsewhere.
 final class ProgressLine {
@@ -28,8 +29,8 @@ final class ProgressLine {
         let left = speed > 0 ? Double(total - count) / speed : nil
         let share = total > 0 ? Double(count) / Double(total) : 1
         let figures =
-            "\(Self.grouped(count))/\(Self.grouped(total)) \(unit)"
-            + (done > 0 ? " · \(Self.grouped(Int(speed))) \(unit)/s" : "")
+            "\(Prose.count(count))/\(Prose.count(total)) \(unit)"
+            + (done > 0 ? " · \(Prose.count(Int(speed))) \(unit)/s" : "")
             + (left.map { count < total ? " · \(Self.clock($0)) left" : "" } ?? "")
             + (detail.isEmpty ? "" : " · \(detail)")
         if isTerminal {
@@ -54,17 +55,6 @@ final class ProgressLine {
 
     static func seconds(_ duration: Duration) -> Double {
         Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
-    }
-
-    /// 1234567 → "1,234,567"
-    static func grouped(_ number: Int) -> String {
-        var digits = Array(String(abs(number)))
-        var place = digits.count - 3
-        while place > 0 {
-            digits.insert(",", at: place)
-            place -= 3
-        }
-        return (number < 0 ? "-" : "") + String(digits)
     }
 
     static func clock(_ seconds: Double) -> String {

@@ -1,5 +1,6 @@
 import Checkpoints
 import Quantization
+import ReportGenerator
 import Tensors
 import Tokenizers
 
@@ -20,7 +21,7 @@ struct Remarks {
 
     private mutating func judgeConfig() {
         let isMixtral = config.architecture == "mixtral"
-        let context = Inspection.grouped(config.contextLength)
+        let context = Prose.count(config.contextLength)
         // Mixtral's own base is 10⁶; a small one turns a long context into noise.
         if isMixtral, config.attention.rotary.theta <= 10_000, config.contextLength > 8192,
             config.attention.rotary.scaling == nil
@@ -31,7 +32,7 @@ struct Remarks {
         }
         if isMixtral, let window = config.slidingWindow {
             add(
-                "A sliding window of \(Inspection.grouped(window)): Mixtral attends to the whole context; "
+                "A sliding window of \(Prose.count(window)): Mixtral attends to the whole context; "
                     + "early copies of its config said otherwise.")
         }
         if isMixtral, config.tiesOutputToEmbedding {
@@ -51,7 +52,7 @@ struct Remarks {
             Float(config.contextLength) > 1.01 * scaling.factor * Float(scaling.originalContext)
         {
             add(
-                "Rotary scaling × \(scaling.factor) of \(Inspection.grouped(scaling.originalContext)) tokens does not "
+                "Rotary scaling × \(scaling.factor) of \(Prose.count(scaling.originalContext)) tokens does not "
                     + "reach the context of \(context).")
         }
         if config.expertsPerToken == config.experts.count { add("Every token goes to every expert.") }
@@ -65,8 +66,8 @@ struct Remarks {
         let total = checkpoint.storedBytes
         if let announced = notes.announcedBytes, announced != total {
             add(
-                "The index announces \(Inspection.grouped(announced)) bytes of tensors; the shards hold "
-                    + "\(Inspection.grouped(total)).")
+                "The index announces \(Prose.count(announced)) bytes of tensors; the shards hold "
+                    + "\(Prose.count(total)).")
         }
         if let type = notes.fileType, let said = QuantizationMix(fileType: type),
             let stored = checkpoint.dtypes.first?.dtype,
@@ -99,12 +100,12 @@ struct Remarks {
         let (pieces, rows) = (tokenizer.vocabularySize, config.vocabularySize)
         if pieces > rows {
             add(
-                "The tokenizer has \(Inspection.grouped(pieces)) pieces, the model only \(Inspection.grouped(rows)): "
+                "The tokenizer has \(Prose.count(pieces)) pieces, the model only \(Prose.count(rows)): "
                     + "text may become tokens that the model does not have.")
         } else if pieces < rows {
             add(
-                "The tokenizer has \(Inspection.grouped(pieces)) pieces, the model \(Inspection.grouped(rows)): "
-                    + "the last \(Inspection.grouped(rows - pieces)) are padding, or the tokenizer is another model's.")
+                "The tokenizer has \(Prose.count(pieces)) pieces, the model \(Prose.count(rows)): "
+                    + "the last \(Prose.count(rows - pieces)) are padding, or the tokenizer is another model's.")
         }
         for (name, mine, theirs) in [
             ("BOS", config.bosToken, tokenizer.bos), ("EOS", config.eosToken, tokenizer.eos),

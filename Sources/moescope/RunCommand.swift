@@ -6,8 +6,8 @@ struct RunCommand: ParsableCommand {
         commandName: "run",
         abstract: "Run a Python script with moescope built in.",
         discussion: """
-            The script sees its arguments in sys.argv and ends the command with its exit code. An active virtual \
-            environment's packages are there.
+            The script sees its arguments in sys.argv and ends the command with its exit code (120 where standard output \
+            could not be written whole, as with python3). An active virtual environment's packages are there.
 
             Example: moescope run Analyses/language_specialization.py --help
             """)

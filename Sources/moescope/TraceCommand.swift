@@ -1,11 +1,12 @@
 import ArgumentParser
 import Checkpoints
-import Tracing
 import Foundation
 import Hooks
 import MoEModel
+import ReportGenerator
 import Tokenizers
 import Traces
+import Tracing
 
 struct TraceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -86,8 +87,8 @@ struct TraceCommand: ParsableCommand {
             version: Moescope.version)
         let size = run.projectedBytes + run.projectedPatternBytes
         say(
-            "\(loaded.model.checkpoint.name): \(ProgressLine.grouped(run.tokens.count)) documents, "
-                + "\(ProgressLine.grouped(run.totalTokens)) tokens, \(precision.rawValue) precision, "
+            "\(loaded.model.checkpoint.name): \(Prose.plural(run.tokens.count, "document")), "
+                + "\(Prose.plural(run.totalTokens, "token")), \(precision.rawValue) precision, "
                 + "\(loaded.model.threadCount) threads (\(Model.instructionSet)); the trace takes about \(byteText(size))"
         )
 
@@ -106,7 +107,7 @@ struct TraceCommand: ParsableCommand {
                     resumedAt = resumedAt ?? state.tokens
                     line.update(
                         state.tokens, of: state.totalTokens,
-                        detail: "\(state.documents)/\(state.totalDocuments) documents")
+                        detail: "\(Prose.count(state.documents))/\(Prose.count(state.totalDocuments)) documents")
                 }, isCancelled: { InterruptFlag.isSet })
         } catch is CancellationError {
             line.finish()
@@ -117,8 +118,8 @@ struct TraceCommand: ParsableCommand {
         let seconds = ProgressLine.seconds(ContinuousClock.now - started)
         let traced = run.totalTokens - (resumedAt ?? 0)
         say(
-            "\(output): complete, \(ProgressLine.grouped(traced)) tokens in \(String(format: "%.1f", seconds)) s "
-                + "(\(ProgressLine.grouped(Int(Double(traced) / max(seconds, 1e-9)))) tokens/s). "
+            "\(output): complete, \(Prose.count(traced)) tokens in \(String(format: "%.1f", seconds)) s "
+                + "(\(Prose.count(Int(Double(traced) / max(seconds, 1e-9)))) tokens/s). "
                 + "Next: moescope report \(output) --html report.html")
     }
 }
@@ -140,7 +141,7 @@ extension TraceCommand {
         let operations = 2 * Double(model.checkpoint.parametersActive) * Double(rows)
         say(
             "the weights (\(byteText(model.checkpoint.weightBytes))) do not fit the memory and are read once per wave: "
-                + "\(waves) waves of up to \(ProgressLine.grouped(rows)) tokens, each "
+                + "\(waves) waves of up to \(Prose.count(rows)) tokens, each "
                 + "\(byteText(model.checkpoint.weightBytes)) of disk and \(String(format: "%.1f", operations / 1e12)) "
                 + "TFLOP of arithmetic. Larger waves (--memory) need fewer reads")
     }

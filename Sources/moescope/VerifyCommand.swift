@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import ReportGenerator
 import Traces
 
 struct VerifyCommand: ParsableCommand {
@@ -25,12 +26,12 @@ struct VerifyCommand: ParsableCommand {
         let problems = try Trace.verify(url)
         for problem in problems { say("\(problem)") }
         guard problems.isEmpty else {
-            say("\(trace): \(problems.count) problem\(problems.count == 1 ? "" : "s")")
+            say("\(trace): \(Prose.plural(problems.count, "problem"))")
             throw ExitCode.failure
         }
         let manifest = try Trace(folder: url).manifest
         try print(
-            "\(trace): sound; \(manifest.status.rawValue), \(manifest.documents) of \(manifest.corpus.documents) documents, "
-                + "\(manifest.tokens) tokens in \(manifest.shards.count) shards")
+            "\(trace): sound; \(manifest.status.rawValue), \(Prose.count(manifest.documents)) of \(Prose.plural(manifest.corpus.documents, "document")), "
+                + "\(Prose.plural(manifest.tokens, "token")) in \(Prose.plural(manifest.shards.count, "shard"))")
     }
 }

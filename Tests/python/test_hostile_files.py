@@ -70,6 +70,36 @@ def test_a_model_cut_short_while_it_runs_is_an_error_and_the_trace_goes_on(root,
     assert one.is_complete and (one.router_logits(3) == two.router_logits(3)).all()
 
 
+@pytest.mark.parametrize("verb", ["metrics", "report"])
+def test_a_shard_cut_short_while_it_is_read_is_an_error(command, traced, tmp_path, verb):
+    folder = tmp_path / "t"
+    shutil.copytree(traced.path, folder)
+    shard = sorted((folder / "shards").iterdir())[0]
+    page = tmp_path / "page.html"
+    # So many permutations that shards are read again long after they were first mapped.
+    arguments = [command, verb, folder, "--permutations", "200000", "--minimum-documents", "1"]
+    arguments += ["--json"] if verb == "metrics" else ["--html", page]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    when(lambda: shard.name in open(f"/proc/{process.pid}/maps").read(), process)
+    os.truncate(shard, 100)
+    printed, said = process.communicate(timeout=300)
+    assert process.returncode == 1, (process.returncode, printed[-300:], said)
+    assert str(shard) in said and not printed and not page.exists()
+
+
+def test_control_c_ends_metrics_at_once(command, traced):
+    process = subprocess.Popen(
+        [command, "metrics", traced.path, "--permutations", "10000000", "--minimum-documents", "1"], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    when(lambda: "shards" in open(f"/proc/{process.pid}/maps").read(), process)
+    pressed = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT) and not printed
+    assert time.monotonic() - pressed < 10
+
+
 def test_a_model_cut_short_in_python_is_an_error(root, tmp_path):
     folder = copy_of_polyglot(root, tmp_path / "model")
     model = ms.load(str(folder))

@@ -2,9 +2,9 @@ import Foundation
 import RoutingMetrics
 
 /// Numbers as a reader wants them: few digits, grouped thousands, no locale.
-enum Prose {
+package enum Prose {
     /// 371204 → "371,204".
-    static func count(_ value: Int) -> String {
+    package static func count(_ value: Int) -> String {
         let digits = String(abs(value))
         var text = ""
         for (index, digit) in digits.enumerated() {
@@ -86,7 +86,8 @@ enum Prose {
         return words.dropLast().joined(separator: ", ") + " and " + last
     }
 
-    static func plural(_ count: Int, _ one: String, _ many: String? = nil) -> String {
+    /// 1 → "1 layer", 1200 → "1,200 layers".
+    package static func plural(_ count: Int, _ one: String, _ many: String? = nil) -> String {
         "\(Self.count(count)) \(count == 1 ? one : many ?? one + "s")"
     }
 }

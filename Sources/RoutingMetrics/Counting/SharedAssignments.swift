@@ -1,12 +1,12 @@
 import Foundation
 import Tensors
 import Traces
-import Tensors
 
 /// The token ids that at least two groups use often enough.
 struct SharedTokens {
-    /// For each token id, its place among the shared ones, or -1.
-    let place: [Int32]
+    private let number: TokenNumbering
+    /// For each numbered token id, its place among the shared ones, or -1.
+    private let place: [Int32]
     let count: Int
     /// For each document of the trace, its group's place among the compared ones; -1 where it is not looked at.
     let groupOf: [Int]
@@ -14,16 +14,19 @@ struct SharedTokens {
 
     /// Reads the shards again: which tokens groups share is known only when all are seen, and it decides what is counted.
     init(_ input: MetricInput, _ groups: [Int]) throws(MetricError) {
-        let V = input.trace.manifest.model.vocabSize
         let groupPlace = Dictionary(uniqueKeysWithValues: groups.enumerated().map { ($1, $0) })
         let budget = WithinTokenMetric.assignmentBudget
         let isTaken = input.everyNth(max(1, (input.sample.tokens * input.sample.expertsPerToken - 1) / budget + 1))
         let groupOf = input.groupOf.indices.map { isTaken[$0] ? groupPlace[input.groupOf[$0]] ?? -1 : -1 }
+        let metric = WithinTokenMetric.definition.name
+        let number = try TokenNumbering(input, metric) { groupOf[$0.index] >= 0 }
+        let V = number.ids.count
         var counts = [Int32](repeating: 0, count: V * groups.count)
-        try input.forEachShard(WithinTokenMetric.definition.name) { shard in
+        try input.forEachShard(metric) { shard in
             for document in shard.documents where groupOf[document.index] >= 0 {
-                for row in input.rows(document) where 0..<V ~= Int(shard.token[row]) {
-                    counts[groupOf[document.index] * V + Int(shard.token[row])] += 1
+                for row in input.rows(document) {
+                    guard let token = number(shard.token[row]) else { continue }
+                    counts[groupOf[document.index] * V + token] += 1
                 }
             }
         }
@@ -37,10 +40,17 @@ struct SharedTokens {
                 count += 1
             }
         }
+        self.number = number
         self.place = place
         self.count = count
         self.groupOf = groupOf
         groupCount = groups.count
+    }
+
+    /// The place of a token id among the shared ones; nil where groups do not share it.
+    func place(of id: Int32) -> Int? {
+        guard let number = number(id), place[number] >= 0 else { return nil }
+        return Int(place[number])
     }
 }
 
@@ -83,9 +93,8 @@ struct SharedAssignments {
             for item in shard.documents where number[item.index] >= 0 {
                 let owner = UInt64(number[item.index]) << 16
                 for row in input.rows(item) {
-                    let token = Int(shard.token[row])
-                    guard shared.place.indices.contains(token), shared.place[token] >= 0 else { continue }
-                    let start = UInt64(shared.place[token]) << 40 | owner
+                    guard let place = shared.place(of: shard.token[row]) else { continue }
+                    let start = UInt64(place) << 40 | owner
                     for slot in row * K..<(row + 1) * K where Int(chosen[slot]) < E {
                         keys.append(start | UInt64(chosen[slot]))
                     }

@@ -93,10 +93,12 @@ public struct VocabularyMetric: MetricResult, Equatable {
         let text = try? input.trace.tokenText()
         var layers: [Layer] = []
         var tokens: [Token] = []
-        // One layer at a time: its table is vocabulary × experts.
+        let predicted = input.trace.layout.predicted
+        let numbering = try TokenNumbering(input, definition.name, predicted: predicted)
+        // One layer at a time: its table is token ids × experts.
         for layer in input.layers {
-            for side in Side.allCases where side != .predicted || input.trace.layout.predicted {
-                let table = try TokenTable(input, layer, side: side)
+            for side in Side.allCases where side != .predicted || predicted {
+                let table = try TokenTable(input, layer, side: side, numbering)
                 let (summary, top) = table.summary(minimumCount: input.settings.minimumCount)
                 layers.append(summary)
                 tokens += top.map { token in
@@ -110,39 +112,43 @@ public struct VocabularyMetric: MetricResult, Equatable {
     }
 }
 
-/// n(x, e) of one layer. It reads the shards again, layer by layer: a table of vocabulary × experts for every layer at once may not
+/// n(x, e) of one layer. It reads the shards again, layer by layer: a table of token ids × experts for every layer at once may not
 /// fit memory.
 private struct TokenTable {
     let layer: LayerCounts
     let side: VocabularyMetric.Side
-    /// [V, E]
+    let numbering: TokenNumbering
+    /// [V, E], for the V numbered token ids.
     var counts: [Int32]
     /// [V]
     var totals: [Int32]
 
-    init(_ input: MetricInput, _ layer: LayerCounts, side: VocabularyMetric.Side) throws(MetricError) {
+    init(
+        _ input: MetricInput, _ layer: LayerCounts, side: VocabularyMetric.Side, _ numbering: TokenNumbering
+    ) throws(MetricError) {
         self.layer = layer
         self.side = side
-        let V = input.trace.manifest.model.vocabSize
+        self.numbering = numbering
+        let V = numbering.ids.count
         let E = layer.experts
         let K = layer.slots
         var counts = [Int32](repeating: 0, count: V * E)
         var totals = [Int32](repeating: 0, count: V)
         var chosen: [UInt16] = []
         var predicted: [Int32] = []
-        try input.forEachShard("vocabulary") { shard in
+        try input.forEachShard(VocabularyMetric.definition.name) { shard in
             shard.readExpertIndices(layerIndex: layer.layerIndex, into: &chosen)
             if side == .predicted { shard.readPredicted(into: &predicted) }
             for document in shard.documents {
                 let rows = input.rows(document)
                 for row in side == .input ? rows : rows.dropLast() {
-                    let token =
+                    let id =
                         switch side {
-                        case .input: Int(shard.token[row])
-                        case .next: Int(shard.token[row + 1])
-                        case .predicted: Int(predicted[row])
+                        case .input: shard.token[row]
+                        case .next: shard.token[row + 1]
+                        case .predicted: predicted[row]
                         }
-                    guard totals.indices.contains(token) else { continue }
+                    guard let token = numbering(id) else { continue }
                     totals[token] += 1
                     for slot in row * K..<(row + 1) * K where Int(chosen[slot]) < E {
                         counts[token * E + Int(chosen[slot])] += 1
@@ -184,7 +190,8 @@ private struct TokenTable {
                 let count = Int(counts[token * E + expert])
                 tokens.append(
                     .init(
-                        layer: layer.layer, side: side, expert: expert, rank: rank + 1, token: token, text: nil,
+                        layer: layer.layer, side: side, expert: expert, rank: rank + 1,
+                        token: Int(numbering.ids[token]), text: nil,
                         count: count, total: Int(totals[token]), share: Double(count) / Double(totals[token])))
             }
         }
