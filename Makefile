@@ -2,6 +2,7 @@
 #
 #   make demo      the built-in model over its held-out corpus, and the report in Reports/demo/
 #   make test      every test
+#   make notebooks JupyterLab with the notebooks, once `make demo` has been run
 #   make bench     side by side with other engines, into Benchmarks/RESULTS.md
 #   make parity    largest differences to Hugging Face transformers, shape by shape
 #   make conformance  settings given in every way, through Hugging Face transformers and here: the same or refused
@@ -10,9 +11,10 @@
 #   make example   Reports/Example/ again, byte for byte
 #   make fuzz      mutated files of every format, read as the commands read them: nothing may die, hang or fill memory
 #   make sanitize  kernels, readers and tests under sanitizers, and mutations that libFuzzer chooses
+#   make wheel     dist/moescope-….whl, tried where there is no Swift toolchain
 #   make format    formats the sources
 
-.PHONY: help demo test bench parity conformance calibrate endurance example fuzz sanitize format build clean
+.PHONY: help demo test notebooks bench parity conformance calibrate endurance example fuzz sanitize wheel format build clean
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -27,6 +29,11 @@ demo:
 test:
 	@Scripts/setup test
 	@Scripts/test
+
+notebooks:
+	@Scripts/setup demo
+	@Scripts/build
+	@Scripts/notebooks
 
 bench:
 	@Benchmarks/run
@@ -63,6 +70,10 @@ sanitize:
 	@Scripts/setup demo
 	@Scripts/sanitize
 
+wheel:
+	@Scripts/setup demo
+	@Scripts/wheel
+
 format:
 	@swift format format --in-place --parallel --recursive Sources Tests Package.swift
 
@@ -71,4 +82,4 @@ build:
 	@Scripts/build
 
 clean:
-	@rm -rf .build .cache .venv .venv-parity .venv-bench Benchmarks/.work Reports/demo traces
+	@rm -rf .build .cache dist .venv .venv-parity .venv-bench Benchmarks/.work Reports/demo traces

@@ -94,20 +94,26 @@ let package = Package(
         .target(
             name: "PythonModule",
             dependencies: [
-                "CPython", "Experiments", "MoEModel", "Quantization", "ReportGenerator", "RoutingMetrics", "Traces",
-                "Tracing",
+                "CPython", "CommandLineTool", "Experiments", "MoEModel", "Quantization", "ReportGenerator",
+                "RoutingMetrics", "Traces", "Tracing",
                 "Tokenizers", "Checkpoints", "Hooks", "Tensors",
+            ],
+            swiftSettings: strict),
+        // The commands, as a library: of the program, and of the module that pip installs.
+        .target(
+            name: "CommandLineTool",
+            dependencies: [
+                "Calibration", "Checkpoints", "Experiments", "FileFormats", "Hooks", "MoEModel", "Quantization",
+                "ReportGenerator", "RoutingMetrics", "Tensors", "Tokenizers", "Traces", "Tracing",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
         .executableTarget(
             name: "moescope",
             dependencies: [
-                "Calibration", "PythonModule", "CPython", "CPythonEmbed", "Experiments", "MoEModel", "ReportGenerator",
-                "Tracing",
-                "RoutingMetrics", "Traces", "Tokenizers", "Checkpoints", "FileFormats", "Hooks", "Quantization",
-                "Tensors",
+                "CPython", "CPythonEmbed", "CommandLineTool", "FileFormats", "PythonModule",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
         .executableTarget(

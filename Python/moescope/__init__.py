@@ -13,6 +13,13 @@ Letters in shapes: T tokens of a document · L layers · E experts · K experts 
 H query heads · G key/value heads · d head size · V vocabulary.
 """
 
+try:
+    import numpy as _numpy  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "moescope needs numpy: pip install numpy, or use an environment that has it (a checkout's: . .venv/bin/activate)"
+    ) from error
+
 from moescope import _native as _native  # finds and loads the engine before anything below asks for it
 from moescope import metrics
 from moescope._moescope import Array, CheckpointError, TokenizerError, TraceError

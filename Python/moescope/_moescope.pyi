@@ -1,7 +1,7 @@
 """The native module, written in Swift. Positional arguments only; the package above gives names and defaults."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, SupportsIndex
+from typing import Any, Final, NoReturn, SupportsIndex
 
 class Array:
     """Memory of the engine, seen without a copy and kept alive for as long as anyone looks."""
@@ -90,6 +90,7 @@ class TokenizerError(CheckpointError): ...
 
 version: Final[str]
 
+def command(arguments: Sequence[str], interpreter: str, /) -> NoReturn: ...
 def load(path: str, precision: str, threads: int | None, memory: str | None, /) -> Model: ...
 def session(model: Model, cache: str | None, /) -> Session: ...
 def open_trace(path: str, /) -> Trace: ...

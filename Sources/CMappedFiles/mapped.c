@@ -1,11 +1,13 @@
 #define _GNU_SOURCE
 #include "CMappedFiles.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -104,3 +106,12 @@ void moescope_map_forget(moescope_map *map) {
 bool moescope_map_is_damaged(const moescope_map *map) { return map != NULL && atomic_load(&map->damaged); }
 
 size_t moescope_map_faults(void) { return atomic_load(&faults); }
+
+const char *moescope_map_own_library(void) {
+    Dl_info info;
+    // The program's own name is what it was called by, which need not be a path.
+    if (dladdr(&faults, &info) == 0 || info.dli_fname == NULL || strstr(info.dli_fname, ".so") == NULL) {
+        return NULL;
+    }
+    return info.dli_fname;
+}

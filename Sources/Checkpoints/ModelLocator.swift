@@ -34,23 +34,15 @@ public enum ModelLocator {
     }
 
     /// Where built-in models may be, best first: the environment's folders; `share/moescope/Models` beside an
-    /// installed `bin`; `Models` in any folder above the program (a build inside the repository) or the working folder.
+    /// installed `bin`; `Models` beside the
+    /// program or library, in any folder above it (a build inside the repository), or above the working folder.
     static func folders(environment: [String: String]) -> [URL] {
         var result = (environment["MOESCOPE_MODELS"] ?? "").split(separator: ":").map {
             URL(fileURLWithPath: String($0))
         }
-        let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-        result.append(program.deletingLastPathComponent().appendingPathComponent("share/moescope/Models"))
+        result.append(ProgramFolder.url.deletingLastPathComponent().appending(path: "share/moescope/Models"))
         let here = URL(fileURLWithPath: FileManager.default.currentDirectoryPath)
-        for start in [program, here] {
-            var folder = start.standardizedFileURL
-            while true {
-                result.append(folder.appendingPathComponent("Models"))
-                let parent = folder.deletingLastPathComponent().standardizedFileURL
-                if parent.path == folder.path || folder.path == "/" { break }
-                folder = parent
-            }
-        }
+        result += (ProgramFolder.withParents + ProgramFolder.parents(of: here)).map { $0.appending(path: "Models") }
         return result
     }
 }

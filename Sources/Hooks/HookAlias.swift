@@ -176,24 +176,9 @@ public struct HookAlias: Sendable {
         let bare = name.split(separator: ".").drop { $0 == "blocks" || Int($0) != nil }.joined(separator: ".")
         let names = HookSite.allCases.map(\.rawValue) + all.map(\.name)
         let ranked = names.map { candidate in
-            (candidate, candidate.contains(bare) || bare.contains(candidate) ? 0 : editDistance(bare, candidate))
+            (candidate, candidate.contains(bare) || bare.contains(candidate) ? 0 : bare.editDistance(to: candidate))
         }
         return ranked.enumerated().sorted { ($0.element.1, $0.offset) < ($1.element.1, $1.offset) }.prefix(3).map(
             \.element.0)
-    }
-
-    private static func editDistance(_ a: String, _ b: String) -> Int {
-        let (a, b) = (Array(a), Array(b))
-        var row = Array(0...b.count)
-        for i in a.indices {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for j in b.indices {
-                let substitution = diagonal + (a[i] == b[j] ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(substitution, row[j] + 1, row[j + 1] + 1)
-            }
-        }
-        return row[b.count]
     }
 }

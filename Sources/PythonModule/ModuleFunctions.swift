@@ -46,6 +46,10 @@ enum ModuleFunctions {
         MethodEntry("quantize", "quantize(path, type, output) -> bytes written") { _, arguments, count in
             answering { () throws(PythonError) in try QuantizeFunction.run(arguments, count) }
         },
+        MethodEntry("command", "command(arguments, interpreter): the command line, which ends the process.") {
+            _, arguments, count in
+            answering { () throws(PythonError) in try CommandFunction.run(arguments, count) }
+        },
         MethodEntry("waves", "waves(lengths, limit) -> where each wave of documents ends.") { _, arguments, count in
             answering { () throws(PythonError) in
                 let arguments = try Arguments(arguments, count, expected: 2...2)

@@ -88,7 +88,7 @@ struct StandardStreamsTests {
     }
 
     @Test func commandsPrintThroughOneDoor() throws {
-        let sources = Fixtures.repository.appending(path: "Sources/moescope")
+        let sources = Fixtures.repository.appending(path: "Sources/CommandLineTool")
         let names = try FileManager.default.subpathsOfDirectory(atPath: sources.path).filter { $0.hasSuffix(".swift") }
         #expect(names.count > 20)
         for name in names where !name.hasSuffix("StandardStreams.swift") {

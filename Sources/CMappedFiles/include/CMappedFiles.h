@@ -24,4 +24,7 @@ bool moescope_map_is_damaged(const moescope_map *map);
 /// How many parts of maps could not be read since the process began: what is cheap to ask first.
 size_t moescope_map_faults(void);
 
+/// The library that the calling code was loaded from, as the linker has its name; NULL where it belongs to the program itself.
+const char *moescope_map_own_library(void);
+
 #endif

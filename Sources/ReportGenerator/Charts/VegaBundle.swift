@@ -1,3 +1,4 @@
+import FileFormats
 import Foundation
 
 /// The script that draws figures: Vega, Vega-Lite and vega-embed in one file, which the set-up takes out of PyPI's
@@ -11,30 +12,16 @@ public enum VegaBundle {
     static func candidates(environment: [String: String] = ProcessInfo.processInfo.environment) -> [URL] {
         var places: [URL] = []
         if let named = environment["MOESCOPE_VEGA_BUNDLE"], !named.isEmpty { return [URL(filePath: named)] }
-        let starts = [
-            // beside the checkout the command was built in, even when the command is called from elsewhere
-            executable, URL(filePath: FileManager.default.currentDirectoryPath),
-            URL(filePath: #filePath).deletingLastPathComponent(),
-        ]
-        for start in starts.compactMap(\.self) {
-            var folder = start
-            while folder.path != "/" && !folder.path.isEmpty {
-                places.append(folder.appending(path: ".cache/vega-bundle.js"))
-                let parent = folder.deletingLastPathComponent()
-                if parent == folder { break }
-                folder = parent
-            }
-        }
+        // Beside an installed library; then in the checkout that the command was built in, even when it is called from elsewhere.
+        places.append(ProgramFolder.url.appending(path: "vega-bundle.js"))
+        let here = URL(filePath: FileManager.default.currentDirectoryPath)
+        let source = URL(filePath: #filePath).deletingLastPathComponent()
+        let folders = ProgramFolder.withParents + ProgramFolder.parents(of: here) + ProgramFolder.parents(of: source)
+        places += folders.map { $0.appending(path: ".cache/vega-bundle.js") }
         if let home = environment["HOME"] {
             places.append(URL(filePath: home).appending(path: ".cache/moescope/vega-bundle.js"))
         }
         return places
-    }
-
-    private static var executable: URL? {
-        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")).map {
-            URL(filePath: $0).deletingLastPathComponent()
-        }
     }
 
     /// The script's text, or nil where no place has it or what it has could not stand inside a script element.

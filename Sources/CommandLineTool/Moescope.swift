@@ -1,13 +1,14 @@
 import ArgumentParser
 import FileFormats
 import Foundation
+import Hooks
 import Tracing
 
-@main
-struct Moescope: ParsableCommand {
+/// The command line: every command, and how they begin and end.
+package struct Moescope: ParsableCommand {
     static let version = Version.current
 
-    static let configuration = CommandConfiguration(
+    package static let configuration = CommandConfiguration(
         commandName: "moescope",
         abstract: "See how a mixture-of-experts language model routes.",
         discussion: """
@@ -35,20 +36,36 @@ struct Moescope: ParsableCommand {
             PythonCommand.self,
         ])
 
-    /// Runs on the process's first thread, whose signals are as the caller left them: programs that a command or a Python script
-    /// starts inherit them.
-    static func main() {
+    package init() {}
+
+    /// Runs a command line and ends the process where there is something to say, or an exit code.
+    ///
+    /// It is called on the process's first thread, whose signals are as the caller left them: programs that a command or a Python
+    /// script starts inherit them.
+    /// - Parameter arguments: the program's name first.
+    package static func main(_ arguments: [String], python: PythonHost) {
         StandardStreams.prepare()
+        PythonHost.current = python
         do {
-            if let arguments = EmbeddedPython.interpreterArguments(CommandLine.arguments) {
-                throw ExitCode(try EmbeddedPython.run(arguments))
+            if let arguments = python.interpreterArguments(arguments) {
+                throw ExitCode(try PythonHost.run(arguments))
             }
-            var command = try parseAsRoot()
+            try checkCommand(arguments.dropFirst().first)
+            var command = try parseAsRoot(Array(arguments.dropFirst()))
             try command.run()
             try MappedFile.check()
         } catch {
             end(with: error)
         }
+    }
+
+    /// - Throws: where the first word is no command, with the nearest one.
+    private static func checkCommand(_ word: String?) throws {
+        let names = configuration.subcommands.compactMap(\.configuration.commandName)
+        guard let word, !word.hasPrefix("-"), !word.isEmpty, word != "help", !names.contains(word) else { return }
+        let nearest = names.map { ($0, word.editDistance(to: $0)) }.min { $0.1 < $1.1 }
+        let hint = nearest.map { $0.1 <= 2 ? ". Did you mean '\($0.0)'?" : "" } ?? ""
+        throw ValidationError("there is no command '\(word.prefix(60))'\(hint)")
     }
 
     /// Says what an error has to say and ends the process. Help and the version are results; they go to standard output.

@@ -14,7 +14,7 @@ struct PythonCommand: ParsableCommand {
     var arguments: [String] = []
 
     mutating func run() throws {
-        if EmbeddedPython.asksForHelp(arguments) { throw CleanExit.helpRequest(Self.self) }
-        throw ExitCode(try EmbeddedPython.run(arguments))
+        if PythonHost.asksForHelp(arguments) { throw CleanExit.helpRequest(Self.self) }
+        throw ExitCode(try PythonHost.run(arguments))
     }
 }

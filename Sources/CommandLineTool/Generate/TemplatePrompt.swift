@@ -2,7 +2,7 @@ import Checkpoints
 import Foundation
 import Tokenizers
 
-/// A model's own Jinja template, rendered by the built-in Python in a process of its own: the template is code from a stranger,
+/// A model's own Jinja template, rendered by Python in a process of its own: the template is code from a stranger,
 /// and it runs in jinja2's sandbox, where it can neither reach this process nor stop it.
 struct TemplatePrompt {
     let template: ChatTemplate
@@ -41,15 +41,16 @@ struct TemplatePrompt {
             template: template.text,
             messages: messages.map { [["role", $0.role.rawValue], ["content", $0.content]] },
             special_tokens: tokenizer.frame.named.map { [$0.name, $0.piece] })
-        guard let script = EmbeddedPython.package?.appending(path: "moescope/chat.py") else {
+        guard let python = PythonHost.current, let script = PythonHost.package?.appending(path: "moescope/chat.py")
+        else {
             throw Failure(
                 description:
                     "the model's chat template needs Python/moescope/chat.py of this program's folder, which was not found"
             )
         }
         let process = Process()
-        process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-        process.arguments = ["python", "-P", script.path]
+        process.executableURL = python.program
+        process.arguments = python.prefix + ["-P", script.path]
         let (input, output, errors) = (Pipe(), Pipe(), Pipe())
         process.standardInput = input
         process.standardOutput = output

@@ -16,20 +16,46 @@ struct VerifyCommand: ParsableCommand {
 
             Example:
               moescope verify traces/demo
+              moescope verify traces/demo --json | jq .is_sound
             """)
 
     @Argument(help: "The trace's folder.")
     var trace: String
 
+    @Flag(help: "The result as one JSON object.")
+    var json = false
+
+    private struct Result: Encodable {
+        var trace: String
+        var isSound: Bool
+        var problems: [String]
+        var status: String?
+        var documents: Int?
+        var tokens: Int?
+        var shards: Int?
+    }
+
     func run() throws {
         let url = URL(filePath: trace)
-        let problems = try Trace.verify(url)
-        for problem in problems { say("\(problem)") }
-        guard problems.isEmpty else {
-            say("\(trace): \(Prose.plural(problems.count, "problem"))")
+        let problems = try Trace.verify(url).map { "\($0)" }
+        let manifest = problems.isEmpty ? try Trace(folder: url).manifest : nil
+        if json {
+            let result = Result(
+                trace: trace, isSound: problems.isEmpty, problems: problems, status: manifest?.status.rawValue,
+                documents: manifest?.documents, tokens: manifest?.tokens, shards: manifest?.shards.count)
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            encoder.keyEncodingStrategy = .convertToSnakeCase
+            try print(String(decoding: try encoder.encode(result), as: UTF8.self))
+        }
+        guard let manifest else {
+            if !json {
+                for problem in problems { say(problem) }
+                say("\(trace): \(Prose.plural(problems.count, "problem"))")
+            }
             throw ExitCode.failure
         }
-        let manifest = try Trace(folder: url).manifest
+        if json { return }
         try print(
             "\(trace): sound; \(manifest.status.rawValue), \(Prose.count(manifest.documents)) of \(Prose.plural(manifest.corpus.documents, "document")), "
                 + "\(Prose.plural(manifest.tokens, "token")) in \(Prose.plural(manifest.shards.count, "shard"))")

@@ -18,11 +18,11 @@ struct RunCommand: ParsableCommand {
     var arguments: [String] = []
 
     mutating func run() throws {
-        if EmbeddedPython.asksForHelp(arguments) { throw CleanExit.helpRequest(Self.self) }
+        if PythonHost.asksForHelp(arguments) { throw CleanExit.helpRequest(Self.self) }
         guard let script = arguments.first else { throw ValidationError("run: expected a script") }
         guard FileManager.default.isReadableFile(atPath: script) else {
             throw ValidationError("run: \(script): no such file, or it cannot be read")
         }
-        throw ExitCode(try EmbeddedPython.run(arguments))
+        throw ExitCode(try PythonHost.run(arguments))
     }
 }

@@ -1,0 +1,5 @@
+"""`python -m moescope`: the command."""
+
+from moescope.command import main
+
+main()
