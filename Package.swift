@@ -126,12 +126,15 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount", cSettings: strictC),
+        .target(
+            name: "CTileEmulation", dependencies: ["CKernels"], path: "Tests/CTileEmulation", cSettings: strictC),
         .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "FileFormatsTests", dependencies: ["FileFormats"], swiftSettings: strict),
         .testTarget(name: "RouterPoliciesTests", dependencies: ["RouterPolicies"], swiftSettings: strict),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "CKernelsTests", dependencies: ["CKernels", "Tensors", "TestSupport"], swiftSettings: strict),
+            name: "CKernelsTests", dependencies: ["CKernels", "CTileEmulation", "Tensors", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "CheckpointsTests",
             dependencies: ["Checkpoints", "TestSupport", .product(name: "Crypto", package: "swift-crypto")],

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -41,22 +42,30 @@ def llama(model: Path, *options: str | int) -> dict:
     return json.loads(execute([sys.executable, HERE / "peer_llama.py", model, *map(str, options)]).output)
 
 
+def ik_llama(model: Path, *options: str | int) -> dict:
+    """peer_ik_llama.py's measurements of one model with one setting."""
+    return json.loads(execute([sys.executable, HERE / "peer_ik_llama.py", model, *map(str, options)]).output)
+
+
 def transformers(model: Path, corpus: Path, *options: str | int) -> dict:
     """peer_transformers.py's measurements of one model with one setting."""
     command = [sys.executable, HERE / "peer_transformers.py", model, corpus, *map(str, options)]
     return json.loads(execute(command).output)
 
 
-def best_llama_setting(model: Path, prefill: int, decode: int, quick: bool) -> dict[str, list[str]]:
-    """llama.cpp's options with the highest prefill and decoding speed on this machine, each tried once and remembered."""
-    memory = WORK / "settings" / f"llama-{model.stem}-{prefill}-{decode}{'-quick' if quick else ''}.json"
+def best_llama_setting(
+    model: Path, prefill: int, decode: int, quick: bool, program: Callable[..., dict] = llama
+) -> dict[str, list[str]]:
+    """The options of llama.cpp (or of ik_llama.cpp) with the highest prefill and decoding speed on this machine, each tried
+    once and remembered."""
+    memory = WORK / "settings" / f"{program.__name__}-{model.stem}-{prefill}-{decode}{'-quick' if quick else ''}.json"
     if memory.exists():
         return json.loads(memory.read_text())
     # Batches of 512 are what 512 tokens can fill; threads beyond the processors never help.
     tried = []
     for repack, flash in product((0, 1), (1,) if quick else (0, 1)):
         options = ["--repack", str(repack), "--flash", str(flash)]
-        speed = llama(model, "--prefill", prefill, "--decode", decode, "--repeat", 1, *options)
+        speed = program(model, "--prefill", prefill, "--decode", decode, "--repeat", 1, *options)
         tried.append((max(speed["prefill"]), max(speed["decode"]), options))
     best = {
         "prefill": max(tried, key=lambda one: one[0])[2],

@@ -3,7 +3,7 @@
 import statistics
 
 from checkpoints import POLYGLOT, checkpoint, polyglot_corpus, random_corpus
-from engines import bench, best_llama_setting, best_transformers_settings, llama, trace, transformers
+from engines import bench, best_llama_setting, best_transformers_settings, ik_llama, llama, trace, transformers
 from measure import WORK, Section, in_turn
 
 # What the tracker asks of prefill, beside llama.cpp at its best setting.
@@ -11,12 +11,14 @@ PREFILL_TARGETS = {"Q4_K_M": 1.0, "Q8_0": 3.5, "BF16": 2.0}
 
 
 def speed(quick: bool) -> Section:
-    """layer2, the layers of Mixtral-8x7B twice: prefill of 512 tokens and decoding, the same file as llama.cpp."""
-    section = Section("speed", "Prefill and decoding beside llama.cpp", quick)
+    """layer2, the layers of Mixtral-8x7B twice: prefill of 512 tokens and decoding, the same file as llama.cpp and its
+    offshoot ik_llama.cpp."""
+    section = Section("speed", "Prefill and decoding beside llama.cpp and ik_llama.cpp", quick)
     prefill, decode, rounds, repeat = (512, 8, 1, 1) if quick else (512, 64, 3, 2)
     for kind, target in PREFILL_TARGETS.items():
         model = checkpoint("layer2", kind)
         settings = best_llama_setting(model, prefill, decode, quick)
+        ik_settings = best_llama_setting(model, prefill, decode, quick, ik_llama)
         machine: dict[str, list[float]] = {"arithmetic": [], "memory": []}
 
         def ours(model=model, machine=machine) -> list[float]:
@@ -30,23 +32,29 @@ def speed(quick: bool) -> Section:
             machine["memory"].append(seen["decode"]["share_of_memory_peak"])
             return [decode / seconds for seconds in seen["decode"]["runs"]]
 
-        def theirs(model=model, settings=settings) -> list[float]:
+        def theirs(program=llama, settings=settings, model=model) -> list[float]:
             options = ["--prefill", prefill, "--decode", 0, "--repeat", repeat, *settings["prefill"]]
-            return llama(model, *options)["prefill"]
+            return program(model, *options)["prefill"]
 
-        def theirs_decoding(model=model, settings=settings) -> list[float]:
+        def theirs_decoding(program=llama, settings=settings, model=model) -> list[float]:
             options = ["--prefill", 0, "--decode", decode, "--repeat", repeat, *settings["decode"]]
-            return llama(model, *options)["decode"]
+            return program(model, *options)["decode"]
 
-        for what, programs, setting, wanted, peak in (
-            (f"prefill {prefill}", (ours, theirs), settings["prefill"], target, "arithmetic"),
-            ("decode", (ours_decoding, theirs_decoding), settings["decode"], 1.0, "memory"),
+        for what, work, own, other, wanted, peak in (
+            (f"prefill {prefill}", "prefill", ours, theirs, target, "arithmetic"),
+            ("decode", "decode", ours_decoding, theirs_decoding, 1.0, "memory"),
         ):
-            samples = in_turn(rounds, dict(zip(("MoEScope", "llama.cpp"), programs, strict=True)))
+            programs = {
+                "MoEScope": own,
+                "llama.cpp": other,
+                "ik_llama.cpp": lambda other=other, settings=ik_settings: other(ik_llama, settings),
+            }
+            samples = in_turn(rounds, programs)
             case = f"layer2 {kind}, {what}"
             recorded = "recording router logits and load to disk" if peak == "arithmetic" else "default"
             mine = section.add(case, "MoEScope", recorded, "tokens/s", samples["MoEScope"])
-            peer = section.add(case, "llama.cpp", " ".join(setting), "tokens/s", samples["llama.cpp"])
+            peer = section.add(case, "llama.cpp", " ".join(settings[work]), "tokens/s", samples["llama.cpp"])
+            section.add(case, "ik_llama.cpp", " ".join(ik_settings[work]), "tokens/s", samples["ik_llama.cpp"])
             ratio = mine.median / peer.median
             share = statistics.median(machine[peak])
             seen = f"{ratio:.2f} × ({100 * share:.0f} % of the {peak} peak)"

@@ -23,7 +23,7 @@ from moescope import _arguments, _moescope, notebook
 from moescope.interventions import Intervention, to_json
 from moescope.tables import Table
 
-Precision = Literal["exact", "fast"]
+Precision = Literal["exact", "precise", "fast"]
 Tokens = Sequence[SupportsIndex] | NDArray[np.integer[Any]]
 Value = NDArray[Any]
 Edit = Callable[[Any], Any] | Callable[[Any, "Hook"], Any]
@@ -477,8 +477,9 @@ def load(
 ) -> Model:
     """Opens a model: a Hugging Face folder, a `.gguf` file, or `"polyglot"`, the built-in one.
 
-    precision: "exact" computes in f32 throughout and is the reference. "fast" rounds activations for the large products: to int8
-        where weights are quantized, otherwise to bf16 (AVX-512) or to 16-bit integers with a scale per block (AVX2).
+    precision: "exact" computes in f32 throughout and is the reference. "precise" is nearly exact and fast, on processors with
+        AMX only. "fast" rounds activations for the large products: to bf16 with AMX; elsewhere to int8 where weights are
+        quantized, otherwise to bf16 (AVX-512) or to 16-bit integers with a scale per block (AVX2).
     threads: to compute with; by default all processors.
     memory: bytes, or text such as "12G", that the model may take with what runs on it. Weights of more than half of it
         are read from disk once per pass. By default three quarters of what is free.

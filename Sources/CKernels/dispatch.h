@@ -9,8 +9,21 @@ typedef void (*ck_matmul_function)(ck_type type, const void *weights, size_t row
 typedef void (*ck_pack_function)(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
                                  int64_t row_begin, int64_t row_end, void *packed);
 
-// Scratch of the f32 product, a thread.
-enum { CK_EXACT_SCRATCH_FLOATS = (60 + 2) * 1024 };
+// A product with activations packed for it; one without functions does not exist.
+typedef struct {
+    ck_pack_function pack;
+    ck_matmul_function matmul;
+    size_t (*activation_bytes)(int64_t n, int64_t k);
+    size_t (*scratch)(int64_t n, int64_t k);
+    // Rows that are best packed as one.
+    int64_t chunk_rows;
+} ck_product;
+
+enum {
+    CK_CHUNK_ROWS = 256,
+    // Scratch of the f32 product, a thread.
+    CK_EXACT_SCRATCH_FLOATS = (60 + 2) * 1024
+};
 
 // One row of function pointers per instruction set; every public function that has a fast form calls through the row
 // in use. The f32 rows are one template (`f32_*.inc`) compiled three times, with 16 lanes in each: where the processor
@@ -20,8 +33,6 @@ typedef struct {
 
     void (*store)(ck_type type, const float *x, int64_t count, void *out);
     void (*dequantize)(ck_type type, const void *blocks, int64_t count, float *out);
-    ck_pack_function pack_exact;
-    ck_matmul_function matmul_exact;
     void (*rmsnorm)(const float *x, int64_t x_stride, const float *weight, float eps, int64_t n, int64_t d, float *out,
                     int64_t out_stride);
     void (*softmax_rows)(float *x, int64_t x_stride, int64_t n, int64_t d);
@@ -49,22 +60,27 @@ typedef struct {
     int64_t (*peak_f32)(int64_t rounds);
     uint64_t (*peak_read)(const void *memory, size_t bytes);
 
-    // CK_FAST for dense (unquantized) and for quantized weights, where the instruction set has products of 16-bit or 8-bit
-    // numbers; otherwise NULL, and CK_EXACT computes it.
-    ck_pack_function pack_dense, pack_quantized;
-    ck_matmul_function matmul_dense, matmul_quantized;
-    size_t (*dense_activation_bytes)(int64_t n, int64_t k);
-    size_t (*dense_scratch)(void);
-    size_t (*quantized_scratch)(int64_t k);
+    // CK_FAST for dense (unquantized) and for quantized weights, and CK_PRECISE, where the instruction set has products of
+    // 16-bit or 8-bit numbers; otherwise CK_EXACT computes it.
+    ck_product exact, dense, quantized, precise;
+    int64_t (*peak_amx)(int64_t rounds);
     int64_t (*peak_bf16)(int64_t rounds);
     int64_t (*peak_int16)(int64_t rounds);
     int64_t (*peak_int8)(int64_t rounds);
 } ck_kernels;
 
 extern const ck_kernels ck_kernels_portable;
+// The best row that every processor of this architecture is sure to have, or AVX2's, with tiles in plain C.
+extern const ck_kernels ck_kernels_amx_twin;
+size_t ck_exact_activation_bytes(int64_t n, int64_t k);
+size_t ck_exact_scratch(int64_t n, int64_t k);
 #if defined(__x86_64__)
 extern const ck_kernels ck_kernels_avx2;
 extern const ck_kernels ck_kernels_avx512;
+// The same without the bf16 dot product, for processors on which f32 is faster.
+extern const ck_kernels ck_kernels_avx512_f32;
+extern const ck_kernels ck_kernels_amx;
+size_t ck_int8_activation_bytes(int64_t n, int64_t k);
 
 void ck_pack_int8_avx2(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k, int64_t row_begin,
                        int64_t row_end, void *packed);
@@ -74,7 +90,7 @@ void ck_matmul_int8_avx2(ck_type type, const void *weights, size_t row_bytes, in
 void ck_matvec_int8_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                          int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
 size_t ck_matvec_int8_scratch_avx2(int64_t k);
-size_t ck_int8_scratch_avx2(int64_t k);
+size_t ck_int8_scratch_avx2(int64_t n, int64_t k);
 int64_t ck_peak_int8_avx2(int64_t rounds);
 
 void ck_pack_int16_avx2(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k, int64_t row_begin,
@@ -82,7 +98,7 @@ void ck_pack_int16_avx2(const float *x, int64_t x_stride, const int32_t *rows, i
 void ck_matmul_int16_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                           int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
 size_t ck_int16_activation_bytes(int64_t n, int64_t k);
-size_t ck_int16_scratch_avx2(void);
+size_t ck_int16_scratch_avx2(int64_t n, int64_t k);
 int64_t ck_peak_int16_avx2(int64_t rounds);
 
 void ck_pack_bf16_avx512(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
@@ -100,8 +116,8 @@ size_t ck_matvec_int8_scratch_avx512(int64_t k);
 int64_t ck_peak_bf16_avx512(int64_t rounds);
 int64_t ck_peak_int8_avx512(int64_t rounds);
 size_t ck_bf16_activation_bytes(int64_t n, int64_t k);
-size_t ck_bf16_scratch_avx512(void);
-size_t ck_int8_scratch_avx512(int64_t k);
+size_t ck_bf16_scratch_avx512(int64_t n, int64_t k);
+size_t ck_int8_scratch_avx512(int64_t n, int64_t k);
 #endif
 
 // The row in use.

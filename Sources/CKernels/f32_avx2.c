@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "dispatch.h"
+#include "tiles.h"
 
 #pragma clang diagnostic ignored "-Wpsabi"
 #pragma STDC FP_CONTRACT OFF
@@ -31,15 +31,14 @@
 const ck_kernels ck_kernels_avx2 = {
     .isa = CK_AVX2,
     CK_F32_ROW,
-    .pack_dense = ck_pack_int16_avx2,
-    .pack_quantized = ck_pack_int8_avx2,
-    .matmul_dense = ck_matmul_int16_avx2,
-    .matmul_quantized = ck_matmul_int8_avx2,
-    .dense_activation_bytes = ck_int16_activation_bytes,
-    .dense_scratch = ck_int16_scratch_avx2,
-    .quantized_scratch = ck_int8_scratch_avx2,
+    .dense = {ck_pack_int16_avx2, ck_matmul_int16_avx2, ck_int16_activation_bytes, ck_int16_scratch_avx2,
+              CK_CHUNK_ROWS},
+    .quantized = {ck_pack_int8_avx2, ck_matmul_int8_avx2, ck_int8_activation_bytes, ck_int8_scratch_avx2,
+                  CK_CHUNK_ROWS},
     .peak_int16 = ck_peak_int16_avx2,
     .peak_int8 = ck_peak_int8_avx2,
 };
+
+const ck_kernels ck_kernels_amx_twin = {.isa = CK_AMX_TWIN, CK_F32_ROW, CK_TILE_ROW(twin)};
 
 #endif

@@ -4,7 +4,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "dispatch.h"
+#include "tiles.h"
 
 #pragma STDC FP_CONTRACT OFF
 
@@ -31,15 +31,30 @@
 const ck_kernels ck_kernels_avx512 = {
     .isa = CK_AVX512,
     CK_F32_ROW,
-    .pack_dense = ck_pack_bf16_avx512,
-    .pack_quantized = ck_pack_int8_avx512,
-    .matmul_dense = ck_matmul_bf16_avx512,
-    .matmul_quantized = ck_matmul_int8_avx512,
-    .dense_activation_bytes = ck_bf16_activation_bytes,
-    .dense_scratch = ck_bf16_scratch_avx512,
-    .quantized_scratch = ck_int8_scratch_avx512,
+    .dense = {ck_pack_bf16_avx512, ck_matmul_bf16_avx512, ck_bf16_activation_bytes, ck_bf16_scratch_avx512,
+              CK_CHUNK_ROWS},
+    .quantized = {ck_pack_int8_avx512, ck_matmul_int8_avx512, ck_int8_activation_bytes, ck_int8_scratch_avx512,
+                  CK_CHUNK_ROWS},
     .peak_bf16 = ck_peak_bf16_avx512,
     .peak_int8 = ck_peak_int8_avx512,
+};
+
+const ck_kernels ck_kernels_avx512_f32 = {
+    .isa = CK_AVX512,
+    CK_F32_ROW,
+    .quantized = {ck_pack_int8_avx512, ck_matmul_int8_avx512, ck_int8_activation_bytes, ck_int8_scratch_avx512,
+                  CK_CHUNK_ROWS},
+    .peak_bf16 = ck_peak_bf16_avx512,
+    .peak_int8 = ck_peak_int8_avx512,
+};
+
+const ck_kernels ck_kernels_amx = {
+    .isa = CK_AMX,
+    CK_F32_ROW,
+    CK_TILE_ROW(amx),
+    .peak_bf16 = ck_peak_bf16_avx512,
+    .peak_int8 = ck_peak_int8_avx512,
+    .peak_amx = ck_peak_amx,
 };
 
 #endif

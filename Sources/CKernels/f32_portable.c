@@ -1,7 +1,7 @@
 // The f32 kernels for any processor: the scalar row of x86-64 (where the compiler uses SSE2) and the NEON row of arm64.
 #include <string.h>
 
-#include "dispatch.h"
+#include "tiles.h"
 #include "levels.h"
 
 // Vectors wider than the processor's registers never cross a call here: everything is inlined.
@@ -30,3 +30,6 @@
 #include "kernels_f32.inc"
 
 const ck_kernels ck_kernels_portable = {.isa = CK_PORTABLE_ISA, CK_F32_ROW};
+#if !defined(__x86_64__)
+const ck_kernels ck_kernels_amx_twin = {.isa = CK_AMX_TWIN, CK_F32_ROW, CK_TILE_ROW(twin)};
+#endif

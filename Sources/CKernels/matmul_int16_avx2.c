@@ -297,7 +297,11 @@ INLINE void multiply(const ck_type type, const product *p) {
     }
 }
 
-size_t ck_int16_scratch_avx2(void) { return sizeof(panel); }
+size_t ck_int16_scratch_avx2(int64_t n, int64_t k) {
+    (void)n;
+    (void)k;
+    return sizeof(panel);
+}
 
 size_t ck_int16_activation_bytes(int64_t n, int64_t k) {
     return (size_t)(ck_int16_blocks(k) * n) * (BLOCK * sizeof(int16_t) + sizeof(float));

@@ -260,7 +260,8 @@ INLINE void multiply(const ck_type type, const product *p) {
     }
 }
 
-size_t ck_int8_scratch_avx2(int64_t k) {
+size_t ck_int8_scratch_avx2(int64_t n, int64_t k) {
+    (void)n;
     size_t panel = (size_t)(strip_block_bytes(shape_of(CK_Q2_K)) * CHUNK_BLOCKS * PANEL_STRIPS);
     size_t planes = (size_t)(strip_block_bytes(shape_of(CK_Q8_0)) * CHUNK_BLOCKS / 2 * PANEL_STRIPS);
     size_t vector = ck_matvec_int8_scratch_avx2(k);

@@ -268,7 +268,8 @@ MULTIPLY(multiply_coarse_bias, false, true)
 MULTIPLY(multiply_fine, true, false)
 MULTIPLY(multiply_fine_bias, true, true)
 
-size_t ck_int8_scratch_avx512(int64_t k) {
+size_t ck_int8_scratch_avx512(int64_t n, int64_t k) {
+    (void)n;
     size_t panel = (size_t)(panel_block_bytes(PANEL_VECTORS, true, true) * CHUNK_BLOCKS);
     size_t vector = ck_matvec_int8_scratch_avx512(k);
     return panel > vector ? panel : vector;

@@ -105,7 +105,7 @@ struct BenchCommand: ParsableCommand {
             .sayingNotices()
         let engine = loaded.model
         say(
-            "measuring this machine: memory read, and f32, bf16, int16 and int8 arithmetic, \(engine.threadCount) threads"
+            "measuring this machine: memory read, and f32, bf16 (vectors and AMX tiles), int16 and int8 arithmetic, \(engine.threadCount) threads"
         )
         let peaks = MachinePeaks.measure(threads: engine.threadCount)
         let captured = prefill > 0 ? try measurePrefill(engine, peaks) : []
@@ -129,9 +129,10 @@ struct BenchCommand: ParsableCommand {
         )
         try print(
             String(
-                format: "machine: memory %.1f GB/s · f32 %.0f GFLOP/s · bf16 %.0f GFLOP/s · int16 %.0f GOP/s"
+                format:
+                    "machine: memory %.1f GB/s · f32 %.0f GFLOP/s · bf16 %.0f GFLOP/s · AMX bf16 %.0f GFLOP/s · int16 %.0f GOP/s"
                     + " · int8 %.0f GOP/s", output.peaks.memoryRead / 1e9, output.peaks.f32 / 1e9,
-                output.peaks.bf16 / 1e9, output.peaks.int16 / 1e9, output.peaks.int8 / 1e9)
+                output.peaks.bf16 / 1e9, output.peaks.amx / 1e9, output.peaks.int16 / 1e9, output.peaks.int8 / 1e9)
         )
         for (name, speed) in [("prefill", output.prefill), ("decode", output.decode)] {
             guard let speed else { continue }

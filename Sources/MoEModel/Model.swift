@@ -25,14 +25,15 @@ public final class Model: @unchecked Sendable {
     ///   - threads: threads to compute with; nil takes the processors this process may use.
     ///   - weightBudget: bytes of weights to keep in memory; a larger model is read from disk once per pass, layer
     ///     after layer. nil keeps what fits.
-    /// - Throws: `ModelError` where the engine has no kernel for one of the checkpoint's types, or for more than
-    ///   `mostThreads` threads.
+    /// - Throws: `ModelError` where the engine has no kernel for one of the checkpoint's types, no products of this
+    ///   precision on this processor, or for more than `mostThreads` threads.
     public init(
         _ checkpoint: Checkpoint, precision: Precision = .fast, threads: Int? = nil, weightBudget: Int? = nil
     ) throws(ModelError) {
         if let threads, threads > Self.mostThreads {
             throw .unsupported("threads: expected 1 to \(Self.mostThreads), found \(threads)")
         }
+        if let objection = Backend.objection(to: precision) { throw .unsupported(objection) }
         self.checkpoint = checkpoint
         self.precision = precision
         config = checkpoint.config
@@ -58,4 +59,13 @@ public final class Model: @unchecked Sendable {
 
     /// Name of the instruction set the kernels use.
     public static var instructionSet: String { Backend.instructionSet }
+
+    /// The precisions that this processor has products for.
+    public static var precisions: [Precision] { Precision.allCases.filter { Backend.objection(to: $0) == nil } }
+
+    /// Runs `body` with another instruction set on the calling thread, and on threads that work for it: for tests.
+    /// - Returns: nil where the processor does not have it.
+    package static func withInstructionSet<R>(_ name: String, _ body: () throws -> R) rethrows -> R? {
+        try Backend.withInstructionSet(name, body)
+    }
 }

@@ -192,7 +192,7 @@ public struct TraceManifest: Codable, Sendable, Equatable {
     }
 
     public struct Compute: Codable, Sendable, Equatable {
-        /// "exact" or "fast".
+        /// "exact", "precise" or "fast".
         public var precision: String
         /// Instruction set of the kernels.
         public var isa: String

@@ -47,7 +47,7 @@ extension KernelTests {
         @Test func denseTypes() {
             KernelTests.withEachInstructionSet { isa in
                 if isa == CK_AVX2 { return }
-                let rounds = isa == CK_AVX512
+                let rounds = KernelTests.hasTiles(isa) || ck_peak_of(CK_BF16, CK_FAST) == CK_PEAK_BF16
                 var numbers = SeededGenerator(state: 31)
                 for type in [CK_F32, CK_F16, CK_BF16] {
                     for (n, m, k) in Self.denseShapes {
@@ -170,7 +170,7 @@ extension KernelTests {
             if elements == 32 { shapes += (1...8).map { ($0, 19, 32 * $0) } }
             for m in [1, 15, 16, 17, 31, 47, 48, 49] { shapes.append((2, m, 256)) }
             try KernelTests.withEachInstructionSet { isa in
-                let rounds = isa == CK_AVX2 || isa == CK_AVX512
+                let tiles = KernelTests.hasTiles(isa), rounds = isa == CK_AVX2 || isa == CK_AVX512
                 var numbers = SeededGenerator(state: 32)
                 for (n, m, k) in shapes {
                     let weights = try Self.quantizedWeights(name, m: m, k: k, seed: UInt64(m + k))
@@ -180,7 +180,8 @@ extension KernelTests {
                     let y = matmul(
                         type, CK_FAST, weights: weights, rowBytes: rowBytes, x: x, xStride: k, n: n, m: m, k: k)
                     let (worst, size) = Self.compare(
-                        y, weights: wide, x: rounds ? Self.int8Blocks(x) : x, n: n, m: m, k: k)
+                        y, weights: tiles ? wide.map(Self.bf16) : wide,
+                        x: tiles ? x.map(Self.bf16) : rounds ? Self.int8Blocks(x) : x, n: n, m: m, k: k)
                     #expect(worst <= 2e-6 * size + 1e-12, "isa \(isa.rawValue) \(name) n \(n) m \(m) k \(k)")
                     let exact = matmul(
                         type, CK_EXACT, weights: weights, rowBytes: rowBytes, x: x, xStride: k, n: n, m: m, k: k)
@@ -242,7 +243,7 @@ extension KernelTests {
                 let (n, m, k) = (6, 21, 4608)
                 let x = numbers.floats(n * k)
                 let weights = try Self.quantizedWeights(name, m: m, k: k, seed: 5)
-                for mode in [CK_EXACT, CK_FAST] {
+                for mode in [CK_EXACT, CK_FAST, CK_PRECISE] {
                     let run = { (rows: [Int32]?, n: Int, splits: [Int]) in
                         matmul(
                             type, mode, weights: weights, rowBytes: weights.count / m, x: x, xStride: k, rows: rows,

@@ -6,11 +6,13 @@ import Testing
 
 /// Every kernel test. The instruction set that a test chooses is its thread's: those beside it keep the best.
 @Suite struct KernelTests {
-    /// The instruction sets this machine can run, slowest first.
-    static let instructionSets: [ck_isa] = {
-        let best = ck_isa_best()
-        return best == CK_NEON ? [CK_NEON] : [CK_SCALAR, CK_AVX2, CK_AVX512].filter { $0.rawValue <= best.rawValue }
-    }()
+    /// The instruction sets this machine can run: AMX's twin is one of them nearly everywhere.
+    static let instructionSets: [ck_isa] = [CK_SCALAR, CK_NEON, CK_AVX2, CK_AVX512, CK_AMX, CK_AMX_TWIN].filter {
+        ck_isa_available($0)
+    }
+
+    /// Whether an instruction set multiplies tiles of bf16, or does as if.
+    static func hasTiles(_ isa: ck_isa) -> Bool { isa == CK_AMX || isa == CK_AMX_TWIN }
 
     /// Runs `body` with each instruction set in turn, and leaves the best one selected.
     static func withEachInstructionSet(_ body: (ck_isa) throws -> Void) rethrows {
@@ -30,6 +32,24 @@ import Testing
             }
             #expect(ck_isa_select(CK_AVX512).rawValue <= ck_isa_best().rawValue)
             #expect(String(cString: ck_isa_name(CK_AVX2)) == "avx2")
+            #expect(String(cString: ck_isa_name(CK_AMX)) == "amx")
+        }
+
+        @Test func namesAreThoseOfWhatTheProcessorHas() {
+            for isa in KernelTests.instructionSets {
+                var named = CK_SCALAR
+                #expect(ck_isa_named(ck_isa_name(isa), &named) && named == isa)
+            }
+            var unchanged = CK_AVX2
+            #expect(!ck_isa_named("avx3", &unchanged) && unchanged == CK_AVX2)
+            #expect(ck_isa_available(CK_NEON) != ck_isa_available(CK_SCALAR))
+        }
+
+        /// Measured on these makers' processors: the bf16 dot product at twice f32's rate, and at half of it.
+        @Test func theDotProductOfBF16IsForProcessorsOnWhichItIsFaster() {
+            #expect(ck_bf16_dot_pays("AuthenticAMD"))
+            #expect(!ck_bf16_dot_pays("GenuineIntel"))
+            #expect(!ck_bf16_dot_pays(""))
         }
 
         /// Packed activations are laid out for one set: a choice must not reach products under way on other threads.
@@ -50,9 +70,11 @@ import Testing
             KernelTests.withEachInstructionSet { isa in
                 #expect(ck_peak_operations(CK_PEAK_F32, 10) > 0)
                 let dot = ck_peak_operations(CK_PEAK_BF16, 10), integers = ck_peak_operations(CK_PEAK_INT8, 10)
-                #expect(isa == CK_AVX512 ? integers == 2 * dot : dot == 0)
-                #expect((integers > 0) == (isa == CK_AVX2 || isa == CK_AVX512))
-                #expect((dot > 0) == (isa == CK_AVX512))
+                let wide = isa == CK_AVX512 || isa == CK_AMX
+                #expect(wide ? integers == 2 * dot : dot == 0)
+                #expect((integers > 0) == (isa == CK_AVX2 || wide))
+                #expect((dot > 0) == wide)
+                #expect((ck_peak_operations(CK_PEAK_AMX, 10) > 0) == (isa == CK_AMX))
                 #expect((ck_peak_operations(CK_PEAK_INT16, 10) > 0) == (isa == CK_AVX2))
                 let bytes = [UInt8](repeating: 3, count: 257)
                 #expect(ck_peak_read(bytes, 257) == 3)

@@ -25,7 +25,24 @@ struct BenchCommandTests {
         let decode = try #require(output["decode"] as? [String: Any])
         #expect(decode["tokens"] as? Int == 2)
         let peaks = try #require(output["peaks"] as? [String: Double])
-        #expect(Set(peaks.keys) == ["memoryRead", "f32", "bf16", "int16", "int8"] && (peaks["f32"] ?? 0) > 0)
+        #expect(Set(peaks.keys) == ["memoryRead", "f32", "bf16", "amx", "int16", "int8"] && (peaks["f32"] ?? 0) > 0)
+    }
+
+    /// MOESCOPE_ISA chooses among what the processor can run, and says what that is.
+    @Test func theInstructionSetIsSaidAndCanBeChosen() throws {
+        let arguments = ["bench", model, "-p", "4", "-n", "0", "--repeat", "1", "--json"]
+        let twin = try Moescope.run(arguments: arguments, environment: ["MOESCOPE_ISA": "amx-twin"])
+        if twin.status == 0 {
+            let object = try JSONSerialization.jsonObject(with: Data(twin.output.utf8)) as? [String: Any]
+            #expect(object?["isa"] as? String == "amx-twin")
+        } else {
+            #expect(twin.errors.contains("scalar"))
+        }
+        let wrong = try Moescope.run(arguments: arguments, environment: ["MOESCOPE_ISA": "avx3"])
+        #expect(wrong.status != 0 && wrong.errors.contains("MOESCOPE_ISA") && wrong.errors.contains("\"avx3\""))
+        let precise = try Moescope.run(
+            arguments: arguments + ["--precision", "precise"], environment: ["MOESCOPE_ISA": "scalar"])
+        #expect(precise.status != 0 && (precise.errors.contains("AMX") || precise.errors.contains("neon")))
     }
 
     @Test func errorsNameTheOption() throws {

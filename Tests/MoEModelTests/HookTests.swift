@@ -36,7 +36,7 @@ struct HookTests {
         #expect(bare.floats(point)?.map(\.bitPattern) == full.floats(point)?.map(\.bitPattern))
     }
 
-    @Test(arguments: Precision.allCases) func documentsDoNotFeelEachOther(precision: Precision) throws {
+    @Test(arguments: Model.precisions) func documentsDoNotFeelEachOther(precision: Precision) throws {
         let model = try SmallModel.load(precision: precision)
         let together = try model.forward(batch).logprob
         var alone: [Float] = []

@@ -38,8 +38,18 @@ struct ParityTests {
 
     @Test(arguments: cases)
     func equalsTransformers(checkpoint: URL) throws {
-        let name = checkpoint.lastPathComponent
-        let model = try Model(Checkpoint.open(checkpoint), precision: .exact)
+        try compare(checkpoint, .exact)
+    }
+
+    /// Three products of bf16 on tiles, by their twin in plain C. These weights are f32, of which sixteen bits count.
+    @Test(arguments: cases)
+    func preciseIsNearTransformers(checkpoint: URL) throws {
+        _ = try Model.withInstructionSet("amx-twin") { try compare(checkpoint, .precise) }
+    }
+
+    private func compare(_ checkpoint: URL, _ precision: Precision) throws {
+        let name = "\(checkpoint.lastPathComponent), \(precision.rawValue)"
+        let model = try Model(Checkpoint.open(checkpoint), precision: precision)
         let expected = try SafetensorsFile(checkpoint.appending(path: "expected.safetensors"))
         let documents = expected.tensors.filter { $0.name.hasSuffix(".tokens") }.count
         let tokens = try (0..<documents).map { index in
@@ -76,10 +86,12 @@ struct ParityTests {
             "parity \(name): router logits \(differences.router) · log-probabilities \(differences.logprob) · "
                 + "patterns \(differences.pattern) · other hooks \(differences.hooks) · other experts "
                 + "\(differences.otherExperts) of \(differences.choices)")
-        #expect(differences.router < 2e-4)
-        #expect(differences.logprob < 1e-3)
-        #expect(differences.pattern < 1e-5)
-        #expect(differences.hooks < 1e-3)
+        let isExact = precision == .exact
+        #expect(differences.router < (isExact ? 2e-4 : 1e-3))
+        // A choice that was as good as even and fell otherwise moves what comes after it.
+        #expect(differences.logprob < 1e-3 || (!isExact && differences.otherExperts > 0))
+        #expect(differences.pattern < (isExact ? 1e-5 : 3e-4))
+        #expect(differences.hooks < (isExact ? 1e-3 : 4e-3))
         #expect(differences.smallestMarginOfOther < 1e-3 || differences.otherExperts == 0)
     }
 

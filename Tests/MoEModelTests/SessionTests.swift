@@ -82,7 +82,7 @@ struct SessionTests {
 
     @Test(arguments: [CacheType.f32, .f16, .q8_0])
     func decodingAllocatesNothing(cache: CacheType) throws {
-        for precision in Precision.allCases {
+        for precision in Model.precisions {
             let session = try Session(SmallModel.polyglot(precision: precision), cache: cache)
             var logits = try session.append(tokens)
             for token in tokens[..<4] { try session.decode(token, into: &logits) }

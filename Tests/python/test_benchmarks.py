@@ -12,6 +12,8 @@ sys.path.insert(0, str(ROOT / "Benchmarks"))
 
 import gguf  # noqa: E402
 import make_checkpoint  # noqa: E402
+import measure  # noqa: E402
+import results  # noqa: E402
 
 TINY = make_checkpoint.SHAPES["tiny"]
 TOKENS = [1, 300, 301, 302, 17, 400, 500, 511]
@@ -56,3 +58,30 @@ def test_rows_that_blocks_do_not_fill_are_refused(tmp_path):
     with pytest.raises(ValueError, match="multiple of 256 weights, found 128"):
         make_checkpoint.make(shape, "Q4_K", tmp_path / "tiny.gguf")
     assert not (tmp_path / "tiny.gguf").exists()
+
+
+def _section(name: str, processor: str, ours: float, peer: float):
+    section = measure.Section(name, name.title(), False)
+    section.machine = {"Processor": processor}
+    section.add("layer2, prefill", "MoEScope", "default", "tokens/s", [ours])
+    section.add("layer2, prefill", "llama.cpp", "default", "tokens/s", [peer])
+    return section
+
+
+def test_machines_of_other_kinds_keep_their_rows():
+    epyc, xeon = "AMD EPYC (avx2, fma, f16c)", "Intel Xeon (avx2, fma, avx512f, avx512_bf16, amx_bf16)"
+    assert results.machine_kind(epyc) == "AMD EPYC, AVX2"
+    assert results.machine_kind(xeon) == "Intel Xeon, AMX"
+    assert results.machine_kind("AMD EPYC 9004 (avx2, avx512f)") == "AMD EPYC 9004, AVX-512"
+    first = results.merged([], [_section("speed", epyc, 10, 8), _section("documents", epyc, 5, 5)])
+    both = results.merged(first, [_section("speed", xeon, 90, 30)])
+    assert [(row["machine"], row["section"]) for row in both if row["engine"] == "MoEScope"] == [
+        ("Intel Xeon, AMX", "speed"), ("AMD EPYC, AVX2", "speed"), ("AMD EPYC, AVX2", "documents")
+    ]
+    again = results.merged(both, [_section("speed", epyc, 12, 8)])
+    speeds = {row["machine"]: row["median"] for row in again if row["section"] == "speed" and row["engine"] == "MoEScope"}
+    assert speeds == {"AMD EPYC, AVX2": "12", "Intel Xeon, AMX": "90"}
+    beside = results.machines_beside([row for row in again if row["section"] == "speed"])
+    assert beside[0] == "| tokens/s, and times the best peer | AMD EPYC, AVX2 | Intel Xeon, AMX |"
+    assert beside[2] == "| layer2, prefill | 12, 1.50 × | 90, 3.00 × |"
+    assert results.table(again).splitlines()[0] == ",".join(results.COLUMNS)

@@ -17,14 +17,29 @@ typedef enum {
     CK_MXFP4 = 39
 } ck_type;
 
-typedef enum { CK_EXACT = 0, CK_FAST = 1 } ck_mode;
-typedef enum { CK_SCALAR = 0, CK_AVX2 = 1, CK_AVX512 = 2, CK_NEON = 3 } ck_isa;
+typedef enum { CK_EXACT = 0, CK_FAST = 1, CK_PRECISE = 2 } ck_mode;
+// CK_AMX is CK_AVX512 with products on tiles. CK_AMX_TWIN has the products of CK_AMX, bit for bit, in plain C: for tests, and
+// for work on them where there are no tiles. It is slow and never the best.
+typedef enum { CK_SCALAR = 0, CK_AVX2 = 1, CK_AVX512 = 2, CK_NEON = 3, CK_AMX = 4, CK_AMX_TWIN = 5 } ck_isa;
 
-// The best instruction set of this processor; the set in use, which is the best unless the calling thread has chosen
-// another (for tests; other threads go on with theirs; returns what is then in use: never more than the processor has).
+// The best instruction set of this processor. CK_AMX needs the kernel's leave, which the first call asks for.
 ck_isa ck_isa_best(void);
+bool ck_isa_available(ck_isa isa);
+// The set that a name stands for; false where there is none of that name or the processor does not have it.
+bool ck_isa_named(const char *name, ck_isa *isa);
+// The set in use: the one that the environment variable MOESCOPE_ISA names when the first product is computed, otherwise
+// the best; or the calling thread's own choice (for tests; other threads go on with theirs; returns what is then in use,
+// which is the best where the processor does not have what was asked for).
 ck_isa ck_isa_current(void);
 ck_isa ck_isa_select(ck_isa isa);
+// Whether CK_AVX512 multiplies unquantized weights with the bf16 dot product: where the processor's maker (as CPUID names it)
+// made it faster than f32. Measured: twice f32's rate on AMD (Zen 4), half of it on Intel (Sapphire Rapids), where CK_FAST
+// is CK_EXACT for these weights. It is the maker that decides and no measurement, so that a machine always gives the same
+// bits.
+bool ck_bf16_dot_pays(const char *vendor);
+// The calling thread's choice, for another thread that works for it; NULL: it has made none.
+const void *ck_isa_choice(void);
+void ck_isa_choose(const void *choice);
 const char *ck_isa_name(ck_isa isa);
 
 // Dequantizes `count` consecutive elements (whole blocks) to f32, bit-identical to the `gguf` reference.
@@ -39,8 +54,11 @@ void ck_store(ck_type type, const float *x, int64_t count, void *out);
 // `CK_EXACT`: f32 activations, weights dequantized to f32, f32 accumulation. `CK_FAST`: for quantized weights int8
 // activations in blocks of 32, with the same bits from CK_AVX2 and CK_AVX512; for F32, F16 and BF16 weights what the
 // instruction set multiplies fastest: bf16 activations and weights with CK_AVX512, with CK_AVX2 both as 16-bit
-// integers in blocks of 256 (an activation has about eleven bits, a weight up to thirteen). CK_SCALAR and CK_NEON have none
-// of these: there CK_FAST is CK_EXACT. In both modes, every y is summed over k in one fixed order, the same for one row
+// integers in blocks of 256 (an activation has about eleven bits, a weight up to thirteen). With CK_AMX every weight and
+// activation is rounded to bf16. CK_SCALAR and CK_NEON have none of these: there CK_FAST is CK_EXACT. `CK_PRECISE`: with CK_AMX
+// three products of bf16. Weights in bf16 meet all of an f32 activation, in three parts; other weights and activations have
+// two parts each, of which the product of the last is left out: about 2⁻¹⁷ of Σ |x·W| is missing. Elsewhere it is
+// CK_EXACT. In all modes, every y is summed over k in one fixed order, the same for one row
 // (decoding, straight from the blocks) and for many, whatever n, m, its position and the number of threads.
 //
 // Weights are of two kinds: dense (F32, F16, BF16) and quantized (blocks). What is packed for one type serves every type
@@ -53,6 +71,10 @@ void ck_pack_activations(ck_type type, ck_mode mode, const float *x, int64_t x_s
 // `packed` and `scratch` are aligned to 64 bytes.
 // Bytes of scratch one thread needs for a product.
 size_t ck_matmul_scratch_bytes(ck_type type, ck_mode mode, int64_t n, int64_t k);
+// Rows to pack as one: more of them gain nothing, and fewer pay more for the weights.
+int64_t ck_chunk_rows(ck_type type, ck_mode mode);
+// Whether CK_PRECISE is anything else than CK_EXACT.
+bool ck_has_precise(void);
 // Computes output features [m_begin, m_end) of all n rows: y[i * y_stride + j] = Σ x·W[j]. Threads split m.
 void ck_matmul(ck_type type, ck_mode mode, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
@@ -162,10 +184,22 @@ void ck_attention_apply(const ck_attention *attention, int64_t head, int64_t row
 // CK_PEAK_INT8 is a dot-product instruction where there is one; with CK_AVX2, products of bytes added as 16-bit numbers,
 // sixteen at a time before they are widened, which is the most that weights of four bits allow; wider weights are
 // bounded by CK_PEAK_INT16, which only CK_AVX2 has.
-typedef enum { CK_PEAK_F32 = 0, CK_PEAK_BF16 = 1, CK_PEAK_INT8 = 2, CK_PEAK_INT16 = 3 } ck_peak;
+// CK_PEAK_BF16 is the AVX-512 dot product, CK_PEAK_AMX the product of tiles of bf16.
+typedef enum {
+    CK_PEAK_F32 = 0, CK_PEAK_BF16 = 1, CK_PEAK_INT8 = 2, CK_PEAK_INT16 = 3, CK_PEAK_AMX = 4
+} ck_peak;
 int64_t ck_peak_operations(ck_peak kind, int64_t rounds);
 // What bounds a product of weights of a type, with the instruction set in use.
 ck_peak ck_peak_of(ck_type type, ck_mode mode);
 uint64_t ck_peak_read(const void *memory, size_t bytes);
+
+// What a thread does between two looks at something that another is about to write.
+static inline void ck_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
 
 #endif

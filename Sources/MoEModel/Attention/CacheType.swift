@@ -10,8 +10,8 @@ public enum CacheType: String, Sendable, CaseIterable, Codable {
     /// Blocks of 32 8-bit levels and a scale, as GGUF's Q8_0: 1.0625 bytes a value.
     case q8_0
 
-    /// `f32` where the forward pass is exact, otherwise `f16`.
-    public init(for precision: Precision) { self = precision == .exact ? .f32 : .f16 }
+    /// `f16` where the forward pass is fast, otherwise `f32`.
+    public init(for precision: Precision) { self = precision == .fast ? .f16 : .f32 }
 
     /// Bytes one token takes in all layers.
     public func bytesPerToken(_ config: ModelConfig) -> Int { KeyValueCache.bytesPerToken(config, type: self) }

@@ -16,7 +16,7 @@ extension Backend {
     static func scratchBytes(
         _ dtype: DType, _ precision: Precision, rows: Int, columns: Int, _ shape: AttentionShape
     ) -> Int {
-        let chunk = min(rows, PackedRows.chunkRows)
+        let chunk = min(rows, Int(ck_chunk_rows(type(dtype), mode(precision))))
         let product = ck_matmul_scratch_bytes(type(dtype), mode(precision), Int64(chunk), Int64(columns))
         // Beside the product's own: a tile of logits, or of one half of SwiGLU.
         return max(
@@ -74,7 +74,9 @@ extension Backend {
     final class TileList {
         fileprivate var tiles: [Tile] = []
         fileprivate var scratchBytes = 0
+        /// Features of the widest tile, and rows of the highest.
         fileprivate var widest = 0
+        fileprivate var rows = 0
         fileprivate var bounds: (alpha: Float, limit: Float) = (1, 0)
 
         /// What a worker needs besides its number.
@@ -102,14 +104,15 @@ extension Backend {
     ) {
         let list = tileList
         list.tiles.removeAll(keepingCapacity: true)
-        (list.scratchBytes, list.widest) = (0, 0)
+        (list.scratchBytes, list.widest, list.rows) = (0, 0, 0)
         var chunks = 0
         for index in 0..<count { chunks += product(index).0.x.chunkCount }
         for index in 0..<count {
             let (product, up) = product(index)
             let weights = Operand(product.weights)
             let upWeights = up.map { Operand($0) }
-            let rows = min(product.x.rows, PackedRows.chunkRows)
+            let rows = min(product.x.rows, product.x.chunkRows)
+            list.rows = max(list.rows, rows)
             list.scratchBytes = max(list.scratchBytes, matmulScratch(weights.type, rows: rows, product.x.columns))
             if let upWeights {
                 list.scratchBytes = max(list.scratchBytes, matmulScratch(upWeights.type, rows: rows, product.x.columns))
@@ -176,7 +179,7 @@ extension Backend {
         }
         tileList.bounds = clamp.map { ($0.alpha, $0.limit) } ?? (1, 0)
         reserveScratch(
-            tileList.scratchBytes + tileList.widest * PackedRows.chunkRows * MemoryLayout<Float>.stride)
+            tileList.scratchBytes + tileList.widest * tileList.rows * MemoryLayout<Float>.stride)
         runTiles { context, task, thread in
             let call = context.assumingMemoryBound(to: TileList.Call.self).pointee
             let tile = call.tiles[task]
@@ -246,9 +249,9 @@ extension Backend {
         let features = weights.shape[0]
         let tileCount = (features + step - 1) / step
         let operand = Operand(weights)
-        let rows = min(x.rows, PackedRows.chunkRows)
+        let rows = min(x.rows, x.chunkRows)
         let matmulBytes = (matmulScratch(operand.type, rows: rows, x.columns) + 63) / 64 * 64
-        reserveScratch(matmulBytes + step * PackedRows.chunkRows * MemoryLayout<Float>.stride)
+        reserveScratch(matmulBytes + step * rows * MemoryLayout<Float>.stride)
         let scratch = scratchMemory
         pool.run(tileCount * x.chunkCount) { task, thread in
             let (tile, chunk) = (task / x.chunkCount, task % x.chunkCount)

@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 import Tensors
 
 /// Whole-tensor operations with shapes, on the processor: each runs on all threads of a pool and returns when it is done.
@@ -32,13 +33,53 @@ final class Backend: @unchecked Sendable {
 
     deinit { scratchPlaces.deallocate() }
 
-    /// Name of the instruction set in use: "scalar", "avx2", "avx512", "neon".
+    /// Name of the instruction set in use: "scalar", "avx2", "avx512", "neon", "amx"; or "amx-twin".
     static var instructionSet: String { String(cString: ck_isa_name(ck_isa_current())) }
 
     /// Whether products and dequantization have a kernel for a type.
     static func computes(with dtype: DType) -> Bool { dtype == .f32 || type(dtype) != CK_F32 }
 
-    static func mode(_ precision: Precision) -> ck_mode { precision == .exact ? CK_EXACT : CK_FAST }
+    static func mode(_ precision: Precision) -> ck_mode {
+        switch precision {
+        case .exact: CK_EXACT
+        case .precise: CK_PRECISE
+        case .fast: CK_FAST
+        }
+    }
+
+    /// Why products cannot be computed as asked: a precision that the processor has nothing for, or an instruction set that the
+    /// environment variable MOESCOPE_ISA names and the processor does not have. nil: they can.
+    static func objection(to precision: Precision) -> String? {
+        if let name = ProcessInfo.processInfo.environment["MOESCOPE_ISA"], !name.isEmpty {
+            var set = CK_SCALAR
+            if !ck_isa_named(name, &set) {
+                let known = instructionSets.joined(separator: ", ")
+                return "MOESCOPE_ISA: expected one of \(known), which this processor can run, found \"\(name)\""
+            }
+        }
+        if precision == .precise, !ck_has_precise() {
+            return "precision: \"precise\" needs a processor with AMX, this one computes with \(instructionSet); "
+                + "use \"exact\", which is as fast here"
+        }
+        return nil
+    }
+
+    /// Names of the instruction sets that this processor can run.
+    static var instructionSets: [String] {
+        [CK_SCALAR, CK_NEON, CK_AVX2, CK_AVX512, CK_AMX, CK_AMX_TWIN].filter { ck_isa_available($0) }
+            .map { String(cString: ck_isa_name($0)) }
+    }
+
+    /// Runs `body` with another instruction set on the calling thread, and on threads that work for it.
+    /// - Returns: nil where the processor does not have it.
+    static func withInstructionSet<R>(_ name: String, _ body: () throws -> R) rethrows -> R? {
+        var set = CK_SCALAR
+        guard ck_isa_named(name, &set) else { return nil }
+        let before = ck_isa_choice()
+        defer { ck_isa_choose(before) }
+        _ = ck_isa_select(set)
+        return try body()
+    }
 
     static func type(_ dtype: DType) -> ck_type {
         switch dtype {

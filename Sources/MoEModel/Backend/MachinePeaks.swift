@@ -10,6 +10,8 @@ public struct MachinePeaks: Sendable, Codable {
     public let f32: Double
     /// bf16 dot-product operations per second; 0 where the processor has none.
     public let bf16: Double
+    /// Operations of products of bf16 tiles (AMX) per second; 0 where the processor has none.
+    public let amx: Double
     /// Operations on 16-bit integers per second, on AVX2; 0 elsewhere.
     public let int16: Double
     /// int8 operations per second: dot products, or on AVX2 products of bytes added in 16 bits, as four-bit weights allow;
@@ -21,13 +23,15 @@ public struct MachinePeaks: Sendable, Codable {
         let pool = ThreadPool(threadCount: threads)
         return MachinePeaks(
             memoryRead: readSpeed(pool), f32: operations(CK_PEAK_F32, pool), bf16: operations(CK_PEAK_BF16, pool),
-            int16: operations(CK_PEAK_INT16, pool), int8: operations(CK_PEAK_INT8, pool))
+            amx: operations(CK_PEAK_AMX, pool), int16: operations(CK_PEAK_INT16, pool),
+            int8: operations(CK_PEAK_INT8, pool))
     }
 
     /// The most that products with weights of a type can do, in operations per second.
     public func arithmetic(_ dtype: DType, _ precision: Precision) -> Double {
         switch ck_peak_of(Backend.type(dtype), Backend.mode(precision)) {
         case CK_PEAK_BF16: bf16
+        case CK_PEAK_AMX: amx
         case CK_PEAK_INT16: int16
         case CK_PEAK_INT8: int8
         default: f32

@@ -6,15 +6,16 @@ extension Backend {
     ///
     /// Rows packed for one type of weights serve every type of the same kind: all dense types, or all quantized ones.
     struct PackedRows {
-        static let chunkRows = 256
         let rows: Int
+        /// Rows of every chunk but the last.
+        let chunkRows: Int
         let columns: Int
         let chunkBytes: Int
         fileprivate let memory: UnsafeMutableRawPointer
 
-        var chunkCount: Int { (rows + Self.chunkRows - 1) / Self.chunkRows }
+        var chunkCount: Int { (rows + chunkRows - 1) / chunkRows }
         func rowsOfChunk(_ chunk: Int) -> Range<Int> {
-            chunk * Self.chunkRows..<min(rows, (chunk + 1) * Self.chunkRows)
+            chunk * chunkRows..<min(rows, (chunk + 1) * chunkRows)
         }
         func chunk(_ index: Int) -> UnsafeMutableRawPointer { memory + index * chunkBytes }
     }
@@ -28,7 +29,8 @@ extension Backend {
 
         /// Makes room for groups of rows and lists their chunks.
         fileprivate func arrange(
-            _ groupCount: Int, columns: Int, rows: (Int) -> Int, bytes: (Int) -> (chunk: Int, total: Int)
+            _ groupCount: Int, columns: Int, chunkRows: Int, rows: (Int) -> Int,
+            bytes: (Int) -> (chunk: Int, total: Int)
         ) {
             groups.removeAll(keepingCapacity: true)
             chunks.removeAll(keepingCapacity: true)
@@ -39,7 +41,8 @@ extension Backend {
             for group in 0..<groupCount {
                 let size = bytes(rows(group))
                 let packed = PackedRows(
-                    rows: rows(group), columns: columns, chunkBytes: size.chunk, memory: buffer.memory + offset)
+                    rows: rows(group), chunkRows: chunkRows, columns: columns, chunkBytes: size.chunk,
+                    memory: buffer.memory + offset)
                 for chunk in 0..<packed.chunkCount { chunks.append((group, chunk)) }
                 groups.append(packed)
                 offset += size.total
@@ -47,15 +50,18 @@ extension Backend {
         }
     }
 
+    private func chunkRows(_ type: ck_type) -> Int { Int(ck_chunk_rows(type, mode)) }
+
     /// Bytes of rows packed for products with weights of a type.
     static func packedBytes(_ dtype: DType, _ precision: Precision, rows: Int, columns: Int) -> Int {
         ck_activation_bytes(type(dtype), mode(precision), Int64(rows), Int64(columns))
     }
 
     private func packedBytes(_ type: ck_type, rows: Int, columns: Int) -> (chunk: Int, total: Int) {
-        let full = ck_activation_bytes(type, mode, Int64(min(rows, PackedRows.chunkRows)), Int64(columns))
+        let chunkRows = chunkRows(type)
+        let full = ck_activation_bytes(type, mode, Int64(min(rows, chunkRows)), Int64(columns))
         let chunk = (full + 63) / 64 * 64
-        return (chunk, chunk * ((rows + PackedRows.chunkRows - 1) / PackedRows.chunkRows))
+        return (chunk, chunk * ((rows + chunkRows - 1) / chunkRows))
     }
 
     /// Packs the rows of `x` for products with weights of a type.
@@ -72,7 +78,7 @@ extension Backend {
     ) {
         let type = Self.type(dtype)
         let buffer = packing
-        buffer.arrange(groupCount, columns: columns, rows: rows) {
+        buffer.arrange(groupCount, columns: columns, chunkRows: chunkRows(type), rows: rows) {
             packedBytes(type, rows: $0, columns: columns)
         }
         func pack(_ task: Int) {

@@ -1,12 +1,15 @@
+import CKernels
 import Foundation
 import Synchronization
 import Tensors
 
 /// Threads that run the same loop together, again and again, without sleeping between two short loops.
 ///
-/// Tasks are handed out by an atomic counter, so uneven tasks even out. The calling thread works too: a pool of n
-/// threads starts n − 1. Workers spin for a while after a loop, because the next one usually follows within
-/// microseconds, then sleep until called. In a process that `fork` made, the next loop starts new threads.
+/// Tasks are handed out one by one, so uneven tasks even out. The calling thread works too: a pool of n threads starts
+/// n − 1. A loop ends when its tasks have ended: nobody waits for a thread that has taken none, because another program may
+/// hold that thread's processor for milliseconds, hundreds of times what a task of a decoded token takes. Who waits spins
+/// for a while, because the next loop usually follows within microseconds, then sleeps: spinning on, or yielding, would
+/// spend this process's share of the processor on nothing. In a process that `fork` made, the next loop starts new threads.
 public final class ThreadPool: @unchecked Sendable {
     public let threadCount: Int
     /// A task's work: what all tasks share, which task, and on which thread.
@@ -15,15 +18,29 @@ public final class ThreadPool: @unchecked Sendable {
     private let crew: RemadeAfterFork<Shared>
 
     private final class Shared: @unchecked Sendable {
-        let generation = Atomic<Int>(0)
-        let nextTask = Atomic<Int>(0)
-        let running = Atomic<Int>(0)
-        let sleeping = Atomic<Int>(0)
+        /// Turns of waiting before sleeping, each of some tens of nanoseconds: about ten microseconds for a worker that has no
+        /// loop, fifteen for a caller whose loop is nearly done. Less time goes by between most loops of a pass. Ten times as
+        /// many made decoding slower beside busy programs, and not faster alone.
+        private static let idleSpins = 200
+        private static let finishSpins = 300
+
+        /// Number of the loop in the upper half, tasks that nobody has taken yet in the lower half. A task is taken by
+        /// lowering it by one, so that it is taken of the loop whose number was seen and of no later one.
+        let loop = Atomic<UInt64>(0)
+        /// Tasks that have not ended.
+        let pending = Atomic<Int>(0)
+        /// Whether a worker has gone to sleep since workers were last woken, and whether the caller sleeps.
+        let workersSleep = Atomic<Bool>(false)
+        let callerSleeps = Atomic<Bool>(false)
         let stopped = Atomic<Bool>(false)
+        // What a loop does. A thread that has taken a task reads them: the loop cannot end before it.
         var taskCount = 0
         var body: Task?
         var context: UnsafeRawPointer?
+        /// The instruction set that the caller has chosen for itself.
+        var instructions: UnsafeRawPointer?
         let wake = NSCondition()
+        let finished = NSCondition()
         /// Held by the caller whose loop runs.
         let caller = NSLock()
 
@@ -37,46 +54,100 @@ public final class ThreadPool: @unchecked Sendable {
             }
         }
 
+        /// Tasks of a loop's word that nobody has taken.
+        private static func open(_ word: UInt64) -> Int { Int(word & 0xFFFF_FFFF) }
+
+        /// Takes tasks and does them until there are none.
         func work(thread: Int) {
-            guard let body, let context else { return }
-            let count = taskCount
-            while true {
-                let task = nextTask.wrappingAdd(1, ordering: .relaxed).oldValue
-                if task >= count { return }
-                body(context, task, thread)
+            var word = loop.load(ordering: .acquiring)
+            while Self.open(word) > 0 {
+                let (taken, seen) = loop.weakCompareExchange(
+                    expected: word, desired: word - 1, ordering: .acquiringAndReleasing)
+                guard taken else {
+                    word = seen
+                    continue
+                }
+                guard let body, let context else { return }
+                if thread > 0 { ck_isa_choose(instructions) }
+                body(context, taskCount - Self.open(word), thread)
+                if pending.wrappingSubtract(1, ordering: .sequentiallyConsistent).newValue == 0 { wakeCaller() }
+                word = loop.load(ordering: .acquiring)
             }
         }
 
         func workerLoop(thread: Int) {
-            var seen = 0
-            while true {
-                var spins = 0
-                while generation.load(ordering: .acquiring) == seen {
+            var spins = 0
+            while !stopped.load(ordering: .acquiring) {
+                if Self.open(loop.load(ordering: .acquiring)) > 0 {
+                    work(thread: thread)
+                    spins = 0
+                } else if spins < Self.idleSpins {
                     spins += 1
-                    if spins > 20_000 { sleepUntilCalled(after: seen) }
+                    ck_pause()
+                } else {
+                    sleepUntilCalled()
+                    spins = 0
                 }
-                seen = generation.load(ordering: .acquiring)
-                if stopped.load(ordering: .acquiring) { return }
-                work(thread: thread)
-                running.wrappingSubtract(1, ordering: .acquiringAndReleasing)
             }
         }
 
-        private func sleepUntilCalled(after seen: Int) {
+        private func sleepUntilCalled() {
             wake.lock()
-            sleeping.wrappingAdd(1, ordering: .sequentiallyConsistent)
-            while generation.load(ordering: .sequentiallyConsistent) == seen { wake.wait() }
-            sleeping.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+            // Said before the loop is looked at again, and the caller looks after it has said that there is a loop.
+            workersSleep.store(true, ordering: .sequentiallyConsistent)
+            while Self.open(loop.load(ordering: .sequentiallyConsistent)) == 0,
+                !stopped.load(ordering: .sequentiallyConsistent)
+            {
+                wake.wait()
+                workersSleep.store(true, ordering: .sequentiallyConsistent)
+            }
             wake.unlock()
         }
 
-        func call() {
-            generation.wrappingAdd(1, ordering: .sequentiallyConsistent)
-            if sleeping.load(ordering: .sequentiallyConsistent) > 0 {
-                wake.lock()
-                wake.broadcast()
-                wake.unlock()
+        /// Workers are woken once for a sleep: those that have been and have no processor yet are not called again.
+        private func wakeWorkers() {
+            guard workersSleep.exchange(false, ordering: .sequentiallyConsistent) else { return }
+            wake.lock()
+            wake.broadcast()
+            wake.unlock()
+        }
+
+        private func wakeCaller() {
+            guard callerSleeps.load(ordering: .sequentiallyConsistent) else { return }
+            finished.lock()
+            finished.broadcast()
+            finished.unlock()
+        }
+
+        /// Begins a loop.
+        func call(_ count: Int) {
+            taskCount = count
+            pending.store(count, ordering: .sequentiallyConsistent)
+            let number = (loop.load(ordering: .relaxed) >> 32) &+ 1
+            loop.store(number << 32 | UInt64(count), ordering: .sequentiallyConsistent)
+            wakeWorkers()
+        }
+
+        /// Returns when every task has ended.
+        func waitUntilFinished() {
+            var spins = 0
+            while pending.load(ordering: .acquiring) > 0 {
+                spins += 1
+                guard spins > Self.finishSpins else {
+                    ck_pause()
+                    continue
+                }
+                finished.lock()
+                callerSleeps.store(true, ordering: .sequentiallyConsistent)
+                while pending.load(ordering: .sequentiallyConsistent) > 0 { finished.wait() }
+                callerSleeps.store(false, ordering: .sequentiallyConsistent)
+                finished.unlock()
             }
+        }
+
+        func stop() {
+            stopped.store(true, ordering: .sequentiallyConsistent)
+            wakeWorkers()
         }
     }
 
@@ -93,8 +164,7 @@ public final class ThreadPool: @unchecked Sendable {
 
     deinit {
         guard let shared = crew.made else { return }
-        shared.stopped.store(true, ordering: .releasing)
-        shared.call()
+        shared.stop()
     }
 
     /// Runs `body(task, thread)` for every task in 0..<count and returns when all have ended.
@@ -125,18 +195,10 @@ public final class ThreadPool: @unchecked Sendable {
         let shared = crew.current
         shared.caller.lock()
         defer { shared.caller.unlock() }
-        (shared.body, shared.context) = (body, context)
-        shared.taskCount = count
-        shared.nextTask.store(0, ordering: .relaxed)
-        shared.running.store(threadCount - 1, ordering: .relaxed)
-        shared.call()
+        (shared.body, shared.context, shared.instructions) = (body, context, ck_isa_choice())
+        shared.call(count)
         shared.work(thread: 0)
-        var spins = 0
-        while shared.running.load(ordering: .acquiring) > 0 {
-            spins += 1
-            // A worker that has lost its processor to another program needs ours to get on.
-            if spins > 5_000 { sched_yield() }
-        }
+        shared.waitUntilFinished()
         (shared.body, shared.context) = (nil, nil)
     }
 }

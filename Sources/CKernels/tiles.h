@@ -1,0 +1,69 @@
+#ifndef CK_TILES_H
+#define CK_TILES_H
+
+#include "dispatch.h"
+
+// The bf16 product of CK_AMX, on tiles: a tile of weights has 16 rows of 32 inputs (A), a tile of activations 16 pairs of
+// inputs for 16 rows (B), and one instruction adds their product to 16 × 16 sums in f32 (C: weight rows by activation rows).
+//
+// One y is a chain over k in steps of 32 inputs, whatever else is computed beside it: each step adds its own sum, which the
+// instruction makes of an even and an odd half. The sums wait in memory between chunks of k, where they lose nothing.
+enum {
+    CK_TILE_ROWS = 16,
+    CK_TILE_INPUTS = 32,
+    CK_TILE_BYTES = 1024,
+    CK_TILE_PLANES = 3,
+    // A panel of weights stays in the second cache: 128 rows by 512 inputs are 128 KiB. The activations of two tiles by 512
+    // inputs, which meet all of it, are 32 KiB and stay in the first.
+    CK_TILE_PANEL_ROWS = 128,
+    CK_TILE_CHUNK_STEPS = 16,
+    // Rows that one packed chunk has at most: quantized weights are made bf16 once for all of them.
+    CK_TILE_CHUNK_ROWS = 2048,
+    // Up to so many rows, bf16 weights are read where they lie: they meet no second pair of activation tiles.
+    CK_TILE_FEW_ROWS = 32
+};
+
+// Activations: a plane of bf16, [tile][step][16 pairs][16 rows][2], zeros past the ends; for CK_PRECISE a second plane of
+// what the first leaves, rounded to bf16 too, and a third. Weights of CK_PRECISE have two; its products are first · first,
+// first · second and second · first, or for weights in bf16, which have no second, first · first, second and third.
+static inline int64_t ck_tile_count(int64_t rows) { return (rows + CK_TILE_ROWS - 1) / CK_TILE_ROWS; }
+static inline int64_t ck_tile_steps(int64_t k) { return (k + CK_TILE_INPUTS - 1) / CK_TILE_INPUTS; }
+static inline size_t ck_tile_plane_bytes(int64_t n, int64_t k) {
+    return (size_t)(ck_tile_count(n) * ck_tile_steps(k)) * CK_TILE_BYTES;
+}
+
+size_t ck_tile_activation_bytes(int64_t n, int64_t k);
+size_t ck_tile_activation_bytes_precise(int64_t n, int64_t k);
+size_t ck_tile_scratch(int64_t n, int64_t k);
+size_t ck_tile_scratch_precise(int64_t n, int64_t k);
+
+// The same source compiled twice: with the tile instructions, and with their arithmetic in plain C.
+void ck_pack_tiles_twin(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k, int64_t row_begin,
+                        int64_t row_end, void *packed);
+void ck_pack_tiles_precise_twin(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
+                                int64_t row_begin, int64_t row_end, void *packed);
+void ck_matmul_tiles_twin(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                          int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+void ck_matmul_tiles_precise_twin(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                                  int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+#define CK_TILE_ROW(of)                                                                                             \
+    .dense = {ck_pack_tiles_##of, ck_matmul_tiles_##of, ck_tile_activation_bytes, ck_tile_scratch,                  \
+              CK_TILE_CHUNK_ROWS},                                                                                  \
+    .quantized = {ck_pack_tiles_##of, ck_matmul_tiles_##of, ck_tile_activation_bytes, ck_tile_scratch,              \
+                  CK_TILE_CHUNK_ROWS},                                                                              \
+    .precise = {ck_pack_tiles_precise_##of, ck_matmul_tiles_precise_##of, ck_tile_activation_bytes_precise,         \
+                ck_tile_scratch_precise, CK_TILE_CHUNK_ROWS}
+
+#if defined(__x86_64__)
+void ck_pack_tiles_amx(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k, int64_t row_begin,
+                       int64_t row_end, void *packed);
+void ck_pack_tiles_precise_amx(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
+                               int64_t row_begin, int64_t row_end, void *packed);
+void ck_matmul_tiles_amx(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                         int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+void ck_matmul_tiles_precise_amx(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                                 int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+int64_t ck_peak_amx(int64_t rounds);
+#endif
+
+#endif

@@ -1,0 +1,148 @@
+import CKernels
+import CTileEmulation
+import Tensors
+import Testing
+
+extension KernelTests {
+    /// The tile product: its twin in plain C, and the compiled instructions where the processor has them or where an
+    /// illegal instruction can be answered for it.
+    @Suite(.serialized) struct Tiles {
+        /// A product of the twin, or of the tile instructions.
+        static func product(
+            _ type: ck_type, precise: Bool = false, instructions: Bool = false, weights: [UInt8], x: [Float], n: Int,
+            m: Int,
+            k: Int
+        ) -> [Float] {
+            defer { _ = ck_isa_select(ck_isa_best()) }
+            _ = ck_isa_select(CK_AMX_TWIN)
+            let mode = precise ? CK_PRECISE : CK_FAST
+            guard instructions else {
+                return matmul(
+                    type, mode, weights: weights, rowBytes: weights.count / m, x: x, xStride: k, n: n, m: m, k: k)
+            }
+            var y = [Float](repeating: .nan, count: n * m)
+            withAligned(ck_activation_bytes(type, mode, Int64(n), Int64(k))) { packed in
+                withAligned(ck_matmul_scratch_bytes(type, mode, Int64(n), Int64(k))) { scratch in
+                    emulated_pack(precise, x, Int64(k), nil, Int64(n), Int64(k), packed)
+                    emulated_matmul(
+                        precise, Int32(type.rawValue), weights, weights.count / m, 0, Int64(m), Int64(k), packed,
+                        Int64(n), &y, Int64(m), scratch)
+                }
+            }
+            return y
+        }
+
+        /// One tile and parts of one, more tiles than a panel has, more steps than a chunk has, inputs past the last step.
+        static let shapes = [(1, 16, 64), (5, 50, 300), (33, 33, 1056), (17, 145, 1024), (40, 130, 77), (2, 5, 3)]
+
+        @Test(arguments: [CK_F32, CK_F16, CK_BF16], [false, true])
+        func theInstructionsGiveTheTwinsBits(_ type: ck_type, precise: Bool) {
+            guard ck_isa_available(CK_AMX_TWIN), tile_emulation_begin() else { return }
+            defer { tile_emulation_end() }
+            var numbers = SeededGenerator(state: 51)
+            for (n, m, k) in Self.shapes {
+                let x = numbers.floats(n * k)
+                let (bytes, _) = FastMatmul.stored(numbers.floats(m * k), type)
+                let before = tile_emulation_count()
+                let ours = Self.product(
+                    type, precise: precise, instructions: true, weights: bytes, x: x, n: n, m: m, k: k)
+                #expect(tile_emulation_count() > before || ck_isa_available(CK_AMX))
+                let twin = Self.product(type, precise: precise, weights: bytes, x: x, n: n, m: m, k: k)
+                #expect(ours.map(\.bitPattern) == twin.map(\.bitPattern), "\(n) \(m) \(k)")
+            }
+        }
+
+        @Test(arguments: Dequantize.types)
+        func quantizedWeightsToo(_ name: String, _ type: ck_type) throws {
+            guard ck_isa_available(CK_AMX_TWIN), tile_emulation_begin() else { return }
+            defer { tile_emulation_end() }
+            var numbers = SeededGenerator(state: 52)
+            let (n, m, k) = (19, 35, 768)
+            let weights = try FastMatmul.quantizedWeights(name, m: m, k: k, seed: 6)
+            let x = numbers.floats(n * k)
+            for precise in [false, true] {
+                let ours = Self.product(
+                    type, precise: precise, instructions: true, weights: weights, x: x, n: n, m: m, k: k)
+                let twin = Self.product(type, precise: precise, weights: weights, x: x, n: n, m: m, k: k)
+                #expect(ours.map(\.bitPattern) == twin.map(\.bitPattern))
+            }
+        }
+
+        /// bf16 weights as they are stored, from f32 that have no more bits.
+        private static func bf16(_ values: [Float]) -> [UInt8] {
+            values.map { UInt16($0.bitPattern >> 16) }.withUnsafeBytes(Array.init)
+        }
+
+        /// What is smaller than the smallest normal number is 0, as an operand and as a result. A sum counts as smaller when
+        /// it is so rounded to 24 bits (as the manual defines it, volume 1, 4.9.1.5), not to the bits a denormal has: 2⁻¹²⁶ less
+        /// half of 2⁻¹⁵⁰ rounds to 2⁻¹²⁶, less three quarters of it to what is below.
+        @Test func denormalsAreFlushed() {
+            guard ck_isa_available(CK_AMX_TWIN) else { return }
+            let tiny: Float = 0x1p-126
+            for (x, w, expected) in [
+                ([0x1p-63, 0, 0x1p-75], [0x1p-63, 0, -0x1p-76], tiny),  // less 2⁻¹⁵¹
+                ([0x1p-63, 0, 0x1p-75], [0x1p-63, 0, -0x1.8p-76], 0),  // less 2⁻¹⁵⁰ · 3/4
+                ([0x1p-63, 0, 0], [0x1p-64, 0, 0], 0),  // a product of 2⁻¹²⁷
+                ([0x1p-127, 0, 0], [0x1p+100, 0, 0], 0),  // an operand of 2⁻¹²⁷
+                ([0x1.8p-63, 0x1p-63, 0], [0x1p-63, -0x1p-63, 0], 0),  // halves that leave 2⁻¹²⁷
+            ] as [([Float], [Float], Float)] {
+                let y = Self.product(CK_BF16, weights: Self.bf16(w), x: x, n: 1, m: 1, k: 3)
+                #expect(y == [expected], "\(x) \(w)")
+                guard tile_emulation_begin() else { continue }
+                #expect(Self.product(CK_BF16, instructions: true, weights: Self.bf16(w), x: x, n: 1, m: 1, k: 3) == y)
+                tile_emulation_end()
+            }
+        }
+
+        /// Products around the smallest normal number: the twin and this processor's own multiply-add.
+        @Test func smallSumsAgree() {
+            guard ck_isa_available(CK_AMX_TWIN), tile_emulation_begin() else { return }
+            defer { tile_emulation_end() }
+            var numbers = SeededGenerator(state: 53)
+            func value() -> Float {
+                let word = UInt32(truncatingIfNeeded: numbers.next() >> 32)
+                return Float(bitPattern: word & 0x807F_0000 | (58 + (word >> 8) % 13) << 23)
+            }
+            let (n, m, k) = (32, 32, 96)
+            for _ in 0..<4 {
+                let x = (0..<n * k).map { _ in value() }, weights = Self.bf16((0..<m * k).map { _ in value() })
+                let twin = Self.product(CK_BF16, weights: weights, x: x, n: n, m: m, k: k)
+                let ours = Self.product(CK_BF16, instructions: true, weights: weights, x: x, n: n, m: m, k: k)
+                #expect(twin.map(\.bitPattern) == ours.map(\.bitPattern))
+                #expect(twin.contains { $0 != 0 } && twin.allSatisfy { $0 == 0 || $0.isNormal })
+            }
+        }
+
+        /// Weights that are read where they lie and weights from a panel, one tile of rows and several.
+        @Test func fewRowsHaveTheBitsOfMany() {
+            guard ck_isa_available(CK_AMX_TWIN) else { return }
+            var numbers = SeededGenerator(state: 54)
+            let (n, m, k) = (70, 41, 1056)
+            let x = numbers.floats(n * k)
+            let (bytes, _) = FastMatmul.stored(numbers.floats(m * k), CK_BF16)
+            let all = Self.product(CK_BF16, weights: bytes, x: x, n: n, m: m, k: k)
+            for count in [1, 15, 16, 17, 32, 33] {
+                let some = Self.product(
+                    CK_BF16, weights: bytes, x: Array(x.prefix(count * k)), n: count, m: m, k: k)
+                #expect(some == Array(all.prefix(count * m)), "\(count)")
+            }
+        }
+
+        /// Two bf16 hold a number to 2⁻¹⁸; the product of the two low parts is left out, which is as much again. Three hold an
+        /// f32, so that with weights in bf16 only the sums round: a chain of k/32 steps of sixteen terms and one.
+        @Test(arguments: [CK_F32, CK_F16, CK_BF16]) func preciseIsNearlyExact(_ type: ck_type) {
+            guard ck_isa_available(CK_AMX_TWIN) else { return }
+            var numbers = SeededGenerator(state: 55)
+            for (n, m, k) in [(3, 20, 64), (17, 33, 1100)] {
+                let x = numbers.floats(n * k)
+                let (bytes, wide) = FastMatmul.stored(numbers.floats(m * k), type)
+                let y = Self.product(type, precise: true, weights: bytes, x: x, n: n, m: m, k: k)
+                let exact = referenceMatmul(weights: wide, x: x, n: n, m: m, k: k)
+                let sizes = referenceMatmul(weights: wide.map(abs), x: x.map(abs), n: n, m: m, k: k)
+                for (value, (expected, size)) in zip(y, zip(exact, sizes)) {
+                    #expect(abs(Double(value) - expected) <= (type == CK_BF16 ? 0x1p-22 : 0x1p-16) * size)
+                }
+            }
+        }
+    }
+}
