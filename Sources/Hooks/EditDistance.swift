@@ -9,7 +9,7 @@ extension String {
             for j in b.indices {
                 let substitution = diagonal + (a[i] == b[j] ? 0 : 1)
                 diagonal = row[j + 1]
-                row[j + 1] = min(substitution, row[j] + 1, row[j + 1] + 1)
+                row[j + 1] = Swift.min(substitution, row[j] + 1, row[j + 1] + 1)
             }
         }
         return row[b.count]
