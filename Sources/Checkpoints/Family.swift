@@ -64,6 +64,8 @@ struct Family: Sendable {
     var embeddingScaleField: String?
     /// Fields that must be false where they are there, because nothing here computes what they ask for.
     var refusedFlags: [String] = []
+    /// Numbers that must be these where they are there, because nothing here computes what others ask for.
+    var requiredNumbers: [String: Int] = [:]
     /// Field that says whether the output projection has a bias.
     var outputBiasField: String?
     /// How the fields of rotary scaling are read.

@@ -32,7 +32,7 @@ import Testing
     @Test(arguments: [
         "dots1", "dots1-groups", "glm4_moe", "ernie4_5_moe", "minimax_m2", "hunyuan_v1_moe", "granitemoeshared",
         "flex_olmo", "afmoe", "gpt_oss", "gpt_oss-mxfp4", "deepseek_v2", "deepseek_v3",
-        "glm4_moe_lite", "mistral4",
+        "glm4_moe_lite", "mistral4", "deepseek",
     ])
     func everyTensorHasItsPlace(_ name: String) throws {
         let checkpoint = try open(name)
@@ -232,6 +232,16 @@ import Testing
         #expect(third.attention.latent == .init(queryRank: 12, rank: 16, valueSize: 8))
         #expect(third.router.select.groups == .init(count: 4, kept: 2, scoring: .sumOfTwoLargest))
         #expect(try open("deepseek_v3", ["rope_interleave": false]).config.attention.rotary.layout == .halves)
+    }
+
+    /// `configuration_deepseek.py` of DeepSeekMoE-16B.
+    @Test func deepSeekMoE() throws {
+        let config = try open("deepseek").config
+        #expect(config.layers.map(\.feedForward) == [.dense, .experts, .experts])
+        #expect(config.attention.latent == nil && config.attention.keyValueHeadCount == 2)
+        #expect(config.router.score == .softmax && !config.router.weigh.normalizes && config.experts.sharedSize == 24)
+        #expect(try open("deepseek", ["norm_topk_prob": true]).config.router.weigh.normalizes)
+        #expect(refusal("deepseek", ["moe_layer_freq": 2])?.field == "field moe_layer_freq")
     }
 
     /// `Glm4MoeLiteConfig`: a list says which layers are dense, and the first alone is where there is none.

@@ -302,6 +302,11 @@ extension ConfigFile {
                 .unsupported, file: path, field: "field \(field)", expected: "false", found: "true",
                 hint: "MoEScope computes \(family.architecture) without it")
         }
+        for (field, number) in family.requiredNumbers.sorted(by: { $0.key < $1.key }) {
+            guard let given = try optionalSize(field, from: 0), given != number else { continue }
+            throw FileError(
+                .unsupported, file: path, field: "field \(field)", expected: "\(number)", found: "\(given)")
+        }
         if let activation = try optionalString("hidden_act"), activation != "silu", activation != "swish" {
             throw FileError(
                 .unsupported, file: path, field: "field hidden_act", expected: "\"silu\"", found: "\"\(activation)\"")

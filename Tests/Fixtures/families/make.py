@@ -19,6 +19,7 @@ import transformers.modeling_rope_utils
 from safetensors.torch import load_file, save_file
 from transformers.integrations.finegrained_fp8 import Fp8Dequantize
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+from transformers.models.deepseek_v2 import modeling_deepseek_v2
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "parity"))
 import make as parity  # noqa: E402
@@ -95,6 +96,10 @@ CASES = {
         num_hidden_layers=4, num_dense_layers=1, intermediate_size=40, moe_intermediate_size=12, num_experts=8,
         num_shared_experts=1, num_experts_per_tok=3, head_dim=8, route_scale=2.5, mup_enabled=True, sliding_window=9,
         rope_parameters=PLAIN)),
+    # DeepSeekMoE, whose code is not in transformers: its Llama with its DeepSeek-V2's experts.
+    "deepseek": ("Deepseek", dict(
+        num_hidden_layers=3, first_k_dense_replace=1, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=8,
+        n_shared_experts=2, num_experts_per_tok=3, rope_parameters=PLAIN)),
     # Latent attention: queries as they are (V2-Lite), and out of a latent, with groups.
     "deepseek_v2": ("DeepseekV2", dict(
         num_key_value_heads=4, first_k_dense_replace=1, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=8,
@@ -189,6 +194,9 @@ OTHERS = {
         intermediate_size=41, moe_intermediate_size=7, n_routed_experts=5, n_shared_experts=2, num_experts_per_tok=2,
         norm_topk_prob=False, routed_scaling_factor=1.5, q_lora_rank=None, kv_lora_rank=11, qk_nope_head_dim=6, qk_rope_head_dim=6,
         v_head_dim=9, rope_parameters=YARN | GROWING | {"mscale": 0.8})),
+    "deepseek-odd": ("Deepseek", dict(
+        vocab_size=31, hidden_size=30, num_attention_heads=5, num_key_value_heads=1, first_k_dense_replace=0, intermediate_size=41,
+        moe_intermediate_size=7, n_routed_experts=5, n_shared_experts=1, num_experts_per_tok=2, rope_parameters=LINEAR)),
     "gpt_oss-odd": ("GptOss", dict(
         vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=1, head_dim=6, num_hidden_layers=3,
         intermediate_size=7, num_local_experts=5, num_experts_per_tok=2, sliding_window=5, swiglu_limit=1.5,
@@ -209,13 +217,35 @@ def router(layer):
     return block.gate if hasattr(block, "gate") else block.router
 
 
+def deepseek(options):
+    """DeepSeekMoE out of transformers' own modules, and its config as released."""
+    config = transformers.LlamaConfig(**{key: value for key, value in options.items() if key in {*COMMON, "intermediate_size", "rope_parameters"}})
+    config._attn_implementation = "eager"
+    experts = transformers.DeepseekV2Config(**options, routed_scaling_factor=1.0, topk_method="greedy", n_group=1, topk_group=1)
+    experts._experts_implementation = "eager"
+    model = transformers.LlamaForCausalLM(config)
+    for layer in list(model.model.layers)[options["first_k_dense_replace"] :]:
+        layer.mlp = modeling_deepseek_v2.DeepseekV2Moe(experts)
+    written = {key: value for key, value in options.items() if key != "rope_parameters"}
+    written |= {"model_type": "deepseek", "architectures": ["DeepseekForCausalLM"], "norm_topk_prob": False, "scoring_func": "softmax",
+                "hidden_act": "silu", "moe_layer_freq": 1, "rms_norm_eps": config.rms_norm_eps, "dtype": "float32"}  # fmt: skip
+    rope = options["rope_parameters"]
+    written |= {"rope_theta": rope["rope_theta"], "rope_scaling": None if rope == PLAIN else {"type": rope["rope_type"], "factor": rope["factor"]}}
+    return config, model, written
+
+
 def make(name, folder):
     family, options = (CASES | OTHERS)[name]
     torch.manual_seed(7)
-    config = getattr(transformers, f"{family}Config")(**(COMMON | options))
-    config._attn_implementation = "eager"
-    config._experts_implementation = "eager"
-    model = getattr(transformers, f"{family}ForCausalLM")(config).float().eval()
+    released = None
+    if family == "Deepseek":
+        config, model, released = deepseek(COMMON | options)
+    else:
+        config = getattr(transformers, f"{family}Config")(**(COMMON | options))
+        config._attn_implementation = "eager"
+        config._experts_implementation = "eager"
+        model = getattr(transformers, f"{family}ForCausalLM")(config)
+    model = model.float().eval()
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             if key.endswith("e_score_correction_bias"):
@@ -238,6 +268,8 @@ def make(name, folder):
     folder.mkdir(parents=True, exist_ok=True)
     packed = pack_experts(model) if name.endswith("mxfp4") else {}
     model.save_pretrained(folder)
+    if released:
+        (folder / "config.json").write_text(json.dumps(released, indent=2) + "\n")
     if packed:
         tensors = load_file(folder / "model.safetensors")
         kept = {key: value for key, value in tensors.items() if not key.endswith(("experts.gate_up_proj", "experts.down_proj"))}
