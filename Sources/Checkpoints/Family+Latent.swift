@@ -53,7 +53,7 @@ extension Family {
         routerFields: groupedFields, attentionBias: nil,
         sharedExpert: SharedExpert(countField: "n_shared_experts", byDefault: 1), leavesOutLastLayers: true,
         denseLayers: DenseLayers(typesField: "mlp_layer_types", firstByDefault: 1),
-        refusedFlags: ["attention_bias"], names: sharedNames)
+        refusedFlags: ["attention_bias"], rotary: RotaryFields(refusesPart: true), names: sharedNames)
 
     /// Mistral Small 4 (`Mistral4ForCausalLM`): DeepSeek's attention with queries that grow beyond the original context, and a
     /// router of softmax scores whose groups are scored by the sum of their two best.

@@ -194,6 +194,8 @@ struct Family: Sendable {
         var hasAlpha = false
         /// Whether layers that attend to the whole text are not rotated.
         var skipsFullLayers = false
+        /// Whether `partial_rotary_factor` would turn a part of what latent attention turns, which is not computed here.
+        var refusesPart = false
         /// Whether `partial_rotary_factor` says again which part of latent attention's heads is turned (Mistral 4).
         var hasLatentPart = false
         /// Whether queries grow with their position (`llama_4_scaling_beta`).

@@ -251,6 +251,8 @@ import Testing
         #expect(config.attention.latent == .init(queryRank: 12, rank: 16, valueSize: 16))
         #expect(config.router.weigh == .init(normalizes: true, epsilon: 1e-20, scale: 1.8))
         #expect(try open("glm4_moe_lite", ["mlp_layer_types": NSNull()]).config.layers == config.layers)
+        #expect(refusal("glm4_moe_lite", ["partial_rotary_factor": 0.5])?.field == "field partial_rotary_factor")
+        #expect(try open("glm4_moe_lite", ["partial_rotary_factor": 1.0]).notices.isEmpty)
         #expect(refusal("glm4_moe_lite", ["mlp_layer_types": ["dense"]])?.field == "field mlp_layer_types")
     }
 

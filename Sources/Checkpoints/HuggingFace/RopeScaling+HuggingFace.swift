@@ -28,6 +28,16 @@ extension RotaryConfig {
             theta: inner ?? outer ?? family.defaults.ropeTheta, layout: family.rotaryLayout,
             skipsFullLayers: family.rotary.skipsFullLayers)
         rotary.size = try rotatedSize(file, section, family, headSize: headSize)
+        if family.rotary.refusesPart {
+            for place in [section, file] {
+                guard let place, let part = try place.optionalNumber("partial_rotary_factor"), part != 1 else {
+                    continue
+                }
+                throw FileError(
+                    .unsupported, file: place.path, field: "field \(place.prefix)partial_rotary_factor", expected: "1",
+                    found: "\(part)")
+            }
+        }
         guard let section else {
             guard !family.rotary.needsSection else { throw file.missing("rope_scaling") }
             return (rotary, notices)

@@ -66,7 +66,10 @@ TOKENS = [1, *np.random.default_rng(6).integers(3, 67, 27).tolist()]
 
 
 def theirs(folder: Path) -> np.ndarray:
-    model = transformers.AutoModelForCausalLM.from_pretrained(
+    # Mistral 4 has no Auto class.
+    name = json.loads((folder / "config.json").read_text())["model_type"]
+    kind = transformers.Mistral4ForCausalLM if name == "mistral4" else transformers.AutoModelForCausalLM
+    model = kind.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager").eval()  # fmt: skip
     with torch.no_grad():
         return model(torch.tensor([TOKENS])).logits[0].numpy()
