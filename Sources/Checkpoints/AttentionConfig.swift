@@ -20,6 +20,8 @@ public struct AttentionConfig: Sendable, Equatable, Codable {
     public var projectionClip: Float?
     /// Scores are multiplied by this; nil: 1/√d.
     public var scale: Float?
+    /// How queries grow with their position; nil: they do not.
+    public var queryGrowth: QueryGrowth?
     /// Whether q, k and v add a bias.
     public var hasBias: Bool
     /// Whether the output projection adds one too.
@@ -32,6 +34,18 @@ public struct AttentionConfig: Sendable, Equatable, Codable {
     public var hasSinks: Bool
     /// Multi-head latent attention (arXiv 2405.04434 §2.1); nil: keys and values are projected as they are.
     public var latent: Latent?
+
+    /// After the rotation, queries at position p are multiplied by 1 + β · ln(1 + ⌊p / period⌋) (Mistral 4).
+    public struct QueryGrowth: Sendable, Equatable, Codable {
+        public var beta: Float
+        /// Positions of the original training.
+        public var period: Int
+
+        public init(beta: Float, period: Int) {
+            self.beta = beta
+            self.period = period
+        }
+    }
 
     /// How queries, keys and values come out of narrow latents. Each head has `headSize` elements of queries and keys, of which
     /// the last `rotatedSize` are rotated and, in keys, are the same for all heads.

@@ -69,8 +69,9 @@ public final class Checkpoint: Sendable {
         }
         var read = try ModelConfig.huggingFace(file)
         let weights = try HuggingFaceWeights(folder: folder)
-        try ForeignWeights.refuse(weights.tensors, path: weights.tableOfContents.path)
-        var table = TensorTable(file: weights.tableOfContents.path, tensors: weights.tensors)
+        try ForeignWeights.refuse(weights.tensors, path: weights.tableOfContents.path, blocks: read.blocks)
+        var table = TensorTable(
+            file: weights.tableOfContents.path, tensors: weights.tensors, blocks: read.blocks)
         let (input, output) = (read.family.name(.embedding), read.family.name(.output))
         if read.config.tiesOutputToEmbedding, table.differ(input, output) {
             read.config.tiesOutputToEmbedding = false
@@ -79,12 +80,14 @@ public final class Checkpoint: Sendable {
                     + "and transformers then keeps both")
         }
         let tensors = try ModelTensors.huggingFace(&table, config: read.config, family: read.family)
-        let repacked = tensors.distinct.filter { $0.owner is AlignedBuffer }.reduce(0) { $0 + $1.bytes.count }
-        if repacked > 1 << 30 {
+        if let blocks = read.blocks {
             read.notices.append(
-                "the experts are repacked into \(repacked >> 30) GiB of memory, which a memory budget does not limit: a GGUF "
-                    + "file that `moescope quantize` makes of the folder is read as it lies")
+                "the weights are FP8 in blocks of \(blocks.rows) × \(blocks.columns), and are computed with as F32: four times "
+                    + "their size in memory. A GGUF file that `moescope quantize` makes of the folder is smaller and faster"
+            )
         }
+        // What lies outside the layers is read at any time.
+        for tensor in [tensors.embedding, tensors.output, tensors.finalNorm] { tensor.produced?.hold() }
         let tokenizer = tokenizerFiles.map { folder.appendingPathComponent($0) }
             .first { FileManager.default.fileExists(atPath: $0.path) }
         return Checkpoint(

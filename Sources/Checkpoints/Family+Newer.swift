@@ -16,6 +16,16 @@ extension Family {
         .sharedDown: "mlp.shared_experts.down_proj.weight",
     ]
 
+    /// DeepSeekMoE-16B (arXiv 2401.06066), whose code comes with it: Llama's attention, softmax scores, shared experts.
+    static let deepSeekV1 = Family(
+        architecture: "deepseek", ggufArchitecture: "deepseek", expertCountFields: ["n_routed_experts"],
+        expertSizeField: "moe_intermediate_size", defaults: Defaults(contextLength: 2048, normEpsilon: 1e-6),
+        routerNames: ["mlp.gate.weight"], expertLayouts: [.projections, .inMemory("mlp")], ggufRotaryLayout: .pairs,
+        routerFields: RouterFields(normalizes: "norm_topk_prob"),
+        sharedExpert: SharedExpert(countField: "n_shared_experts"),
+        denseLayers: DenseLayers(firstField: "first_k_dense_replace"), requiredNumbers: ["moe_layer_freq": 1],
+        names: sharedNames)
+
     /// dots.llm1 (arXiv 2506.05767).
     static let dots = Family(
         architecture: "dots1", ggufArchitecture: "dots1", expertCountFields: ["num_local_experts", "n_routed_experts"],

@@ -32,12 +32,8 @@ extension Family {
         (["nemotron_h", "jamba", "bamba", "zamba2"], nil, "layers with a recurrent state (Mamba)"),
         (["minimax"], "minimax_m2", "layers with a recurrent state (lightning attention)"),
         (["kimi_linear", "bailing_hybrid"], nil, "layers with a recurrent state (linear attention)"),
-        (
-            [
-                "kimi_k25", "mistral4", "glm4_moe_lite", "longcat_flash",
-            ], "deepseek_v3", "this family's latent attention"
-        ),
-        (["deepseek_v32", "glm_moe_dsa"], "deepseek_v3", "sparse attention"),
+        (["kimi_k25", "longcat_flash"], "deepseek_v3", "this family's latent attention"),
+        (["deepseek_v32", "glm_moe_dsa", "mistral_large4", "mistral_large4_text"], "deepseek_v3", "sparse attention"),
         (["llama4", "llama4_text"], nil, "attention in chunks and weights before the experts"),
     ]
 

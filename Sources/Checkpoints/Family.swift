@@ -64,6 +64,8 @@ struct Family: Sendable {
     var embeddingScaleField: String?
     /// Fields that must be false where they are there, because nothing here computes what they ask for.
     var refusedFlags: [String] = []
+    /// Numbers that must be these where they are there, because nothing here computes what others ask for.
+    var requiredNumbers: [String: Int] = [:]
     /// Field that says whether the output projection has a bias.
     var outputBiasField: String?
     /// How the fields of rotary scaling are read.
@@ -115,6 +117,8 @@ struct Family: Sendable {
         var lastField: String?
         /// A list of dense layers (`mlp_only_layers`).
         var listField: String?
+        /// A list that says "dense" or "sparse" for every layer; it goes before what the other fields say.
+        var typesField: String?
         /// What the reference takes where `firstField` is absent.
         var firstByDefault = 0
         /// Width of the network.
@@ -190,6 +194,12 @@ struct Family: Sendable {
         var hasAlpha = false
         /// Whether layers that attend to the whole text are not rotated.
         var skipsFullLayers = false
+        /// Whether `partial_rotary_factor` would turn a part of what latent attention turns, which is not computed here.
+        var refusesPart = false
+        /// Whether `partial_rotary_factor` says again which part of latent attention's heads is turned (Mistral 4).
+        var hasLatentPart = false
+        /// Whether queries grow with their position (`llama_4_scaling_beta`).
+        var growsQueries = false
         /// Whether the reference has a scaling of its own where a config has none, so that there must be one.
         var needsSection = false
     }

@@ -13,6 +13,9 @@ extension ModelConfig {
     /// Whether llama.cpp divides this architecture's mixing weights by their sum.
     public var ggufRenormalizesExpertWeights: Bool { family?.ggufRenormalizesExpertWeights ?? false }
 
+    /// Whether llama.cpp asks the file for that instead.
+    public var ggufSaysRenormalization: Bool { family?.routerFields.groupCount != nil }
+
     /// The name of a tensor in a GGUF file of this architecture.
     public func ggufName(_ role: TensorRole, layer: Int?) -> String {
         family?.ggufName(role, layer: layer) ?? TensorRole.placed(role.ggufName, layer: layer)
@@ -22,7 +25,9 @@ extension ModelConfig {
     public var ggufCountsSharedExperts: Bool { family?.sharedExpert?.countField != nil }
 
     /// Whether a GGUF file says how many layers are dense at the start, and in which step experts follow.
-    public var ggufCountsDenseLayers: Bool { family?.denseLayers?.firstField != nil }
+    public var ggufCountsDenseLayers: Bool {
+        family?.denseLayers.map { $0.firstField != nil || $0.typesField != nil } ?? false
+    }
 
     /// Layers of which the last one alone attends to the whole text, where the architecture fixes it; nil: all are alike.
     public var ggufWindowPeriod: Int? { family?.ggufWindowPeriod }

@@ -99,9 +99,12 @@ public enum TensorRole: UInt8, Sendable, CaseIterable {
         }
     }
 
+    /// `latentUp` in two, as GGUF files hold it since 2025: what expands keys, and what expands values.
+    public static let ggufSplitNames = (keys: "attn_k_b.weight", values: "attn_v_b.weight")
+
     /// The name of a layer's tensor.
     /// - Parameter name: without its layer.
-    static func placed(_ name: String, layer: Int?) -> String { layer.map { "blk.\($0).\(name)" } ?? name }
+    public static func placed(_ name: String, layer: Int?) -> String { layer.map { "blk.\($0).\(name)" } ?? name }
 }
 
 /// Every tensor of a model, from its config alone: the one list that loaders, inventory, export, streaming, memory planning

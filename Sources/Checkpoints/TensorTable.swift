@@ -7,11 +7,14 @@ struct TensorTable {
     /// Named in errors about absent tensors.
     let file: String
     private let tensors: [String: Tensor]
+    /// How FP8 weights are scaled; nil: there are none.
+    private let blocks: ScaledBlocks?
     private(set) var taken: Set<String> = []
 
-    init(file: String, tensors: [String: Tensor]) {
+    init(file: String, tensors: [String: Tensor], blocks: ScaledBlocks? = nil) {
         self.file = file
         self.tensors = tensors
+        self.blocks = blocks
     }
 
     /// Names nobody asked for.
@@ -46,6 +49,16 @@ struct TensorTable {
             throw FileError(
                 .mismatch, file: file, field: "tensor \(name)", expected: "shape \(shape)",
                 found: "\(tensor.dtype.rawValue) \(tensor.shape)", hint: "config and weights disagree")
+        }
+        if tensor.dtype == .f8_e4m3, let blocks, shape.count >= 2 {
+            let scaleName = ScaledBlocks.scaleName(name)
+            guard let scale = tensors[scaleName] else {
+                throw FileError(
+                    .missing, file: file, field: "tensor \(scaleName)", expected: "scales of \(name), which is FP8",
+                    found: "no such tensor")
+            }
+            taken.formUnion([name, scaleName])
+            return try blocks.tensor(tensor, scale: scale, file: file)
         }
         guard tensor.dtype.isWeight else {
             throw FileError(

@@ -8,17 +8,31 @@ final class WeightStream: @unchecked Sendable {
     /// Whether finished layers are let go.
     let releases: Bool
     private let layers: [[Tensor]]
+    /// Memory of each layer that is filled before it is read, and whether it is held.
+    private let produced: [[ProducedMemory]]
+    private var isHeld: [Bool]
     private let readers = DispatchQueue(label: "moescope.read-ahead", qos: .utility)
 
     /// - Parameter budget: bytes of weights that may stay in memory; nil: all.
     init(_ tensors: ModelTensors, budget: Int?) {
         layers = tensors.layers.map(\.matrices)
+        produced = layers.map { layer in
+            var seen: Set<ObjectIdentifier> = []
+            return layer.compactMap(\.produced).filter { seen.insert(ObjectIdentifier($0)).inserted }
+        }
+        isHeld = layers.map { _ in false }
         let total = layers.joined().reduce(0) { $0 + $1.bytes.count }
         releases = budget.map { total > $0 } ?? false
     }
 
     /// Layer `layer` starts: the one after it is read ahead, the one before it is done.
+    ///
+    /// Called by one pass at a time.
     func enter(_ layer: Int) {
+        if !isHeld[layer] {
+            for memory in produced[layer] { memory.hold() }
+            isHeld[layer] = true
+        }
         guard releases else { return }
         if layer + 1 < layers.count {
             let next = layers[layer + 1]
@@ -38,5 +52,16 @@ final class WeightStream: @unchecked Sendable {
         leave(layers.count - 1)
     }
 
-    private func leave(_ layer: Int) { for tensor in layers[layer] { tensor.releasePages() } }
+    private func leave(_ layer: Int) {
+        letGo(layer)
+        for tensor in layers[layer] { tensor.releasePages() }
+    }
+
+    private func letGo(_ layer: Int) {
+        guard isHeld[layer] else { return }
+        for memory in produced[layer] { memory.letGo() }
+        isHeld[layer] = false
+    }
+
+    deinit { for layer in layers.indices { letGo(layer) } }
 }

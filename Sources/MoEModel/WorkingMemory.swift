@@ -37,7 +37,16 @@ public struct WorkingMemory: Sendable {
 
     /// Bytes of reading `rows` tokens at once into a session that holds `context` tokens in the end; the cache not counted.
     public func session(rows: Int, context: Int) -> Int {
-        pass(rows) + 2 * Self.float * config.vocabularySize + rotary(positions: context)
+        pass(rows) + 2 * Self.float * config.vocabularySize + rotary(positions: context) + absorbed(rows)
+    }
+
+    /// What latent attention takes over a cache: rows of the cache, queries that meet them and sums of them, and tiles of these
+    /// for each thread.
+    private func absorbed(_ rows: Int) -> Int {
+        guard let latent = config.attention.latent else { return 0 }
+        let (width, heads) = (latent.rank + config.attention.rotatedSize, config.attention.headCount)
+        let shape = AttentionShape(heads: heads, groups: 1, headSize: width, slidingWindow: nil, scale: 1)
+        return Self.float * rows * width * (1 + 2 * heads) + threads * Backend.attentionScratchBytes(shape)
     }
 
     private static let float = MemoryLayout<Float>.stride

@@ -56,22 +56,35 @@ extension GGUFExport {
         result.append(("\(architecture).expert_weights_norm", .bool(config.router.weigh.normalizes)))
         result += routerKeys(config, architecture)
         add("attention.head_count", config.attention.headCount)
-        add("attention.head_count_kv", config.attention.keyValueHeadCount)
-        add("attention.key_length", config.attention.headSize)
-        add("attention.value_length", config.attention.headSize)
+        if let latent = config.attention.latent {
+            // One head over latents; the heads' own sizes beside it.
+            add("attention.head_count_kv", 1)
+            add("attention.q_lora_rank", latent.queryRank)
+            add("attention.kv_lora_rank", latent.rank)
+            add("attention.key_length", latent.rank + config.attention.rotatedSize)
+            add("attention.value_length", latent.rank)
+            add("attention.key_length_mla", config.attention.headSize)
+            add("attention.value_length_mla", latent.valueSize)
+            add("attention.temperature_scale", config.attention.queryGrowth?.beta)
+            add("attention.temperature_length", config.attention.queryGrowth?.period)
+        } else {
+            add("attention.head_count_kv", config.attention.keyValueHeadCount)
+            add("attention.key_length", config.attention.headSize)
+            add("attention.value_length", config.attention.headSize)
+        }
         add("attention.sliding_window", config.ggufWindowPeriod == nil ? config.slidingWindow : config.commonWindow)
         add("attention.clamp_kqv", config.attention.projectionClip)
         // llama.cpp asks for this name in every family, layer norms included.
         add("attention.layer_norm_rms_epsilon", config.norm.epsilon)
         add("rope.dimension_count", config.attention.rotatedSize)
         add("rope.freq_base", config.attention.rotary.theta)
-        if config.attention.scale != nil {
+        if config.attention.scale != nil, config.attention.latent == nil {
             add("attention.scale", config.attention.scale)
             add("embedding_scale", config.multipliers.embedding)
             add("residual_scale", config.multipliers.residual)
             add("logit_scale", config.multipliers.logitDivisor)
         }
-        if let scaling = config.attention.rotary.scaling { result += rotaryKeys(scaling, architecture) }
+        if let scaling = config.attention.rotary.scaling { result += rotaryKeys(scaling, config, architecture) }
         return result
     }
 
@@ -83,6 +96,7 @@ extension GGUFExport {
             add("expert_shared_count", (config.experts.sharedSize ?? 0) / config.experts.size)
         }
         if config.router.score == .sigmoid { add("expert_gating_func", 2) }
+        if config.router.score == .softmax, config.attention.latent != nil { add("expert_gating_func", 1) }
         if config.router.weigh.scale != 1 {
             result.append(("\(architecture).expert_weights_scale", .float(Double(config.router.weigh.scale))))
         }
@@ -99,7 +113,9 @@ extension GGUFExport {
     }
 
     /// Rotary scaling in GGUF's words, which llama.cpp reads as well. LongRoPE has no type: its tensors say it.
-    private static func rotaryKeys(_ scaling: RopeScaling, _ architecture: String) -> Metadata {
+    private static func rotaryKeys(
+        _ scaling: RopeScaling, _ config: ModelConfig, _ architecture: String
+    ) -> Metadata {
         var result: Metadata = []
         func add(_ key: String, _ value: Float) {
             result.append(("\(architecture).rope.scaling.\(key)", .float(Double(value))))
@@ -118,8 +134,16 @@ extension GGUFExport {
             add("factor", scaling.factor)
             add("yarn_beta_fast", scaling.betaFast)
             add("yarn_beta_slow", scaling.betaSlow)
-            let usual = 0.1 * Float(log(Double(max(1, scaling.factor)))) + 1
-            add("attn_factor", attention / usual)
+            let stretch = 0.1 * Float(log(Double(max(1, scaling.factor))))
+            if let scale = config.attention.scale, config.attention.latent != nil, stretch > 0 {
+                // What scores are multiplied by beside 1/√d is a square; llama.cpp's converter writes a tenth of its part that
+                // grows with the factor.
+                let magnitude = (scale * Float(config.attention.headSize).squareRoot()).squareRoot()
+                add("yarn_log_multiplier", 0.1 * (magnitude / attention - 1) / stretch)
+                if attention != 1 { add("attn_factor", attention) }
+            } else {
+                add("attn_factor", attention / (stretch + 1))
+            }
         }
         return result
     }

@@ -12,6 +12,11 @@ extension GGUFExport {
             metadata: Dictionary(metadata) { first, _ in first },
             shapes: Dictionary(tensors.map { ($0.name, $0.shape) }) { first, _ in first }, tables: tables,
             path: checkpoint.url.path)
+        if checkpoint.config.attention.latent != nil, checkpoint.config.attention.rotary.layout != .pairs {
+            throw FileError(
+                .unsupported, file: checkpoint.url.path, field: "rope_interleave",
+                problem: "GGUF files of latent attention pair neighbouring elements", expected: "true", found: "false")
+        }
         guard let first = checkpoint.config.differences(from: read).first else { return }
         throw FileError(
             .unsupported, file: checkpoint.url.path, field: first.setting,
@@ -47,11 +52,25 @@ extension GGUFExport {
     public var remarks: [String] {
         let config = checkpoint.config
         var remarks: [String] = []
-        if config.router.weigh.normalizes != config.ggufRenormalizesExpertWeights {
+        if !config.ggufSaysRenormalization,
+            config.router.weigh.normalizes != config.ggufRenormalizesExpertWeights
+        {
             remarks.append(
                 "llama.cpp \(config.router.weigh.normalizes ? "does not divide" : "divides") the mixing weights of "
                     + "\(config.architecture) by their sum, whatever expert_weights_norm says; this model is the other way"
             )
+        }
+        if config.attention.latent != nil, config.norm.epsilon != 1e-6 {
+            remarks.append(
+                "llama.cpp normalizes latents with the epsilon of the other norms, \(config.norm.epsilon); this model has 1e-06"
+            )
+        }
+        if let latent = config.attention.latent, latent.queryRank == nil, ![26, 27].contains(config.layerCount) {
+            remarks.append("llama.cpp opens a model without a latent of queries only where it has 26 or 27 layers")
+        }
+        if let groups = config.router.select.groups, groups.scoring == .largest, groups.count > 1 {
+            remarks.append(
+                "llama.cpp scores a group of experts by the sum of its two best; this model by its best")
         }
         if config.ggufCountsDenseLayers, !config.denseSteps.isWhole {
             remarks.append("llama.cpp has no words for which layers of this model have experts")

@@ -30,7 +30,9 @@ public struct GGUFExport {
         self.mix = mix
         self.importance = importance
         metadata = try Self.metadata(checkpoint, mix: mix, tokenizer: tokenizer)
-        tensors = checkpoint.placedTensors()
+        // A GGUF file stays of its own layout.
+        tensors = checkpoint.placedTensors(
+            splitsLatent: metadata.contains { $0.key.hasSuffix(".attention.key_length_mla") })
         tables = Self.longRopeTables(checkpoint.config)
         try importance?.check(tensors)
         try checkReadsBack()
@@ -76,7 +78,8 @@ public struct GGUFExport {
         let total = tensors.reduce(0) { $0 + $1.count }
         var done = 0
         for (tensor, type) in zip(tensors, types) {
-            let rows = ConvertedRows(tensor, to: type, of: checkpoint, importance: importance?.weights(of: tensor))
+            let rows = ConvertedRows(
+                tensor.arranged(), to: type, of: checkpoint, importance: importance?.weights(of: tensor))
             let before = writer.byteCount
             try rows.forEachBatch { bytes, weights in
                 if isCancelled() { throw CancellationError() }
@@ -164,8 +167,21 @@ private struct ConvertedRows {
         guard let output = out.bytes.baseAddress else { return }
         let target = SendablePointer(output)
         var start = 0
+        // Parts whose bytes are there: those that this batch reads.
+        var held = 0..<0
+        defer { for part in tensor.parts[held] { part.produced?.letGo() } }
         while start < rowCount {
             let count = min(batch, rowCount - start)
+            let needed =
+                permutedHeads == nil
+                ? start / rowsPerPart..<(start + count - 1) / rowsPerPart + 1 : tensor.parts.indices
+            for part in tensor.parts[max(held.upperBound, needed.lowerBound)..<needed.upperBound] {
+                part.produced?.hold()
+            }
+            for part in tensor.parts[held.lowerBound..<max(held.lowerBound, needed.lowerBound)] {
+                part.produced?.letGo()
+            }
+            held = needed
             let failure = Failure()
             let first = start
             Forks.perform((count + piece - 1) / piece) { index in

@@ -10,8 +10,40 @@ public struct PlacedTensor: Sendable {
     public let name: String
     /// What it is made of, in order of the first dimension; empty where only shapes are known.
     let parts: [Tensor]
+    /// Which of the two matrices of latent attention it is, out of one part that holds both; nil: it is its parts.
+    private let half: (expansion: LatentExpansion, isKeys: Bool)?
 
-    init(_ entry: TensorSchema.Entry, _ config: ModelConfig, parts: [Tensor]) {
+    /// Where a tensor of the schema goes: one tensor of the file or, of what expands latents, two.
+    static func placed(
+        _ entry: TensorSchema.Entry, _ config: ModelConfig, parts: [Tensor], splitsLatent: Bool
+    ) -> [PlacedTensor] {
+        guard entry.role == .latentUp, splitsLatent, let expansion = LatentExpansion(config) else {
+            return [PlacedTensor(entry, config, parts: parts)]
+        }
+        return [true, false].map { PlacedTensor(entry, parts, expansion, isKeys: $0) }
+    }
+
+    private init(_ entry: TensorSchema.Entry, _ parts: [Tensor], _ expansion: LatentExpansion, isKeys: Bool) {
+        (role, layer, half, self.parts) = (entry.role, entry.layer, (expansion, isKeys), parts)
+        let names = TensorRole.ggufSplitNames
+        name = TensorRole.placed(isKeys ? names.keys : names.values, layer: entry.layer)
+        shape = isKeys ? expansion.keyShape : expansion.valueShape
+    }
+
+    /// The same with parts in the order of the file, in memory of their own where that is another.
+    func arranged() -> PlacedTensor {
+        guard let half, let whole = parts.first else { return self }
+        return PlacedTensor(
+            self, parts: [half.isKeys ? half.expansion.keys(of: whole) : half.expansion.values(of: whole)])
+    }
+
+    private init(_ other: PlacedTensor, parts: [Tensor]) {
+        (role, layer, name, shape, half) = (other.role, other.layer, other.name, other.shape, nil)
+        self.parts = parts
+    }
+
+    private init(_ entry: TensorSchema.Entry, _ config: ModelConfig, parts: [Tensor]) {
+        half = nil
         name = config.ggufName(entry.role, layer: entry.layer)
         role = entry.role
         layer = entry.layer
@@ -30,7 +62,10 @@ public struct PlacedTensor: Sendable {
 
 extension Checkpoint {
     /// Every tensor in the order of a GGUF file.
-    func placedTensors() -> [PlacedTensor] {
-        tensors.byEntry(config).map { PlacedTensor($0.entry, config, parts: $0.tensors) }
+    /// - Parameter splitsLatent: whether what expands latents is written as two matrices.
+    func placedTensors(splitsLatent: Bool = true) -> [PlacedTensor] {
+        tensors.byEntry(config).flatMap {
+            PlacedTensor.placed($0.entry, config, parts: $0.tensors, splitsLatent: splitsLatent)
+        }
     }
 }

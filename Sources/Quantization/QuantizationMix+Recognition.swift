@@ -10,7 +10,8 @@ extension QuantizationMix {
 
     /// The mix that gives every tensor the type it has in a checkpoint; nil where none does.
     public init?(of checkpoint: Checkpoint) {
-        let tensors = checkpoint.placedTensors()
+        // What expands latents may have been put together out of two tensors.
+        let tensors = checkpoint.placedTensors(splitsLatent: false).filter { $0.role != .latentUp }
         let config = checkpoint.config
         let mix = QuantizationMix.allCases.first { mix in
             tensors.allSatisfy { tensor in
@@ -45,7 +46,7 @@ public struct TypeUse: Sendable {
             var roles: [String] = []
         }
         var groups: [DType: Group] = [:]
-        for tensor in checkpoint.placedTensors() {
+        for tensor in checkpoint.placedTensors(splitsLatent: false) {
             let role = tensor.role.ggufName.replacing(".weight", with: "")
             for part in tensor.parts {
                 var group = groups[part.dtype] ?? Group()

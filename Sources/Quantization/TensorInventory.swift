@@ -8,7 +8,9 @@ public struct TensorInventory: Sendable {
 
     public init(_ config: ModelConfig) {
         self.config = config
-        tensors = TensorSchema(config).entries.map { PlacedTensor($0, config, parts: []) }
+        tensors = TensorSchema(config).entries.flatMap {
+            PlacedTensor.placed($0, config, parts: [], splitsLatent: true)
+        }
     }
 
     /// Bytes of all weights in a mix of types.

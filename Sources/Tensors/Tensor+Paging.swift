@@ -2,7 +2,9 @@
 extension Tensor {
     /// Starts reading the tensor from disk, so that it is in memory when it is needed. Returns once the reads are asked
     /// for, which can take as long as the disk's queue is full: call it from a thread of its own.
-    public func prefetch() { MemoryAdvice.willNeed.apply(to: bytes) }
+    public func prefetch() {
+        if let produced { produced.fill() } else { MemoryAdvice.willNeed.apply(to: bytes) }
+    }
 
     /// Lets go of the tensor's pages: the process's resident memory falls, and the next use reads them again.
     ///
@@ -11,7 +13,7 @@ extension Tensor {
 
     /// The same for a part of the tensor's bytes.
     public func releasePages(_ part: UnsafeRawBufferPointer) {
-        guard !(owner is AlignedBuffer) else { return }
+        guard !(owner is AlignedBuffer), !(owner is ProducedMemory) else { return }
         MemoryAdvice.doNotNeed.apply(to: part)
     }
 }

@@ -131,7 +131,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("gptq", "GPTQ"), ("awq", "AWQ"), ("compressed-tensors", "compressed-tensors"), ("fp8", "FP8 with scales"),
+        ("gptq", "GPTQ"), ("awq", "AWQ"), ("compressed-tensors", "compressed-tensors"),
+        ("fbgemm_fp8", "FP8 with scales"),
         ("bitsandbytes", "bitsandbytes"),
     ])
     func otherToolsQuantization(method: String, name: String) throws {

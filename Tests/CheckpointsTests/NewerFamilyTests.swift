@@ -2,6 +2,7 @@ import Checkpoints
 import FileFormats
 import Foundation
 import RouterPolicies
+import Tensors
 import TestSupport
 import Testing
 
@@ -31,6 +32,7 @@ import Testing
     @Test(arguments: [
         "dots1", "dots1-groups", "glm4_moe", "ernie4_5_moe", "minimax_m2", "hunyuan_v1_moe", "granitemoeshared",
         "flex_olmo", "afmoe", "gpt_oss", "gpt_oss-mxfp4", "deepseek_v2", "deepseek_v3",
+        "glm4_moe_lite", "mistral4", "deepseek",
     ])
     func everyTensorHasItsPlace(_ name: String) throws {
         let checkpoint = try open(name)
@@ -150,6 +152,11 @@ import Testing
         // Gate and up in turn: row r of gate is column 2r of the file's first matrix, of up column 2r + 1.
         let file = try SafetensorsFile(Fixtures.folder.appending(path: "families/gpt_oss/model.safetensors"))
         let both = try #require(file["model.layers.1.mlp.experts.gate_up_proj"]).bytes.bindMemory(to: Float.self)
+        // Repacked when they are needed.
+        let memories = [experts.gate[2], experts.up[2]].compactMap(\.produced)
+        #expect(memories.count == 2)
+        for memory in memories { memory.hold() }
+        defer { for memory in memories { memory.letGo() } }
         let (gate, up) = (experts.gate[2].bytes, experts.up[2].bytes)
         for (row, column) in [(0, 0), (3, 5), (23, 31)] {
             let place = 2 * 32 * 48 + column * 48 + 2 * row
@@ -158,6 +165,48 @@ import Testing
         }
         #expect(refusal("gpt_oss", ["rope_parameters": NSNull()])?.field == "field rope_scaling")
         #expect(refusal("gpt_oss", ["quantization_config": ["quant_method": "gptq"]])?.reason == .unsupported)
+    }
+
+    /// The bits of `Fp8Dequantize`, of torch where blocks are cut short, and of every byte.
+    @Test func scaledBlocksOfFP8() throws {
+        let folder = Fixtures.folder.appending(path: "families/deepseek_v3-fp8")
+        let reference = try SafetensorsFile(folder.appending(path: "dequantized.safetensors"))
+        let bytes = try #require(reference["bytes"]).bytes.bindMemory(to: UInt32.self)
+        for (byte, value) in E4M3.values.enumerated() where !value.isNaN {
+            #expect(value.bitPattern == bytes[byte], "byte \(byte)")
+        }
+        #expect(E4M3.values[127].isNaN && E4M3.values[255].isNaN)
+        let checkpoint = try open("deepseek_v3-fp8")
+        let layer = checkpoint.tensors.layers[1]
+        let experts = try #require(layer.experts)
+        let pairs: [(Tensor?, String)] = [
+            (layer[.latentDown], "self_attn.kv_a_proj_with_mqa"), (layer.attentionOutput, "self_attn.o_proj"),
+            (experts.down[3], "mlp.experts.3.down_proj"),
+        ]
+        for (tensor, name) in pairs {
+            let (mine, theirs) = (try #require(tensor), try #require(reference["model.layers.1.\(name).weight"]))
+            #expect(mine.shape == theirs.shape && mine.dtype == .f32)
+            #expect(mine.whileHeld { Array(mine.bytes) } == Array(theirs.bytes), "\(name)")
+            #expect(mine.bytes.allSatisfy { $0 == 0 } || mine.bytes.count < 4096, "nothing is kept")
+            #expect(mine.whileHeld { Array(mine.bytes) } == Array(theirs.bytes), "\(name), again")
+        }
+        #expect(checkpoint.unusedTensors.isEmpty)
+        #expect(checkpoint.notices.count == 1 && checkpoint.notices[0].contains("FP8 in blocks of 16 × 16"))
+        func config(_ changes: [String: Any]) -> [String: Any] {
+            let usual: [String: Any] = [
+                "quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [16, 16],
+            ]
+            return ["quantization_config": usual.merging(changes) { $1 }]
+        }
+        let section = "field quantization_config."
+        #expect(
+            refusal("deepseek_v3-fp8", config(["activation_scheme": "static"]))?.field == section + "activation_scheme")
+        #expect(
+            refusal("deepseek_v3-fp8", config(["weight_block_size": NSNull()]))?.field == section + "weight_block_size")
+        #expect(refusal("deepseek_v3-fp8", config(["fmt": "e5m2"]))?.field == section + "fmt")
+        #expect(
+            refusal("deepseek_v3-fp8", config(["weight_block_size": [128, 128]]))?.field?.hasSuffix("weight_scale_inv")
+                == true)
     }
 
     @Test func mxfp4() throws {
@@ -185,11 +234,52 @@ import Testing
         #expect(try open("deepseek_v3", ["rope_interleave": false]).config.attention.rotary.layout == .halves)
     }
 
+    /// `configuration_deepseek.py` of DeepSeekMoE-16B.
+    @Test func deepSeekMoE() throws {
+        let config = try open("deepseek").config
+        #expect(config.layers.map(\.feedForward) == [.dense, .experts, .experts])
+        #expect(config.attention.latent == nil && config.attention.keyValueHeadCount == 2)
+        #expect(config.router.score == .softmax && !config.router.weigh.normalizes && config.experts.sharedSize == 24)
+        #expect(try open("deepseek", ["norm_topk_prob": true]).config.router.weigh.normalizes)
+        #expect(refusal("deepseek", ["moe_layer_freq": 2])?.field == "field moe_layer_freq")
+    }
+
+    /// `Glm4MoeLiteConfig`: a list says which layers are dense, and the first alone is where there is none.
+    @Test func glmLite() throws {
+        let config = try open("glm4_moe_lite").config
+        #expect(config.layers.map(\.feedForward) == [.dense, .experts, .experts])
+        #expect(config.attention.latent == .init(queryRank: 12, rank: 16, valueSize: 16))
+        #expect(config.router.weigh == .init(normalizes: true, epsilon: 1e-20, scale: 1.8))
+        #expect(try open("glm4_moe_lite", ["mlp_layer_types": NSNull()]).config.layers == config.layers)
+        #expect(refusal("glm4_moe_lite", ["partial_rotary_factor": 0.5])?.field == "field partial_rotary_factor")
+        #expect(try open("glm4_moe_lite", ["partial_rotary_factor": 1.0]).notices.isEmpty)
+        #expect(refusal("glm4_moe_lite", ["mlp_layer_types": ["dense"]])?.field == "field mlp_layer_types")
+    }
+
+    @Test func mistral() throws {
+        let config = try open("mistral4").config
+        #expect(config.attention.queryGrowth == .init(beta: 0.5, period: 16))
+        #expect(config.router.score == .softmax && !config.router.select.addsBias)
+        #expect(config.router.select.groups == .init(count: 4, kept: 2, scoring: .sumOfTwoLargest))
+        // (0.1 · ln 8 + 1)² / √16
+        #expect(abs((config.attention.scale ?? 0) - 0.364_782_5) < 1e-5)
+        let rope: [String: Any] = [
+            "rope_type": "yarn", "factor": 8.0, "rope_theta": 1e4, "original_max_position_embeddings": 16,
+        ]
+        #expect(
+            refusal("mistral4", ["rope_parameters": rope])?.field == "field rope_parameters.llama_4_scaling_beta")
+        let other = rope.merging(["llama_4_scaling_beta": 0.1, "partial_rotary_factor": 0.5]) { $1 }
+        #expect(
+            refusal("mistral4", ["rope_parameters": other])?.field == "field rope_parameters.partial_rotary_factor")
+        #expect(refusal("mistral4", ["rope_parameters": NSNull()])?.field == "field rope_scaling")
+    }
+
     /// What is not read says what is nearest, and what is missing.
     @Test(arguments: [
         ("qwen3_next", "the nearest is qwen3_moe", "recurrent state"), ("lfm2_moe", "MoEScope", "recurrent state"),
         ("granitemoehybrid", "the nearest is granitemoeshared", "Mamba-2"), ("nemotron_h", "MoEScope", "Mamba"),
-        ("mistral4", "the nearest is deepseek_v3", "latent attention"),
+        ("mistral_large4_text", "the nearest is deepseek_v3", "sparse attention"),
+        ("kimi_k25", "the nearest is deepseek_v3", "latent attention"),
         ("qwen3_5_moe", "the nearest is qwen3_moe", "recurrent state"),
         ("mixtral2", "the nearest is mixtral", "mixtral"),
     ])

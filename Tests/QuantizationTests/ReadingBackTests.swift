@@ -50,6 +50,13 @@ import Testing
             ?? 0
     }
 
+    /// One architecture of GGUF stands for Granite-MoE with and without shared experts.
+    @Test func noSharedExpertsAfterAll() throws {
+        let checkpoint = try family("granitemoeshared") { $0["shared_intermediate_size"] = 0 }
+        #expect(checkpoint.config.experts.sharedSize == nil)
+        #expect(refusal(checkpoint) == nil)
+    }
+
     @Test func boundsOfYarn() throws {
         let checkpoint = try family("mixtral-yarn") { rotary(&$0, ["beta_fast": 4.0, "beta_slow": 0.25]) }
         #expect(checkpoint.config.attention.rotary.scaling?.betaFast == 4)

@@ -44,6 +44,8 @@ extension ModelConfig {
         var config = self
         // The order of the rows of q and k follows the format; tokens are the tokenizer's.
         config.attention.rotary.layout = .halves
+        // Some architectures of GGUF stand for several families.
+        config.architecture = config.ggufArchitecture ?? config.architecture
         (config.bosToken, config.eosToken, config.balanceLossCoefficient) = (nil, nil, nil)
         if var scaling = config.attention.rotary.scaling {
             if let short = scaling.shortAttentionFactor, short == scaling.longAttentionFactor {

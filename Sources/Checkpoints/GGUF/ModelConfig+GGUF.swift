@@ -10,7 +10,7 @@ extension ModelConfig {
         guard let name = metadata["general.architecture"]?.string else {
             throw FileError(.missing, file: path, field: "metadata general.architecture")
         }
-        guard let family = Family.gguf(name, shapes: weights.shapes) else {
+        guard let family = Family.gguf(name, metadata: metadata, shapes: weights.shapes) else {
             let known = Set(Family.all.compactMap(\.ggufArchitecture)).sorted().joined(separator: ", ")
             throw FileError(
                 .unsupported, file: path, field: "metadata general.architecture", expected: "one of \(known)",
@@ -25,13 +25,16 @@ extension ModelConfig {
         }
         let hiddenSize = try fields.size("embedding_length")
         let headCount = try fields.size("attention.head_count")
-        var headSize = try fields.optionalSize("attention.key_length")
+        let latent = try latent(fields, family, weights.shapes)
+        var headSize = latent?.headSize
+        if headSize == nil { headSize = try fields.optionalSize("attention.key_length") }
         if headSize == nil { headSize = try fields.optionalSize("rope.dimension_count") }
-        if let value = try fields.optionalSize("attention.value_length"), let headSize, value != headSize {
+        if latent == nil, let value = try fields.optionalSize("attention.value_length"), let headSize, value != headSize
+        {
             throw fields.wrong("attention.value_length", expected: "attention.key_length \(headSize)")
         }
         let rotated = try fields.optionalSize("rope.dimension_count")
-        if let rotated, let headSize, rotated != headSize, family.rotary.partByDefault == nil {
+        if let rotated, let headSize, rotated != headSize, family.rotary.partByDefault == nil, latent == nil {
             throw fields.wrong("rope.dimension_count", expected: "the head size \(headSize)")
         }
         var expertSize = try fields.optionalSize("expert_feed_forward_length")
@@ -56,6 +59,8 @@ extension ModelConfig {
         if let rotated, rotated != size { rotary.size = rotated }
         rotary.scaling = try RopeScaling.gguf(
             fields, contextLength: contextLength, headSize: rotary.size ?? size, tensors: weights.tensors)
+        var scale: Float?
+        if latent != nil { scale = try latentScale(fields, &rotary.scaling, headSize: size) }
         if family.architecture == "gpt_oss", rotary.scaling?.kind == .yarn {
             // The file has no word for it, and every gpt-oss has it so.
             rotary.scaling?.roundsRamp = false
@@ -67,14 +72,23 @@ extension ModelConfig {
                     + "(Phi-3.5-MoE: 1.243), this is another model than the checkpoint, with another routing")
         }
         var attention = AttentionConfig(
-            headCount: headCount, keyValueHeadCount: try fields.optionalSize("attention.head_count_kv") ?? headCount,
+            headCount: headCount,
+            keyValueHeadCount: latent == nil
+                ? try fields.optionalSize("attention.head_count_kv") ?? headCount : headCount,
             headSize: size, rotary: rotary,
             queryKeyNorm: family.queryKeyNormField == nil || shapes["blk.0.attn_q_norm.weight"] != nil
                 ? family.queryKeyNorm : nil,
             projectionClip: family.clipField == nil ? nil : try fields.optionalNumber("attention.clamp_kqv"),
             hasBias: shapes["blk.0.attn_q.bias"] != nil, hasOutputBias: shapes["blk.0.attn_output.bias"] != nil,
             normalizesAfterRotation: family.normalizesAfterRotation, gatesHeads: family.gatesHeads,
-            hasSinks: family.hasSinks)
+            hasSinks: family.hasSinks, latent: latent?.config)
+        attention.scale = scale
+        if family.rotary.growsQueries, let beta = try fields.optionalNumber("attention.temperature_scale"), beta != 0 {
+            attention.queryGrowth = .init(
+                beta: beta,
+                period: try fields.optionalSize("attention.temperature_length") ?? rotary.scaling?.originalContext
+                    ?? contextLength)
+        }
         var multipliers = Multipliers()
         // llama.cpp always multiplies.
         if family.embeddingScaleField != nil { multipliers.embedding = Float(Double(hiddenSize).squareRoot()) }

@@ -3,9 +3,14 @@ import RouterPolicies
 import Tensors
 
 extension Family {
-    /// The family of a GGUF file; of two with one architecture, that which has the file's shared experts.
-    static func gguf(_ architecture: String, shapes: [String: [Int]]) -> Family? {
-        let families = all.filter { $0.ggufArchitecture == architecture }
+    /// The family of a GGUF file; of two with one architecture, that which has the file's scores, and its shared experts.
+    static func gguf(_ architecture: String, metadata: [String: GGUFValue], shapes: [String: [Int]]) -> Family? {
+        var families = all.filter { $0.ggufArchitecture == architecture }
+        if families.contains(where: { $0.latent != nil }) {
+            // Files of 2024 do not say: they are DeepSeek-V2's.
+            let isSigmoid = metadata["\(architecture).expert_gating_func"]?.int == 2
+            families = families.filter { ($0.router.score == .sigmoid) == isSigmoid }
+        }
         let hasShared = shapes.keys.contains { $0.hasSuffix("ffn_down_shexp.weight") }
         return families.first { ($0.sharedExpert != nil) == hasShared } ?? families.first
     }
@@ -94,12 +99,11 @@ extension ModelConfig {
             policy.weigh.scale = scale
         }
         if policy.select.groups != nil {
-            if fields["expert_group_count"]?.int ?? 0 > 0 {
-                policy.select.groups?.count = try fields.size("expert_group_count")
-            }
-            if fields["expert_group_used_count"]?.int ?? 0 > 0 {
-                policy.select.groups?.kept = try fields.size("expert_group_used_count")
-            }
+            // A file that does not say has one group, whatever the family's usual number.
+            let isGrouped = fields["expert_group_count"]?.int ?? 0 > 0
+            policy.select.groups?.count = isGrouped ? try fields.size("expert_group_count") : 1
+            let isLimited = isGrouped && fields["expert_group_used_count"]?.int ?? 0 > 0
+            policy.select.groups?.kept = isLimited ? try fields.size("expert_group_used_count") : 1
         }
         return policy
     }

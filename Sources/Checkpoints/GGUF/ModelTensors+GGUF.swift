@@ -12,6 +12,14 @@ extension ModelTensors {
             if entry.role == .sharedRouter {
                 return [try taken.take(name, shape: [entry.shape[1]]).reshaped(entry.shape)]
             }
+            if entry.role == .latentUp, !taken.has(name), let expansion = LatentExpansion(config) {
+                let names = TensorRole.ggufSplitNames
+                let keys = try taken.take(
+                    TensorRole.placed(names.keys, layer: entry.layer), shape: expansion.keyShape)
+                let values = try taken.take(
+                    TensorRole.placed(names.values, layer: entry.layer), shape: expansion.valueShape)
+                return [expansion.joined(keys: keys, values: values)]
+            }
             return [try taken.take(name, shape: entry.shape)]
         }
         table = taken

@@ -25,7 +25,10 @@ enum ForeignWeights {
     }
 
     /// Throws where names or types of tensors show another tool's packing or wrapping.
-    static func refuse(_ tensors: [String: Tensor], path: String) throws(FileError) {
+    /// - Parameter blocks: how FP8 weights are scaled; nil: there should be none.
+    static func refuse(
+        _ tensors: [String: Tensor], path: String, blocks: ScaledBlocks? = nil
+    ) throws(FileError) {
         for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
             var method: String?
             if name.hasSuffix(".weight_packed") {
@@ -35,7 +38,7 @@ enum ForeignWeights {
                 method = tensors[base + "g_idx"] != nil ? "gptq" : tensors[base + "qzeros"] != nil ? "awq" : "gptq"
             } else if name.contains(".weight.quant_state.") || name.hasSuffix(".SCB") {
                 method = "bitsandbytes"
-            } else if tensor.dtype == .f8_e4m3 || tensor.dtype == .f8_e5m2 {
+            } else if tensor.dtype == .f8_e4m3 && blocks == nil || tensor.dtype == .f8_e5m2 {
                 method = "fp8"
             }
             if let method { throw unsupported(path: path, field: "tensor \(name)", method: method) }

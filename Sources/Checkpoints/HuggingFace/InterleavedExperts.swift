@@ -5,8 +5,8 @@ import Tensors
 ///
 /// The reference holds [E, D, 2F] and [E, F, D] (inputs are rows, gate and up in turn), or the same transposed as MXFP4:
 /// `_blocks` [E, 2F, D / 32, 16], two elements a byte in order, and `_scales` [E, 2F, D / 32]. The engine takes GGUF's blocks:
-/// a scale, then elements 0…15 in the low halves of sixteen bytes and 16…31 in the high ones. So a layer is copied into memory
-/// of its own; a GGUF file is read as it lies.
+/// a scale, then elements 0…15 in the low halves of sixteen bytes and 16…31 in the high ones. So matrices are copied into memory
+/// of their own when they are needed (`ProducedMemory`); a GGUF file is read as it lies.
 struct InterleavedExperts {
     private var byRole: [TensorRole: [Tensor]] = [:]
 
@@ -22,9 +22,9 @@ struct InterleavedExperts {
         if table.has("\(block).gate_up_proj_blocks") {
             let both = try Blocks(&table, "\(block).gate_up_proj", rows: 2 * size, columns: hidden, count: count)
             let down = try Blocks(&table, "\(block).down_proj", rows: hidden, columns: size, count: count)
-            byRole[.expertGate] = both.tensors(from: 0, step: 2)
-            byRole[.expertUp] = both.tensors(from: 1, step: 2)
-            byRole[.expertDown] = down.tensors(from: 0, step: 1)
+            byRole[.expertGate] = try both.tensors(from: 0, step: 2)
+            byRole[.expertUp] = try both.tensors(from: 1, step: 2)
+            byRole[.expertDown] = try down.tensors(from: 0, step: 1)
         } else {
             let both = try table.take("\(block).gate_up_proj", shape: [count, hidden, 2 * size])
             let down = try table.take("\(block).down_proj", shape: [count, size, hidden])
@@ -55,25 +55,31 @@ struct InterleavedExperts {
                 found: tensor.dtype.rawValue)
         }
         let (rows, size) = (columns / step, tensor.dtype.blockBytes)
-        let buffer = AlignedBuffer(byteCount: count * rows * inputs * size)
-        let target = Repacked(buffer.bytes)
-        Forks.perform(count) { expert in
-            let from = expert * inputs * columns
-            let to = expert * rows * inputs
-            for row in 0..<rows {
-                for input in 0..<inputs {
-                    let place = (from + input * columns + first + row * step) * size
-                    target.copy(tensor.bytes, place, to: (to + row * inputs + input) * size, count: size)
+        return try slices(tensor.name, tensor.dtype, [count, rows, inputs], file: file) { target in
+            Forks.perform(count) { expert in
+                let from = expert * inputs * columns
+                let to = expert * rows * inputs
+                for row in 0..<rows {
+                    for input in 0..<inputs {
+                        let place = (from + input * columns + first + row * step) * size
+                        target.copy(tensor.bytes, place, to: (to + row * inputs + input) * size, count: size)
+                    }
                 }
             }
+            tensor.releasePages()
         }
-        return slices(buffer, tensor.name, tensor.dtype, [count, rows, inputs])
     }
 
-    fileprivate static func slices(_ buffer: AlignedBuffer, _ name: String, _ dtype: DType, _ shape: [Int]) -> [Tensor]
-    {
-        let whole = Tensor(
-            name: name, dtype: dtype, shape: shape, bytes: UnsafeRawBufferPointer(buffer.bytes), owner: buffer)
+    /// E tensors in memory that `produce` fills when one of them is needed.
+    fileprivate static func slices(
+        _ name: String, _ dtype: DType, _ shape: [Int], file: String, _ produce: @escaping @Sendable (Repacked) -> Void
+    ) throws(FileError) -> [Tensor] {
+        let byteCount = shape.reduce(1, *) / dtype.blockElements * dtype.blockBytes
+        guard let memory = ProducedMemory(byteCount: byteCount, produce: { produce(Repacked($0)) }) else {
+            throw FileError(
+                .unsupported, file: file, field: "tensor \(name)", expected: "room for its blocks", found: "\(shape)")
+        }
+        let whole = Tensor(name: name, dtype: dtype, shape: shape, bytes: memory.bytes, owner: memory)
         return (0..<shape[0]).map { whole.slice($0) }
     }
 }
@@ -86,6 +92,7 @@ private struct Blocks {
     private let count: Int
     private let rows: Int
     private let columns: Int
+    private let file: String
 
     init(_ table: inout TensorTable, _ name: String, rows: Int, columns: Int, count: Int) throws(FileError) {
         guard columns % 32 == 0 else {
@@ -95,30 +102,31 @@ private struct Blocks {
         }
         blocks = try table.takeBytes("\(name)_blocks", shape: [count, rows, columns / 32, 16])
         scales = try table.takeBytes("\(name)_scales", shape: [count, rows, columns / 32])
-        (self.name, self.rows, self.columns, self.count) = (name, rows, columns, count)
+        (self.name, self.rows, self.columns, self.count, file) = (name, rows, columns, count, table.file)
     }
 
     /// Rows first, first + step, … of every expert, as GGUF's blocks.
-    func tensors(from first: Int, step: Int) -> [Tensor] {
+    func tensors(from first: Int, step: Int) throws(FileError) -> [Tensor] {
         let (own, perRow) = (rows / step, columns / 32)
-        let buffer = AlignedBuffer(byteCount: count * own * perRow * 17)
-        let (blocks, scales, target, rows) = (blocks, scales, Repacked(buffer.bytes), rows)
-        Forks.perform(count) { expert in
-            for row in 0..<own {
-                let source = (expert * rows + first + row * step) * perRow
-                let to = (expert * own + row) * perRow
-                for block in 0..<perRow {
-                    target.copyMXFP4(
-                        blocks.bytes, source + block, scale: scales.bytes[source + block], to: (to + block) * 17)
+        let (blocks, scales, rows, count) = (blocks, scales, rows, count)
+        return try InterleavedExperts.slices(name, .mxfp4, [count, own, columns], file: file) { target in
+            Forks.perform(count) { expert in
+                for row in 0..<own {
+                    let source = (expert * rows + first + row * step) * perRow
+                    let to = (expert * own + row) * perRow
+                    for block in 0..<perRow {
+                        target.copyMXFP4(
+                            blocks.bytes, source + block, scale: scales.bytes[source + block], to: (to + block) * 17)
+                    }
                 }
             }
+            blocks.releasePages()
         }
-        return InterleavedExperts.slices(buffer, name, .mxfp4, [count, own, columns])
     }
 }
 
 /// Memory that several threads write disjoint parts of.
-private struct Repacked: @unchecked Sendable {
+fileprivate struct Repacked: @unchecked Sendable {
     private let bytes: UnsafeMutableRawBufferPointer
 
     init(_ bytes: UnsafeMutableRawBufferPointer) { self.bytes = bytes }

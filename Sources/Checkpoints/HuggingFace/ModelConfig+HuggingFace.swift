@@ -8,6 +8,8 @@ struct ReadConfig {
     let family: Family
     /// Fields that are there, would matter, and are not used; in sentences.
     var notices: [String]
+    /// How FP8 weights are scaled; nil: there are none.
+    var blocks: ScaledBlocks?
 }
 
 extension ModelConfig {
@@ -19,7 +21,7 @@ extension ModelConfig {
         guard let family = Family.all.first(where: { $0.architecture == architecture }) else {
             throw Family.unknown(architecture, file: file.path)
         }
-        try file.refuseUnsupported(family)
+        let blocks = try file.refuseUnsupported(family)
 
         let hiddenSize = try file.size("hidden_size")
         let headCount = try file.size("num_attention_heads")
@@ -46,7 +48,7 @@ extension ModelConfig {
             count: try expertCount(file, family), size: expertSize, sharedSize: sharedSize,
             sharedIsGated: sharedSize != nil && family.sharedExpert?.isGated == true, clamp: try clamp(file, family))
         var (rotary, rotaryNotices) = try RotaryConfig.huggingFace(
-            file, family, contextLength: contextLength, headSize: latent?.rotated ?? headSize)
+            file, family, contextLength: contextLength, headSize: latent?.rotated ?? headSize, wholeHead: headSize)
         if let latent { rotary.size = latent.rotated }
         if let field = family.latent?.pairsField, try !file.flag(field, default: true) { rotary.layout = .halves }
         var hasBias = false
@@ -71,6 +73,7 @@ extension ModelConfig {
                 throw file.wrong("v_head_dim", expected: "at most qk_nope_head_dim + qk_rope_head_dim, \(headSize)")
             }
             attention.scale = try latentScale(file, headSize: headSize)
+            if family.rotary.growsQueries { attention.queryGrowth = try queryGrowth(file) }
         }
         var multipliers = Multipliers()
         if let field = family.embeddingScaleField, try file.flag(field, default: false) {
@@ -111,7 +114,8 @@ extension ModelConfig {
         }
         config.router.select.dropSingleGroup()
         return ReadConfig(
-            config: config, family: family, notices: rotaryNotices + UnreadFields.notices(file, config))
+            config: config, family: family, notices: rotaryNotices + UnreadFields.notices(file, config),
+            blocks: blocks)
     }
 
     private static func expertCount(_ file: ConfigFile, _ family: Family) throws(FileError) -> Int {
@@ -119,37 +123,6 @@ extension ModelConfig {
             if let count = try file.optionalSize(field) { return count }
         }
         throw file.missing(family.expertCountFields.last ?? "num_local_experts")
-    }
-
-    /// The sizes of latent attention; nil: the family has none.
-    private static func latent(
-        _ file: ConfigFile, _ family: Family
-    ) throws(FileError) -> (config: AttentionConfig.Latent, rotated: Int, unrotated: Int)? {
-        guard let usual = family.latent else { return nil }
-        var queryRank = try file.optionalSize("q_lora_rank")
-        if queryRank == nil, !file.isNull("q_lora_rank") { queryRank = usual.queryRank }
-        let config = AttentionConfig.Latent(
-            queryRank: queryRank, rank: try file.optionalSize("kv_lora_rank") ?? usual.rank,
-            valueSize: try file.optionalSize("v_head_dim") ?? usual.valueSize)
-        return (
-            config, try file.optionalSize("qk_rope_head_dim") ?? usual.rotatedSize,
-            try file.optionalSize("qk_nope_head_dim") ?? usual.unrotatedSize
-        )
-    }
-
-    /// What latent attention multiplies scores with: 1/√d, times the square of YaRN's magnitude for all dimensions
-    /// (`yarn_apply_mscale`).
-    private static func latentScale(_ file: ConfigFile, headSize: Int) throws(FileError) -> Float? {
-        var section = try file.section("rope_scaling")
-        if section == nil { section = try file.section("rope_parameters") }
-        guard let section, let kind = section["rope_type"]?.string ?? section["type"]?.string, kind != "default",
-            let all = section["mscale_all_dim"]?.double, all != 0
-        else { return nil }
-        guard let factor = section["factor"]?.double, factor > 0 else {
-            throw section.wrong("factor", expected: "a number above 0")
-        }
-        let magnitude = factor <= 1 ? 1 : 0.1 * all * log(factor) + 1
-        return Float(magnitude * magnitude / Double(headSize).squareRoot())
     }
 
     /// gpt-oss's bounds; nil: the family has none.
@@ -248,6 +221,17 @@ extension ModelConfig {
                 }
                 dense = Set(numbers.compactMap { $0 })
             }
+            if let field = fields.typesField {
+                if let list = file[field] {
+                    let types = list.array?.map { $0.string ?? "" } ?? []
+                    guard types.count == count, types.allSatisfy(["dense", "sparse"].contains) else {
+                        throw file.wrong(field, expected: "dense or sparse for each of \(count) layers")
+                    }
+                    dense = Set(types.indices.filter { types[$0] == "dense" })
+                } else {
+                    dense = Set(0..<min(count, fields.firstByDefault))
+                }
+            }
         }
         return (0..<count).map { layer in
             let isDense = layer < first || layer > last || dense.contains(layer) || (layer + 1) % step != 0
@@ -310,11 +294,18 @@ extension ModelConfig {
 
 extension ConfigFile {
     /// Settings that no family here computes with.
-    fileprivate func refuseUnsupported(_ family: Family) throws(FileError) {
+    /// - Returns: how FP8 weights are scaled; nil: there are none.
+    fileprivate func refuseUnsupported(_ family: Family) throws(FileError) -> ScaledBlocks? {
+        var blocks: ScaledBlocks?
         for field in family.refusedFlags where try flag(field, default: false) {
             throw FileError(
                 .unsupported, file: path, field: "field \(field)", expected: "false", found: "true",
                 hint: "MoEScope computes \(family.architecture) without it")
+        }
+        for (field, number) in family.requiredNumbers.sorted(by: { $0.key < $1.key }) {
+            guard let given = try optionalSize(field, from: 0), given != number else { continue }
+            throw FileError(
+                .unsupported, file: path, field: "field \(field)", expected: "\(number)", found: "\(given)")
         }
         if let activation = try optionalString("hidden_act"), activation != "silu", activation != "swish" {
             throw FileError(
@@ -330,8 +321,13 @@ extension ConfigFile {
             guard let section = self[field]?.object, section.count > 0 else { continue }
             let method = section["quant_method"]?.string ?? section["format"]?.string
             if method == "mxfp4", family.readsMXFP4 { continue }
+            if method == "fp8", field == "quantization_config" {
+                blocks = try ScaledBlocks(self)
+                continue
+            }
             throw ForeignWeights.unsupported(path: path, field: "field \(field)", method: method)
         }
+        return blocks
     }
 
     /// `layer_types`, one name a layer; the reference takes an older name of full attention as well.

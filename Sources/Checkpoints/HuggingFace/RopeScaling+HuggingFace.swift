@@ -6,7 +6,7 @@ extension RotaryConfig {
     /// `rope_scaling` goes before `rope_parameters`, as a whole; the base within the section before the one beside it.
     /// - Returns: the embedding, and sentences about settings that are given twice and differ.
     static func huggingFace(
-        _ file: ConfigFile, _ family: Family, contextLength: Int, headSize: Int
+        _ file: ConfigFile, _ family: Family, contextLength: Int, headSize: Int, wholeHead: Int
     ) throws(FileError) -> (RotaryConfig, notices: [String]) {
         var notices: [String] = []
         let older = try file.section("rope_scaling").flatMap { $0.object.count > 0 ? $0 : nil }
@@ -28,6 +28,16 @@ extension RotaryConfig {
             theta: inner ?? outer ?? family.defaults.ropeTheta, layout: family.rotaryLayout,
             skipsFullLayers: family.rotary.skipsFullLayers)
         rotary.size = try rotatedSize(file, section, family, headSize: headSize)
+        if family.rotary.refusesPart {
+            for place in [section, file] {
+                guard let place, let part = try place.optionalNumber("partial_rotary_factor"), part != 1 else {
+                    continue
+                }
+                throw FileError(
+                    .unsupported, file: place.path, field: "field \(place.prefix)partial_rotary_factor", expected: "1",
+                    found: "\(part)")
+            }
+        }
         guard let section else {
             guard !family.rotary.needsSection else { throw file.missing("rope_scaling") }
             return (rotary, notices)
@@ -51,6 +61,16 @@ extension RotaryConfig {
                 "config.json: original_max_position_embeddings is \(outer) beside \(section.prefix.dropLast()), which has "
                     + "\(section["original_max_position_embeddings"]?.kindDescription ?? "none"): "
                     + "\(scaling.originalContext) is used, as in transformers")
+        }
+        if family.rotary.growsQueries {
+            _ = (section["llama_4_scaling_beta"], section["max_position_embeddings"])
+        }
+        if family.rotary.hasLatentPart {
+            if let innerPart, Int(Double(wholeHead) * Double(innerPart)) != headSize {
+                throw section.wrong(
+                    "partial_rotary_factor", expected: "qk_rope_head_dim \(headSize) of a head of \(wholeHead)")
+            }
+            return (rotary, notices + unknown(section, rotary.scaling))
         }
         guard family.rotary.partByDefault == nil else { return (rotary, notices + unknown(section, rotary.scaling)) }
         // The other families turn whole heads; only the scaled tables would become narrower, and not fit.

@@ -70,7 +70,7 @@ enum UnreadFields {
         "decoder_sparse_step": number(1),
         "moe_layer_freq": number(1),
         "interleave_moe_layer_step": number(1),
-        "first_k_dense_replace": number(0),
+        "first_k_dense_replace": number { Double($0.layers.prefix { $0.feedForward == .dense }.count) },
         "mlp_only_layers": { value, _, _ in value.array?.isEmpty ?? false },
         // Attention.
         "sliding_window": { value, config, file in

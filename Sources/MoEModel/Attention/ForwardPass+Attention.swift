@@ -6,12 +6,32 @@ extension ForwardPass {
     /// branch = grouped-query causal attention (arXiv 2305.13245) of every document over itself, from `normed`.
     mutating func attend(_ layer: Int, _ weights: Weights.Layer) throws {
         let tensors = weights.tensors
-        let q = matrix(.query, columns: config.attention.headCount * config.attention.headSize)
-        let k = matrix(.key, columns: config.attention.keyValueHeadCount * config.attention.headSize)
-        let v = matrix(.value, columns: config.attention.keyValueHeadCount * config.attention.headSize)
-        let z = matrix(.headOutputs, columns: config.attention.headCount * config.attention.headSize)
+        let q = matrix(.query, columns: config.attention.queryWidth)
+        let z = matrix(.headOutputs, columns: config.attention.queryWidth)
 
         statistics?.add(.attention(layer: layer), normed, backend)
+        if let latent = config.attention.latent, let cache {
+            try attend(layer, weights, latent, cache, q, z)
+        } else {
+            try attend(layer, weights, q, z)
+        }
+        if let gate = tensors[.attentionGate] {
+            let gates = matrix(.headGates, columns: config.attention.queryWidth)
+            backend.project(normed, gate, into: gates)
+            backend.multiply(z, bySigmoidOf: gates)
+        }
+        let heads = config.attention.latent.map { ownValues(z, $0) } ?? z
+        try hooks.emit(.headOutputs, layer, heads)
+
+        statistics?.add(.attentionOutput(layer: layer), heads, backend)
+        backend.project(heads, tensors.attentionOutput, into: branch)
+        if let bias = weights.attentionOutputBias { backend.addBias(bias, to: branch) }
+    }
+
+    /// z = the head outputs, [T, H · d], from keys and values of every head.
+    private mutating func attend(_ layer: Int, _ weights: Weights.Layer, _ q: Matrix, _ z: Matrix) throws {
+        let k = matrix(.key, columns: config.attention.keyWidth)
+        let v = matrix(.value, columns: config.attention.keyWidth)
         if let latent = config.attention.latent {
             try projectLatent(layer, weights, latent, q, k, v)
         } else {
@@ -26,39 +46,44 @@ extension ForwardPass {
             normalize(q, weights.queryNorm)
             normalize(k, weights.keyNorm)
         }
+        grow(q)
         try hooks.emit(.rotatedQuery, layer, q)
         try hooks.emit(.rotatedKey, layer, k)
 
-        let shape = AttentionShape(
+        let shape = shape(layer, weights)
+        let (cache, documents) = (cache, batch.documents)
+        try withSummaries(layer) { backend, summary, sinkMass in
+            if let cache {
+                backend.store(k, v, in: cache, layer: layer)
+                backend.attention(q, cache, layer: layer, into: z, shape, summary: summary, sinkMass: sinkMass)
+            } else {
+                backend.attention(
+                    q, k, v, into: z, documents: documents, shape, summary: summary, sinkMass: sinkMass)
+            }
+        }
+        try materialize(layer, q, k, v, z, shape)
+    }
+
+    /// What a layer's attention is made of, with keys and values of every head.
+    func shape(_ layer: Int, _ weights: Weights.Layer) -> AttentionShape {
+        AttentionShape(
             heads: config.attention.headCount, groups: config.attention.keyValueHeadCount,
-            headSize: config.attention.headSize,
-            slidingWindow: config.layers[layer].attention.window,
+            headSize: config.attention.headSize, slidingWindow: config.layers[layer].attention.window,
             scale: config.attention.scale ?? 1 / Float(config.attention.headSize).squareRoot(), sinks: weights.sinks)
+    }
+
+    /// Runs attention with room for the statistics that hooks ask for, and hands them over.
+    mutating func withSummaries(
+        _ layer: Int, _ attention: (Backend, _ summary: Matrix?, _ sinkMass: Matrix?) -> Void
+    ) throws {
+        let heads = config.attention.headCount
         let summary =
             hooks.wants(.attentionSummary, layer)
-            ? matrix(.summary, rows: AttentionShape.statisticCount * config.attention.headCount, columns: x.rows) : nil
-        let sinkMass =
-            hooks.wants(.sinks, layer) ? matrix(.sinkMass, rows: config.attention.headCount, columns: x.rows) : nil
-        if let cache {
-            backend.store(k, v, in: cache, layer: layer)
-            backend.attention(q, cache, layer: layer, into: z, shape, summary: summary, sinkMass: sinkMass)
-        } else {
-            backend.attention(q, k, v, into: z, documents: batch.documents, shape, summary: summary, sinkMass: sinkMass)
-        }
+            ? matrix(.summary, rows: AttentionShape.statisticCount * heads, columns: x.rows) : nil
+        let sinkMass = hooks.wants(.sinks, layer) ? matrix(.sinkMass, rows: heads, columns: x.rows) : nil
+        attention(backend, summary, sinkMass)
         if let summary { try hooks.emit(.attentionSummary, layer, summary) }
         if let sinkMass { try hooks.emit(.sinks, layer, sinkMass) }
-        try materialize(layer, q, k, v, z, shape)
-        if let gate = tensors[.attentionGate] {
-            let gates = matrix(.headGates, columns: config.attention.queryWidth)
-            backend.project(normed, gate, into: gates)
-            backend.multiply(z, bySigmoidOf: gates)
-        }
-        let heads = config.attention.latent.map { ownValues(z, $0) } ?? z
-        try hooks.emit(.headOutputs, layer, heads)
-
-        statistics?.add(.attentionOutput(layer: layer), heads, backend)
-        backend.project(heads, tensors.attentionOutput, into: branch)
-        if let bias = weights.attentionOutputBias { backend.addBias(bias, to: branch) }
     }
 
     /// Queries, keys and values as they are before the rotation.
@@ -97,16 +122,25 @@ extension ForwardPass {
         }
     }
 
-    private func rotate(_ heads: Matrix) {
-        // Latent attention turns the last elements of a head, other families the first ones.
+    /// Turns heads, [T, heads · d], in place; of latent attention the last elements of each, of other families the first.
+    func rotate(_ heads: Matrix) {
         let unrotated = config.attention.latent == nil ? 0 : config.attention.headSize - config.attention.rotatedSize
+        rotate(heads, headSize: config.attention.headSize, from: unrotated)
+    }
+
+    /// Multiplies queries by what their positions ask for.
+    func grow(_ q: Matrix) {
+        guard let growth = config.attention.queryGrowth else { return }
+        for document in batch.documents { backend.grow(q.rows(document), growth, position: startPosition) }
+    }
+
+    func rotate(_ heads: Matrix, headSize: Int, from unrotated: Int) {
         for document in batch.documents {
             let positions = startPosition + document.count
             let table = model.rotaryTable(
                 positions: positions, isLong: cache?.isLong ?? RotaryTable.isLong(config, positions: positions))
             backend.rotate(
-                heads.rows(document), headSize: config.attention.headSize, from: unrotated, table,
-                position: startPosition)
+                heads.rows(document), headSize: headSize, from: unrotated, table, position: startPosition)
         }
     }
 
@@ -123,7 +157,7 @@ extension ForwardPass {
         }
     }
 
-    private mutating func materialize(
+    mutating func materialize(
         _ layer: Int, _ q: Matrix, keys: Matrix, values: Matrix, _ z: Matrix, _ shape: AttentionShape
     ) throws {
         let heads = hooks.hooks.heads(layer: layer)

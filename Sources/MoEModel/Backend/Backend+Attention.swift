@@ -60,14 +60,20 @@ extension Backend {
         _ q: Matrix, _ cache: KeyValueCache, layer: Int, into z: Matrix, _ shape: AttentionShape, summary: Matrix?,
         sinkMass: Matrix? = nil
     ) {
-        let attention = call(q, nil, nil, z, cache.count, shape, summary: summary, sinkMass: sinkMass)
+        var attention = call(q, nil, nil, z, cache.count, shape, summary: summary, sinkMass: sinkMass)
+        let chunks = (q.rows + Self.attentionRows - 1) / Self.attentionRows
+        // Latent attention has one head of keys: where that gives some threads nothing to do, query heads are shared out.
+        let parts =
+            shape.groups == 1 && chunks < pool.threadCount
+            ? (1...pool.threadCount).last { shape.heads % $0 == 0 } ?? 1 : 1
+        attention.heads /= Int64(parts)
         reserveScratch(withUnsafePointer(to: attention) { Int(ck_attention_scratch_bytes($0)) })
         let call = CachedCall(
-            attention: attention, type: Self.type(cache.type.dtype), rowBytes: cache.headBytes,
+            attention: attention, parts: parts, type: Self.type(cache.type.dtype), rowBytes: cache.headBytes,
             groupBytes: cache.groupBytes, keys: cache.keys(layer), values: cache.values(layer), rows: q.rows,
             scratch: scratchMemory)
         withUnsafePointer(to: call) { context in
-            pool.run(call.chunks * shape.groups, context: context) { context, task, thread in
+            pool.run(call.chunks * shape.groups * parts, context: context) { context, task, thread in
                 let call = context.assumingMemoryBound(to: CachedCall.self)
                 call.pointee.run(task, thread)
             }
@@ -76,7 +82,10 @@ extension Backend {
 
     /// Attention over a cache, as a worker sees it.
     private struct CachedCall {
+        /// Of the first part.
         let attention: ck_attention
+        /// Equal shares of the query heads; more than 1 only where all share one head of keys.
+        let parts: Int
         let type: ck_type
         let rowBytes: Int
         let groupBytes: Int
@@ -87,12 +96,26 @@ extension Backend {
 
         var chunks: Int { (rows + Backend.attentionRows - 1) / Backend.attentionRows }
 
-        func run(_ task: Int, _ thread: Int) {
+        /// The call of one share of the query heads.
+        private func part(_ number: Int) -> ck_attention {
+            guard number > 0 else { return attention }
+            var part = attention
+            let first = number * Int(attention.heads)
+            part.q = attention.q.map { $0 + first * Int(attention.head_dim) }
+            part.out = attention.out.map { $0 + first * Int(attention.head_dim) }
+            part.statistics = attention.statistics.map { $0 + first * Int(attention.statistics_head_stride) }
+            part.sinks = attention.sinks.map { $0 + first }
+            part.sink_mass = attention.sink_mass.map { $0 + first * Int(attention.sink_mass_stride) }
+            return part
+        }
+
+        func run(_ number: Int, _ thread: Int) {
             let groups = Int(attention.groups)
+            let task = number / parts
             let group = task % groups
             // Late rows see most keys, so their tasks start first.
             let first = (chunks - 1 - task / groups) * Backend.attentionRows
-            withUnsafePointer(to: attention) {
+            withUnsafePointer(to: part(number % parts)) {
                 ck_attention_rows_cached(
                     $0, type, keys + group * groupBytes, rowBytes, values + group * groupBytes, rowBytes, Int64(group),
                     Int64(first), Int64(min(rows, first + Backend.attentionRows)), scratch[thread])
@@ -101,7 +124,8 @@ extension Backend {
     }
 
     /// Stores the keys and values of new rows, [rows, G · d] each, after those that are cached.
-    func store(_ k: Matrix, _ v: Matrix, in cache: KeyValueCache, layer: Int) {
+    /// - Parameter v: nil where the cache has values in its keys' rows.
+    func store(_ k: Matrix, _ v: Matrix?, in cache: KeyValueCache, layer: Int) {
         let type = Self.type(cache.type.dtype)
         let (headBytes, groups) = (cache.headBytes, cache.groups)
         forRows(k.rows) { rows in
@@ -110,6 +134,7 @@ extension Backend {
                 for group in 0..<groups {
                     let (count, first) = (Int64(cache.headSize), group * cache.headSize)
                     ck_store(type, k.row(row) + first, count, cache.keys(layer) + group * cache.groupBytes + place)
+                    guard let v else { continue }
                     ck_store(type, v.row(row) + first, count, cache.values(layer) + group * cache.groupBytes + place)
                 }
             }

@@ -22,7 +22,7 @@ struct FloatVector {
                     "tensor \(tensor.name): expected a floating-point or quantized type, found \(tensor.dtype.rawValue)"
                 )
             }
-            Backend.dequantize(tensor, into: buffer.bound(to: Float.self) + place)
+            tensor.whileHeld { Backend.dequantize(tensor, into: buffer.bound(to: Float.self) + place) }
             place += tensor.count
         }
     }

@@ -3,6 +3,9 @@ import Tensors
 
 /// Keys (rotated) and values of the tokens a session has read: [G, capacity, d] for each layer, so that the keys of one head
 /// lie one after the other. It grows by doubling.
+///
+/// Of latent attention it holds one head: the latent, behind it the rotated elements of keys that all heads share. Keys and
+/// values are then the same rows.
 final class KeyValueCache {
     let type: CacheType
     let groups: Int
@@ -11,6 +14,7 @@ final class KeyValueCache {
     /// Bytes of one head of one token.
     let headBytes: Int
     private var keys: [AlignedBuffer]
+    /// Empty where keys and values are the same rows.
     private var values: [AlignedBuffer]
     /// Tokens there is room for.
     private(set) var capacity = 0
@@ -22,24 +26,32 @@ final class KeyValueCache {
     /// - Throws: `ModelError.unsupported` where heads are not whole blocks of the type.
     init(_ config: ModelConfig, type: CacheType) throws(ModelError) {
         let block = type.dtype.blockElements
-        guard config.attention.headSize % block == 0 else {
+        (groups, headSize) = Self.row(config)
+        guard headSize % block == 0 else {
             throw .unsupported(
                 "a \(type.rawValue) cache needs a head size that is a multiple of \(block); this model's is "
-                    + "\(config.attention.headSize). Use f16")
+                    + "\(headSize). Use f16")
         }
         self.type = type
-        groups = config.attention.keyValueHeadCount
-        headSize = config.attention.headSize
         headBytes = headSize / block * type.dtype.blockBytes
         limit = config.contextLength
         keys = (0..<config.layerCount).map { _ in AlignedBuffer(byteCount: 0) }
-        values = keys
+        values = config.attention.latent == nil ? keys : []
+    }
+
+    /// Heads of a token's row, and their size.
+    private static func row(_ config: ModelConfig) -> (groups: Int, headSize: Int) {
+        guard let latent = config.attention.latent else {
+            return (config.attention.keyValueHeadCount, config.attention.headSize)
+        }
+        return (1, latent.rank + config.attention.rotatedSize)
     }
 
     /// Bytes one token takes in all layers.
     static func bytesPerToken(_ config: ModelConfig, type: CacheType) -> Int {
-        let perHead = config.attention.headSize * type.dtype.blockBytes / type.dtype.blockElements
-        return 2 * config.layerCount * config.attention.keyValueHeadCount * perHead
+        let (groups, headSize) = row(config)
+        let perHead = headSize * type.dtype.blockBytes / type.dtype.blockElements
+        return (config.attention.latent == nil ? 2 : 1) * config.layerCount * groups * perHead
     }
 
     /// Room for `rows` more tokens; what is cached stays.
@@ -48,7 +60,7 @@ final class KeyValueCache {
         let larger = max(count + rows, min(limit, max(256, capacity * 2)))
         for layer in keys.indices {
             keys[layer] = grown(keys[layer], to: larger)
-            values[layer] = grown(values[layer], to: larger)
+            if !values.isEmpty { values[layer] = grown(values[layer], to: larger) }
         }
         capacity = larger
     }
@@ -67,7 +79,7 @@ final class KeyValueCache {
 
     /// Where a layer's keys or values begin: head by head, token by token.
     func keys(_ layer: Int) -> UnsafeMutableRawPointer { keys[layer].memory }
-    func values(_ layer: Int) -> UnsafeMutableRawPointer { values[layer].memory }
+    func values(_ layer: Int) -> UnsafeMutableRawPointer { (values.isEmpty ? keys : values)[layer].memory }
 
     /// The rows written after the cached ones belong to it from now on.
     func commit(_ rows: Int) { count += rows }

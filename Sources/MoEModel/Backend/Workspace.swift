@@ -9,6 +9,7 @@ final class Workspace {
     enum Slot {
         case residual, normed, branch, query, key, value, headOutputs, headGates, sinkMass
         case queryLatent, latent, latentContent, latentExpanded, latentValues, latentHeads
+        case latentRows, latentQueries, latentSums
         case routerLogits, routerScores, expertIndices, expertWeights
         case expertHidden, expertOutput, rankedOutput, summary, sharedOutput, sharedGate
         case dispatchRows, dispatchPlaces, dispatchStarts

@@ -17,7 +17,7 @@ extension Model {
         let layers = tensors.layers.prefix((layer ?? config.layerCount - 1) + 1).flatMap(\.all)
         let outer = layer == nil ? [tensors.finalNorm, tensors.output] : []
         for tensor in [tensors.embedding] + layers + outer {
-            if let index = Backend.firstNonFinite(tensor) {
+            if let index = tensor.whileHeld({ Backend.firstNonFinite(tensor) }) {
                 return .notFinite(
                     "\(checkpoint.url.path): tensor \(tensor.name): expected finite numbers, found none at element "
                         + "\(index) (the file is damaged: download it again)")

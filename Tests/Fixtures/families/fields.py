@@ -23,7 +23,7 @@ import moescope as ms
 HERE = Path(__file__).parent
 FAMILIES = [
     "dots1", "glm4_moe", "ernie4_5_moe", "minimax_m2", "hunyuan_v1_moe", "granitemoeshared", "flex_olmo", "afmoe", "gpt_oss",
-    "deepseek_v2", "deepseek_v3",
+    "deepseek_v2", "deepseek_v3", "glm4_moe_lite", "mistral4",
 ]  # fmt: skip
 ABSENT = object()
 BASE = {"rope_theta": 10000.0}
@@ -52,7 +52,7 @@ FIELDS = {
     "use_expert_bias": [False], "route_norm": [False], "router_jitter_noise": [0.3], "moe_norm_min": [0.9, ABSENT],
     "first_k_dense_replace": [ABSENT], "num_dense_layers": [ABSENT], "moe_layer_start_index": [ABSENT],
     "moe_layer_end_index": [-1, ABSENT], "moe_layer_interval": [1, ABSENT], "mlp_only_layers": [[0]], "decoder_sparse_step": [2],
-    "moe_layer_freq": [2], "n_shared_experts": [ABSENT], "num_shared_experts": [ABSENT], "shared_intermediate_size": [0],
+    "moe_layer_freq": [2], "mlp_layer_types": [None, ABSENT, ["dense", "sparse", "dense"], ["sparse"] * 3], "n_shared_experts": [ABSENT], "num_shared_experts": [ABSENT], "shared_intermediate_size": [0],
     "num_key_value_heads": [ABSENT, None], "head_dim": [ABSENT, None], "q_lora_rank": [ABSENT], "v_head_dim": [ABSENT],
     "use_bias": [True], "attention_bias": [ABSENT, False, True], "qkv_bias": [True], "lm_head_bias": [True],
     "use_qk_norm": [False, True, ABSENT], "qk_layernorm": [False], "clip_qkv": [0.5], "attn_logit_softcapping": [5.0],
@@ -66,7 +66,10 @@ TOKENS = [1, *np.random.default_rng(6).integers(3, 67, 27).tolist()]
 
 
 def theirs(folder: Path) -> np.ndarray:
-    model = transformers.AutoModelForCausalLM.from_pretrained(
+    # Mistral 4 has no Auto class.
+    name = json.loads((folder / "config.json").read_text())["model_type"]
+    kind = transformers.Mistral4ForCausalLM if name == "mistral4" else transformers.AutoModelForCausalLM
+    model = kind.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager").eval()  # fmt: skip
     with torch.no_grad():
         return model(torch.tensor([TOKENS])).logits[0].numpy()

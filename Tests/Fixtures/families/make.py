@@ -11,12 +11,15 @@ import functools
 import json
 import pathlib
 import sys
+import tempfile
 
 import torch
 import transformers
 import transformers.modeling_rope_utils
 from safetensors.torch import load_file, save_file
+from transformers.integrations.finegrained_fp8 import Fp8Dequantize
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+from transformers.models.deepseek_v2 import modeling_deepseek_v2
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "parity"))
 import make as parity  # noqa: E402
@@ -28,6 +31,8 @@ COMMON = dict(
 )  # fmt: skip
 PLAIN = {"rope_type": "default", "rope_theta": 10000.0}
 YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 64}
+# Queries grow twice within the longest text.
+GROWING = {"mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.5, "original_max_position_embeddings": 16}
 LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
 LONG = {
     "rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 30, "short_mscale": 1.1,
@@ -91,6 +96,10 @@ CASES = {
         num_hidden_layers=4, num_dense_layers=1, intermediate_size=40, moe_intermediate_size=12, num_experts=8,
         num_shared_experts=1, num_experts_per_tok=3, head_dim=8, route_scale=2.5, mup_enabled=True, sliding_window=9,
         rope_parameters=PLAIN)),
+    # DeepSeekMoE, whose code is not in transformers: its Llama with its DeepSeek-V2's experts.
+    "deepseek": ("Deepseek", dict(
+        num_hidden_layers=3, first_k_dense_replace=1, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=8,
+        n_shared_experts=2, num_experts_per_tok=3, rope_parameters=PLAIN)),
     # Latent attention: queries as they are (V2-Lite), and out of a latent, with groups.
     "deepseek_v2": ("DeepseekV2", dict(
         num_key_value_heads=4, first_k_dense_replace=1, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=8,
@@ -101,6 +110,20 @@ CASES = {
         num_key_value_heads=4, first_k_dense_replace=0, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=12,
         n_shared_experts=1, num_experts_per_tok=3, n_group=4, topk_group=2, q_lora_rank=12, kv_lora_rank=16,
         qk_nope_head_dim=12, qk_rope_head_dim=4, v_head_dim=8, num_nextn_predict_layers=0, rope_parameters=PLAIN)),
+    # DeepSeek-V3's attention with the place of dense layers in a list; queries that grow, groups of softmax scores.
+    "glm4_moe_lite": ("Glm4MoeLite", dict(
+        num_key_value_heads=4, num_hidden_layers=3, mlp_layer_types=["dense", "sparse", "sparse"], intermediate_size=40,
+        moe_intermediate_size=12, n_routed_experts=8, n_shared_experts=1, num_experts_per_tok=3, q_lora_rank=12, kv_lora_rank=16,
+        qk_nope_head_dim=12, qk_rope_head_dim=4, v_head_dim=16, rope_parameters=PLAIN)),
+    "mistral4": ("Mistral4", dict(
+        num_key_value_heads=4, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=12, n_shared_experts=1,
+        num_experts_per_tok=3, n_group=4, topk_group=2, q_lora_rank=12, kv_lora_rank=16, qk_nope_head_dim=12, qk_rope_head_dim=4,
+        v_head_dim=8, rope_parameters=YARN | GROWING)),
+    # Weights as DeepSeek-V3 is released: FP8, with a scale for every block, some of which are cut short.
+    "deepseek_v3-fp8": ("DeepseekV3", dict(
+        num_key_value_heads=4, first_k_dense_replace=1, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=4,
+        n_shared_experts=1, num_experts_per_tok=2, n_group=1, topk_group=1, q_lora_rank=12, kv_lora_rank=16, qk_nope_head_dim=12,
+        qk_rope_head_dim=4, v_head_dim=8, num_nextn_predict_layers=0, rope_parameters=PLAIN)),
     # Sinks, windows in every second layer, clamped experts with biases.
     "gpt_oss": ("GptOss", dict(
         head_dim=8, intermediate_size=24, num_local_experts=8, num_experts_per_tok=3, sliding_window=9,
@@ -161,6 +184,19 @@ OTHERS = {
         num_experts_per_tok=2, n_group=1, topk_group=1, q_lora_rank=None, kv_lora_rank=11, qk_nope_head_dim=5,
         qk_rope_head_dim=6, v_head_dim=3, rope_interleave=False, num_nextn_predict_layers=0,
         rope_parameters=YARN | {"mscale": 1.0, "mscale_all_dim": 1.0})),
+    "glm4_moe_lite-odd": ("Glm4MoeLite", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=5, num_hidden_layers=3, intermediate_size=41,
+        moe_intermediate_size=7, n_routed_experts=6, n_shared_experts=2, num_experts_per_tok=2, n_group=2, topk_group=1,
+        norm_topk_prob=False, q_lora_rank=None, kv_lora_rank=11, qk_nope_head_dim=5, qk_rope_head_dim=6, v_head_dim=9,
+        rope_interleave=False, rope_parameters=YARN)),
+    "mistral4-odd": ("Mistral4", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=5, num_hidden_layers=3, first_k_dense_replace=1,
+        intermediate_size=41, moe_intermediate_size=7, n_routed_experts=5, n_shared_experts=2, num_experts_per_tok=2,
+        norm_topk_prob=False, routed_scaling_factor=1.5, q_lora_rank=None, kv_lora_rank=11, qk_nope_head_dim=6, qk_rope_head_dim=6,
+        v_head_dim=9, rope_parameters=YARN | GROWING | {"mscale": 0.8})),
+    "deepseek-odd": ("Deepseek", dict(
+        vocab_size=31, hidden_size=30, num_attention_heads=5, num_key_value_heads=1, first_k_dense_replace=0, intermediate_size=41,
+        moe_intermediate_size=7, n_routed_experts=5, n_shared_experts=1, num_experts_per_tok=2, rope_parameters=LINEAR)),
     "gpt_oss-odd": ("GptOss", dict(
         vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=1, head_dim=6, num_hidden_layers=3,
         intermediate_size=7, num_local_experts=5, num_experts_per_tok=2, sliding_window=5, swiglu_limit=1.5,
@@ -181,13 +217,35 @@ def router(layer):
     return block.gate if hasattr(block, "gate") else block.router
 
 
+def deepseek(options):
+    """DeepSeekMoE out of transformers' own modules, and its config as released."""
+    config = transformers.LlamaConfig(**{key: value for key, value in options.items() if key in {*COMMON, "intermediate_size", "rope_parameters"}})
+    config._attn_implementation = "eager"
+    experts = transformers.DeepseekV2Config(**options, routed_scaling_factor=1.0, topk_method="greedy", n_group=1, topk_group=1)
+    experts._experts_implementation = "eager"
+    model = transformers.LlamaForCausalLM(config)
+    for layer in list(model.model.layers)[options["first_k_dense_replace"] :]:
+        layer.mlp = modeling_deepseek_v2.DeepseekV2Moe(experts)
+    written = {key: value for key, value in options.items() if key != "rope_parameters"}
+    written |= {"model_type": "deepseek", "architectures": ["DeepseekForCausalLM"], "norm_topk_prob": False, "scoring_func": "softmax",
+                "hidden_act": "silu", "moe_layer_freq": 1, "rms_norm_eps": config.rms_norm_eps, "dtype": "float32"}  # fmt: skip
+    rope = options["rope_parameters"]
+    written |= {"rope_theta": rope["rope_theta"], "rope_scaling": None if rope == PLAIN else {"type": rope["rope_type"], "factor": rope["factor"]}}
+    return config, model, written
+
+
 def make(name, folder):
     family, options = (CASES | OTHERS)[name]
     torch.manual_seed(7)
-    config = getattr(transformers, f"{family}Config")(**(COMMON | options))
-    config._attn_implementation = "eager"
-    config._experts_implementation = "eager"
-    model = getattr(transformers, f"{family}ForCausalLM")(config).float().eval()
+    released = None
+    if family == "Deepseek":
+        config, model, released = deepseek(COMMON | options)
+    else:
+        config = getattr(transformers, f"{family}Config")(**(COMMON | options))
+        config._attn_implementation = "eager"
+        config._experts_implementation = "eager"
+        model = getattr(transformers, f"{family}ForCausalLM")(config)
+    model = model.float().eval()
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             if key.endswith("e_score_correction_bias"):
@@ -210,6 +268,8 @@ def make(name, folder):
     folder.mkdir(parents=True, exist_ok=True)
     packed = pack_experts(model) if name.endswith("mxfp4") else {}
     model.save_pretrained(folder)
+    if released:
+        (folder / "config.json").write_text(json.dumps(released, indent=2) + "\n")
     if packed:
         tensors = load_file(folder / "model.safetensors")
         kept = {key: value for key, value in tensors.items() if not key.endswith(("experts.gate_up_proj", "experts.down_proj"))}
@@ -217,6 +277,8 @@ def make(name, folder):
         written = json.loads((folder / "config.json").read_text())
         written["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn"]}
         (folder / "config.json").write_text(json.dumps(written, indent=2) + "\n")
+    if name.endswith("fp8"):
+        model = scale_blocks(model, folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
 
     expected = {}
@@ -277,6 +339,47 @@ def pack_experts(model):
             name = f"model.layers.{number}.mlp.experts.{key}"
             packed |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
     return packed
+
+
+def scale_blocks(model, folder, size=(16, 16)):
+    """Saves the linear layers of a folder as FP8 with scales, and gives the model that transformers reads out of what they stand for.
+
+    `dequantized.safetensors` holds some of the products, and the value of every byte.
+    """
+    tensors = load_file(folder / "model.safetensors")
+    stored, plain = {}, {}
+    for key, weight in tensors.items():
+        if "layers." not in key or weight.dim() != 2 or key.endswith("mlp.gate.weight"):
+            stored[key] = plain[key] = weight
+            continue
+        rows, columns = weight.shape
+        grid = [-(-rows // size[0]), -(-columns // size[1])]
+        scales = torch.empty(grid)
+        for i in range(grid[0]):
+            for j in range(grid[1]):
+                block = weight[i * size[0] : (i + 1) * size[0], j * size[1] : (j + 1) * size[1]]
+                scales[i, j] = block.abs().max() / 448
+        spread = scales.repeat_interleave(size[0], 0)[:rows].repeat_interleave(size[1], 1)[:, :columns]
+        small = (weight / spread).to(torch.float8_e4m3fn)
+        plain[key] = small.to(torch.float32) * spread
+        if rows % size[0] == 0 and columns % size[1] == 0:
+            theirs = Fp8Dequantize(None)._dequantize_one(small, scales, torch.float32)
+            assert torch.equal(theirs, plain[key])
+        stored |= {key: small, f"{key}_scale_inv": scales}
+    with tempfile.TemporaryDirectory() as temporary:
+        model.config.save_pretrained(temporary)
+        save_file(plain, pathlib.Path(temporary) / "model.safetensors", metadata={"format": "pt"})
+        model = type(model).from_pretrained(temporary, dtype=torch.float32, attn_implementation="eager",
+                                            experts_implementation="eager").eval()  # fmt: skip
+    save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
+    kept = [f"model.layers.1.{name}.weight" for name in ("self_attn.kv_a_proj_with_mqa", "self_attn.o_proj", "mlp.experts.3.down_proj")]
+    table = torch.arange(256, dtype=torch.uint8).view(torch.float8_e4m3fn).to(torch.float32)
+    save_file({key: plain[key] for key in kept} | {"bytes": table}, folder / "dequantized.safetensors")
+    written = json.loads((folder / "config.json").read_text())
+    written["quantization_config"] = {
+        "quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": list(size)}  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(written, indent=2) + "\n")
+    return model
 
 
 def residual_hooks(model, store):
