@@ -61,11 +61,15 @@ package struct Moescope: ParsableCommand {
 
     /// - Throws: where the first word is no command, with the nearest one.
     private static func checkCommand(_ word: String?) throws {
-        let names = configuration.subcommands.compactMap(\.configuration.commandName)
+        var names: [String] = []
+        for command in configuration.subcommands {
+            if let name = command.configuration.commandName { names.append(name) }
+        }
         guard let word, !word.hasPrefix("-"), !word.isEmpty, word != "help", !names.contains(word) else { return }
-        let nearest = names.map { ($0, word.editDistance(to: $0)) }.min { $0.1 < $1.1 }
-        let hint = nearest.map { $0.1 <= 2 ? ". Did you mean '\($0.0)'?" : "" } ?? ""
-        throw ValidationError("there is no command '\(word.prefix(60))'\(hint)")
+        var problem = "there is no command '\(word.prefix(60))'"
+        let nearest = names.min { word.editDistance(to: $0) < word.editDistance(to: $1) }
+        if let nearest, word.editDistance(to: nearest) <= 2 { problem += ". Did you mean '\(nearest)'?" }
+        throw ValidationError(problem)
     }
 
     /// Says what an error has to say and ends the process. Help and the version are results; they go to standard output.

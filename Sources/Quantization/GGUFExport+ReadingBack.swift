@@ -72,6 +72,9 @@ extension GGUFExport {
             remarks.append(
                 "llama.cpp scores a group of experts by the sum of its two best; this model by its best")
         }
+        if config.attention.hasOutputBias, ["dots1", "hunyuan_v1_moe"].contains(config.architecture) {
+            remarks.append("llama.cpp does not open files of \(config.architecture) whose attention output has a bias")
+        }
         if config.ggufCountsDenseLayers, !config.denseSteps.isWhole {
             remarks.append("llama.cpp has no words for which layers of this model have experts")
         }
