@@ -107,7 +107,7 @@ struct LatentSessionTests {
     }
 
     @Test func decodingAllocatesNothing() throws {
-        for precision in Precision.allCases {
+        for precision in Model.precisions {
             let session = try Session(model("deepseek_v2", precision))
             var logits = try session.append(tokens)
             for token in tokens[..<4] { try session.decode(token, into: &logits) }
