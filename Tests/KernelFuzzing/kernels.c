@@ -48,10 +48,10 @@ static size_t row_bytes(ck_type type, int64_t k) {
 
 static void products(const uint8_t *choice, const uint8_t *data, size_t size) {
     ck_type type = types[choice[0] % count_of_types];
-    ck_mode mode = choice[1] & 1 ? CK_FAST : CK_EXACT;
+    ck_mode mode = (ck_mode)(choice[1] % 3);
     int64_t m = 1 + choice[2] % 40, n = 1 + choice[3] % 40;
     int64_t block = ck_block_elements(type);
-    int64_t k = block * (1 + choice[4] % (block == 1 ? 250 : 5)) + (block == 1 && choice[1] & 2 ? 256 : 0);
+    int64_t k = block * (1 + choice[4] % (block == 1 ? 250 : 5)) + (block == 1 && choice[1] & 128 ? 256 : 0);
     int64_t begin = choice[5] % m;
     size_t bytes = row_bytes(type, k);
 
@@ -132,8 +132,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < header) {
         return 0;
     }
-    ck_isa best = ck_isa_best(), wanted = (ck_isa)(data[0] % 4);
-    ck_isa_select(wanted <= best ? wanted : CK_SCALAR);
-    (data[0] & 4 ? attention : products)(data + 1, data + header, size - header);
+    static const ck_isa all[] = {CK_SCALAR, CK_AVX2, CK_AVX512, CK_AMX, CK_AMX_TWIN};
+    ck_isa wanted = all[(data[0] >> 1) % 5];
+    ck_isa_select(ck_isa_available(wanted) ? wanted : CK_SCALAR);
+    (data[0] & 1 ? attention : products)(data + 1, data + header, size - header);
     return 0;
 }
