@@ -18,10 +18,10 @@ public final class ThreadPool: @unchecked Sendable {
     private let crew: RemadeAfterFork<Shared>
 
     private final class Shared: @unchecked Sendable {
-        /// Turns of waiting before sleeping, each of some tens of nanoseconds: about ten microseconds for a worker that has no
-        /// loop, fifteen for a caller whose loop is nearly done. Less time goes by between most loops of a pass. Ten times as
-        /// many made decoding slower beside busy programs, and not faster alone.
-        private static let idleSpins = 200
+        /// Turns of waiting before sleeping, each of some tens of nanoseconds: about forty microseconds for a worker that has no
+        /// loop, fifteen for a caller whose loop is nearly done. Less time goes by between most loops of a pass: a quarter as many
+        /// made decoding of a small model an eighth slower, and twice as many made it slower beside busy programs.
+        private static let idleSpins = 800
         private static let finishSpins = 300
 
         /// Number of the loop in the upper half, tasks that nobody has taken yet in the lower half. A task is taken by
