@@ -3,13 +3,11 @@
 peer_llama.py does.
 """
 
-import argparse
 import json
-import os
 from pathlib import Path
 
 import ik_llama_cpp._ctypes_api as llama
-from peer_speeds import speeds
+from peer_speeds import decode, parser, speeds
 
 
 class Engine:
@@ -37,30 +35,11 @@ class Engine:
         llama.llama_kv_cache_clear(self.context)
 
     def read(self, tokens: list[int], position: int) -> None:
-        batch = llama.llama_batch_init(len(tokens), 0, 1)
-        batch.n_tokens = len(tokens)
-        for index, token in enumerate(tokens):
-            batch.token[index] = token
-            batch.pos[index] = position + index
-            batch.n_seq_id[index] = 1
-            batch.seq_id[index][0] = 0
-            batch.logits[index] = index == len(tokens) - 1
-        status = llama.llama_decode(self.context, batch)
-        llama.llama_batch_free(batch)
-        if status:
-            raise SystemExit(f"error: llama_decode: {status}")
+        decode(llama, self.context, tokens, position)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--prefill", type=int, default=512)
-    parser.add_argument("--decode", type=int, default=64)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--repack", type=int, choices=(0, 1), default=0, help="1: weights repacked while loading")
-    parser.add_argument("--flash", type=int, choices=(0, 1), default=1, help="1: flash attention")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     engine = Engine(
         arguments.model,
         positions=max(arguments.prefill, arguments.decode + 32),

@@ -5,15 +5,13 @@ Prefill computes the last token's logits only, decoding one token after the othe
 position instead: a .npy of [tokens, vocabulary] f32.
 """
 
-import argparse
 import ctypes
 import json
-import os
 from pathlib import Path
 
 import llama_cpp as llama
 import numpy as np
-from peer_speeds import speeds
+from peer_speeds import decode, parser, speeds
 
 
 class Engine:
@@ -44,18 +42,7 @@ class Engine:
         llama.llama_memory_clear(llama.llama_get_memory(self.context), True)
 
     def read(self, tokens: list[int], position: int, *, all_logits: bool = False) -> None:
-        batch = llama.llama_batch_init(len(tokens), 0, 1)
-        batch.n_tokens = len(tokens)
-        for index, token in enumerate(tokens):
-            batch.token[index] = token
-            batch.pos[index] = position + index
-            batch.n_seq_id[index] = 1
-            batch.seq_id[index][0] = 0
-            batch.logits[index] = all_logits or index == len(tokens) - 1
-        status = llama.llama_decode(self.context, batch)
-        llama.llama_batch_free(batch)
-        if status:
-            raise SystemExit(f"error: llama_decode: {status}")
+        decode(llama, self.context, tokens, position, all_logits=all_logits)
 
     def logits(self, row: int) -> np.ndarray:
         pointer = llama.llama_get_logits_ith(self.context, row)
@@ -63,17 +50,10 @@ class Engine:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--prefill", type=int, default=512)
-    parser.add_argument("--decode", type=int, default=64)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--repack", type=int, choices=(0, 1), default=0, help="1: weights repacked while loading")
-    parser.add_argument("--flash", type=int, choices=(0, 1), default=1, help="1: flash attention")
-    parser.add_argument("--tokens", type=Path, help="a JSON list of documents, each a list of tokens")
-    parser.add_argument("--logits", type=Path, help="where the logits of --tokens go")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--tokens", type=Path, help="a JSON list of documents, each a list of tokens")
+    options.add_argument("--logits", type=Path, help="where the logits of --tokens go")
+    arguments = options.parse_args()
 
     documents = json.loads(arguments.tokens.read_text()) if arguments.tokens else []
     longest = max((len(document) for document in documents), default=0)

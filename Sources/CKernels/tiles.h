@@ -38,14 +38,16 @@ size_t ck_tile_scratch(int64_t n, int64_t k);
 size_t ck_tile_scratch_precise(int64_t n, int64_t k);
 
 // The same source compiled twice: with the tile instructions, and with their arithmetic in plain C.
-void ck_pack_tiles_twin(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k, int64_t row_begin,
-                        int64_t row_end, void *packed);
-void ck_pack_tiles_precise_twin(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
-                                int64_t row_begin, int64_t row_end, void *packed);
-void ck_matmul_tiles_twin(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                          int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
-void ck_matmul_tiles_precise_twin(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                                  int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+#define CK_TILE_FUNCTIONS(of)                                                                                       \
+    void ck_pack_tiles_##of(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,            \
+                            int64_t row_begin, int64_t row_end, void *packed);                                      \
+    void ck_pack_tiles_precise_##of(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,    \
+                                    int64_t row_begin, int64_t row_end, void *packed);                              \
+    void ck_matmul_tiles_##of(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,  \
+                              int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch); \
+    void ck_matmul_tiles_precise_##of(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin,         \
+                                      int64_t m_end, int64_t k, const void *packed, int64_t n, float *y,            \
+                                      int64_t y_stride, void *scratch);
 #define CK_TILE_ROW(of)                                                                                             \
     .dense = {ck_pack_tiles_##of, ck_matmul_tiles_##of, ck_tile_activation_bytes, ck_tile_scratch,                  \
               CK_TILE_CHUNK_ROWS},                                                                                  \
@@ -54,15 +56,9 @@ void ck_matmul_tiles_precise_twin(ck_type type, const void *weights, size_t row_
     .precise = {ck_pack_tiles_precise_##of, ck_matmul_tiles_precise_##of, ck_tile_activation_bytes_precise,         \
                 ck_tile_scratch_precise, CK_TILE_CHUNK_ROWS}
 
+CK_TILE_FUNCTIONS(twin)
 #if defined(__x86_64__)
-void ck_pack_tiles_amx(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k, int64_t row_begin,
-                       int64_t row_end, void *packed);
-void ck_pack_tiles_precise_amx(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
-                               int64_t row_begin, int64_t row_end, void *packed);
-void ck_matmul_tiles_amx(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                         int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
-void ck_matmul_tiles_precise_amx(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                                 int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+CK_TILE_FUNCTIONS(amx)
 int64_t ck_peak_amx(int64_t rounds);
 #endif
 

@@ -41,8 +41,7 @@ public enum ModelLocator {
             URL(fileURLWithPath: String($0))
         }
         result.append(ProgramFolder.url.deletingLastPathComponent().appending(path: "share/moescope/Models"))
-        let here = URL(fileURLWithPath: FileManager.default.currentDirectoryPath)
-        result += (ProgramFolder.withParents + ProgramFolder.parents(of: here)).map { $0.appending(path: "Models") }
+        result += ProgramFolder.withParentsAndWorkingFolder.map { $0.appending(path: "Models") }
         return result
     }
 }

@@ -1,9 +1,10 @@
 import ArgumentParser
-import Tracing
 import Checkpoints
+import FileFormats
 import Foundation
 import MoEModel
 import Tensors
+import Tracing
 
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -115,9 +116,7 @@ struct BenchCommand: ParsableCommand {
             precision: precision.rawValue, isa: Model.instructionSet, threads: engine.threadCount,
             peaks: peaks, prefill: captured.first?.speed, captures: captured, decode: decodeSpeed)
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            try print(String(decoding: try encoder.encode(output), as: UTF8.self))
+            try print(output.prettyJSON())
         } else {
             try show(output)
         }

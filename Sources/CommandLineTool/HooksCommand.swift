@@ -1,4 +1,5 @@
 import ArgumentParser
+import FileFormats
 import Foundation
 import Hooks
 
@@ -46,9 +47,7 @@ struct HooksCommand: ParsableCommand {
                 })
         }
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            try print(String(decoding: try encoder.encode(entries), as: UTF8.self))
+            try print(entries.prettyJSON())
             return
         }
         try print(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Checkpoints
+import FileFormats
 import Foundation
 
 struct InspectCommand: ParsableCommand {
@@ -27,10 +28,7 @@ struct InspectCommand: ParsableCommand {
         let inspection =
             try card.map { Inspection($0) } ?? Inspection(try Checkpoint.open(try ModelLocator.resolve(model)))
         if json {
-            let encoder = JSONEncoder()
-            encoder.keyEncodingStrategy = .convertToSnakeCase
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            try print(String(decoding: try encoder.encode(inspection), as: UTF8.self))
+            try print(inspection.prettyJSON(keys: .convertToSnakeCase))
         } else {
             try print(inspection.screen)
         }

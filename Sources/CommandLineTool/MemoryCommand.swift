@@ -1,5 +1,6 @@
 import ArgumentParser
 import Checkpoints
+import FileFormats
 import Foundation
 import MoEModel
 
@@ -92,9 +93,7 @@ struct MemoryCommand: ParsableCommand {
             reports.append(Report(table: table, measured: measurement))
         }
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            try print(String(decoding: try encoder.encode(reports), as: UTF8.self))
+            try print(reports.prettyJSON())
         } else {
             try print(
                 reports.map { [$0.table.screen, $0.measured?.line].compactMap { $0 }.joined(separator: "\n") }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import FileFormats
 import Foundation
 import ReportGenerator
 import RoutingMetrics
@@ -134,9 +135,7 @@ struct MetricsCommand: ParsableCommand {
 
     private func printList(_ definitions: [MetricDefinition]) throws {
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            try print(String(decoding: try encoder.encode(definitions), as: UTF8.self))
+            try print(definitions.prettyJSON())
             return
         }
         for definition in definitions {

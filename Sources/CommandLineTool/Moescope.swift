@@ -66,10 +66,13 @@ package struct Moescope: ParsableCommand {
             if let name = command.configuration.commandName { names.append(name) }
         }
         guard let word, !word.hasPrefix("-"), !word.isEmpty, word != "help", !names.contains(word) else { return }
-        var problem = "there is no command '\(word.prefix(60))'"
-        let nearest = names.min { word.editDistance(to: $0) < word.editDistance(to: $1) }
-        if let nearest, word.editDistance(to: nearest) <= 2 { problem += ". Did you mean '\(nearest)'?" }
-        throw ValidationError(problem)
+        var hint = ""
+        var least = 3
+        for name in names where word.editDistance(to: name) < least {
+            least = word.editDistance(to: name)
+            hint = ". Did you mean '\(name)'?"
+        }
+        throw ValidationError("there is no command '\(word.prefix(60))'\(hint)")
     }
 
     /// Says what an error has to say and ends the process. Help and the version are results; they go to standard output.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import FileFormats
 import Foundation
 import ReportGenerator
 import Traces
@@ -43,10 +44,7 @@ struct VerifyCommand: ParsableCommand {
             let result = Result(
                 trace: trace, isSound: problems.isEmpty, problems: problems, status: manifest?.status.rawValue,
                 documents: manifest?.documents, tokens: manifest?.tokens, shards: manifest?.shards.count)
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            encoder.keyEncodingStrategy = .convertToSnakeCase
-            try print(String(decoding: try encoder.encode(result), as: UTF8.self))
+            try print(result.prettyJSON(keys: .convertToSnakeCase))
         }
         guard let manifest else {
             if !json {

@@ -75,10 +75,8 @@ final class ExperimentStore {
                     reason: "\(difference); --resume continues the same run, choose another --output for another one")
             }
         } else {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             try AtomicFileWriter.write(Data(), to: file, in: .ownFolder)
-            try AtomicFileWriter.write(try encoder.encode(identity), to: planFile, in: .ownFolder)
+            try AtomicFileWriter.write(Data(try identity.prettyJSON().utf8), to: planFile, in: .ownFolder)
         }
         for name in Self.names(folder) where Self.isLeftover(name) {
             try? FileManager.default.removeItem(at: folder.appending(path: name))

@@ -1,9 +1,10 @@
 import ArgumentParser
-import Tracing
+import FileFormats
 import Foundation
 import MoEModel
 import Tokenizers
 import Traces
+import Tracing
 
 struct GenerateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -195,7 +196,7 @@ struct GenerateCommand: ParsableCommand {
     /// JSON, or what is worth saying beside the text.
     private func report(_ output: Output, _ answer: Generation.Answer, _ generation: Generation) throws {
         if json {
-            try print(chat ? try output.line() : try output.pretty())
+            try print(chat ? try output.line() : try output.prettyJSON())
             return
         }
         if answer.ending == .context {
@@ -275,12 +276,9 @@ extension GenerateCommand {
             decode_tokens_per_second = answer.decodeSpeed
         }
 
-        func line() throws -> String { try encoded([.sortedKeys, .withoutEscapingSlashes]) }
-        func pretty() throws -> String { try encoded([.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]) }
-
-        private func encoded(_ formatting: JSONEncoder.OutputFormatting) throws -> String {
+        func line() throws -> String {
             let encoder = JSONEncoder()
-            encoder.outputFormatting = formatting
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             return String(decoding: try encoder.encode(self), as: UTF8.self)
         }
     }

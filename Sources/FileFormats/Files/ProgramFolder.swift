@@ -16,6 +16,11 @@ package enum ProgramFolder {
     /// That folder and all above it, nearest first.
     package static var withParents: [URL] { parents(of: url) }
 
+    /// Where what comes with a checkout is looked for: that folder and all above it, then the working folder and all above that.
+    package static var withParentsAndWorkingFolder: [URL] {
+        withParents + parents(of: URL(fileURLWithPath: FileManager.default.currentDirectoryPath))
+    }
+
     /// A folder and all above it, nearest first.
     package static func parents(of folder: URL) -> [URL] {
         var result = [folder.standardizedFileURL]

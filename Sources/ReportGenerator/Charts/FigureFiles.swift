@@ -84,10 +84,7 @@ public struct FigureFiles {
         if let active = environment["VIRTUAL_ENV"] {
             candidates.append(URL(filePath: active).appending(path: "bin/python"))
         }
-        for bundle in VegaBundle.candidates(environment: [:]) {
-            candidates.append(
-                bundle.deletingLastPathComponent().deletingLastPathComponent().appending(path: ".venv/bin/python"))
-        }
+        candidates += VegaBundle.checkouts.map { $0.appending(path: ".venv/bin/python") }
         for folder in (environment["PATH"] ?? "").split(separator: ":") {
             candidates.append(URL(filePath: String(folder)).appending(path: "python3"))
         }

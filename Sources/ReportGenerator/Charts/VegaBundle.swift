@@ -14,14 +14,17 @@ public enum VegaBundle {
         if let named = environment["MOESCOPE_VEGA_BUNDLE"], !named.isEmpty { return [URL(filePath: named)] }
         // Beside an installed library; then in the checkout that the command was built in, even when it is called from elsewhere.
         places.append(ProgramFolder.url.appending(path: "vega-bundle.js"))
-        let here = URL(filePath: FileManager.default.currentDirectoryPath)
-        let source = URL(filePath: #filePath).deletingLastPathComponent()
-        let folders = ProgramFolder.withParents + ProgramFolder.parents(of: here) + ProgramFolder.parents(of: source)
-        places += folders.map { $0.appending(path: ".cache/vega-bundle.js") }
+        places += checkouts.map { $0.appending(path: ".cache/vega-bundle.js") }
         if let home = environment["HOME"] {
             places.append(URL(filePath: home).appending(path: ".cache/moescope/vega-bundle.js"))
         }
         return places
+    }
+
+    /// Folders that may be the checkout: above the program, the working folder, and this source.
+    static var checkouts: [URL] {
+        ProgramFolder.withParentsAndWorkingFolder
+            + ProgramFolder.parents(of: URL(filePath: #filePath).deletingLastPathComponent())
     }
 
     /// The script's text, or nil where no place has it or what it has could not stand inside a script element.

@@ -128,8 +128,6 @@ extension ExperimentResult {
         for table in tables {
             try AtomicFileWriter.write(table.csvFile(), to: folder.appending(path: "\(table.name).csv"))
         }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try AtomicFileWriter.write(try encoder.encode(self), to: folder.appending(path: "result.json"))
+        try AtomicFileWriter.write(Data(try prettyJSON().utf8), to: folder.appending(path: "result.json"))
     }
 }

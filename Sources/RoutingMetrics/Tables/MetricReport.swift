@@ -1,3 +1,4 @@
+import FileFormats
 import Foundation
 
 /// Several metrics of one trace as one JSON object: the sample, then each metric's definition and values by its name.
@@ -11,11 +12,7 @@ public struct MetricReport: Encodable {
     }
 
     /// Sorted keys, two spaces; a number that is not finite is null in tables and never occurs elsewhere.
-    public func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self)
-    }
+    public func json() throws -> String { try prettyJSON() }
 
     private struct Key: CodingKey {
         let stringValue: String
