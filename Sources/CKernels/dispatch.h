@@ -86,7 +86,7 @@ void ck_pack_int8_avx2(const float *x, int64_t x_stride, const int32_t *rows, in
                        int64_t row_end, void *packed);
 void ck_matmul_int8_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                          int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
-// At most four activation rows, k a multiple of 256; the same bits as ck_matmul_int8_avx2.
+// At most four activation rows; the same bits as ck_matmul_int8_avx2.
 void ck_matvec_int8_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                          int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
 size_t ck_matvec_int8_scratch_avx2(int64_t k);
@@ -109,7 +109,7 @@ void ck_matmul_bf16_avx512(ck_type type, const void *weights, size_t row_bytes, 
                            int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
 void ck_matmul_int8_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                            int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
-// One activation row, k a multiple of 256; the same bits as ck_matmul_int8_avx512.
+// One activation row; the same bits as ck_matmul_int8_avx512.
 void ck_matvec_int8_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                            int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
 size_t ck_matvec_int8_scratch_avx512(int64_t k);

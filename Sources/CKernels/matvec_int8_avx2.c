@@ -18,7 +18,8 @@
 
 #include "int8_loaders_avx2.inc"
 
-enum { ROWS = 8 };
+// A superblock of 32-element blocks takes at most REST_BYTES (Q8_0: 272).
+enum { ROWS = 8, REST_BYTES = 288 };
 
 // What the rows of activations look like to this product, row i `k` levels or `start_count` starts after row i - 1:
 // levels in order of k; for each block (or half block, where scales are fine) the number at which its dot product
@@ -81,58 +82,79 @@ INLINE __m256 add_part(const ck_type type, __m256 acc, __m256i dot, int32_t star
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(scale, _mm256_set1_ps(x_scale)), acc);
 }
 
-// Eight rows, `apart` bytes apart; rows past `count` repeat the last one. acc[i]: activation row i of n.
-INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t apart, int64_t count, int64_t supers,
-                       const vector_input x, const int n, __m256 acc[CK_INT8_ROWS]) {
+// Adds the first `blocks` blocks of superblock s of eight rows to acc[i], activation row i of n.
+INLINE void add_super(const ck_type type, const uint8_t *const rows[ROWS], int64_t s, const int blocks,
+                      const vector_input x, const int n, __m256 acc[CK_INT8_ROWS]) {
     const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);
     const int parts = fine ? 2 : 1;
-    const size_t super_bytes = ck_block_bytes(type) * (size_t)(256 / ck_block_elements(type));
-    const uint8_t *rows[ROWS];
-    UNROLL for (int r = 0; r < ROWS; r++) { rows[r] = weights + apart * (size_t)(r < count ? r : count - 1); }
-    for (int i = 0; i < n; i++) { acc[i] = _mm256_setzero_ps(); }
-    for (int64_t s = 0; s < supers; s++) {
-        __m256 scales[2][ROWS], biases[2][ROWS];
-        load_row_scales(type, rows, scales, biases);
-        UNROLL for (int pair = 0; pair < 4; pair++) {
-            __m256i w[ROWS][2];
-            if (n > 1) {
-                UNROLL for (int r = 0; r < ROWS; r++) { load_pair(type, rows[r], pair, w[r]); }
-            }
-            for (int i = 0; i < n; i++) {
-                const int8_t *inputs = x.levels + i * x.k + 256 * s + 64 * pair;
-                const int32_t *starts = x.starts + i * x.start_count + 8 * parts * s + 2 * parts * pair;
-                const ck_int8_block *block = x.blocks + 8 * s + 2 * pair;
-                __m256i twos[2][ROWS / 2];
-                UNROLL for (int r = 0; r < ROWS; r += 2) {
-                    // A single activation row meets weights as they come: they need not be kept.
-                    if (n == 1) {
-                        load_pair(type, rows[r], pair, w[r]);
-                        load_pair(type, rows[r + 1], pair, w[r + 1]);
-                    }
-                    UNROLL for (int b = 0; b < 2; b++) {
-                        __m256i levels = load32((const uint8_t *)inputs + 32 * b);
-                        twos[b][r / 2] = two_rows(type, pair_sums(type, w[r][b], levels),
-                                                  pair_sums(type, w[r + 1][b], levels));
-                        // Two rows after the other, or more would be loaded than registers hold.
-                        __asm__ volatile("" : "+x"(twos[b][r / 2]));
-                    }
+    __m256 scales[2][ROWS], biases[2][ROWS];
+    load_row_scales(type, rows, scales, biases);
+    UNROLL for (int pair = 0; pair < 4; pair++) {
+        if (2 * pair >= blocks) { break; }
+        __m256i w[ROWS][2];
+        if (n > 1) {
+            UNROLL for (int r = 0; r < ROWS; r++) { load_pair(type, rows[r], pair, w[r]); }
+        }
+        for (int i = 0; i < n; i++) {
+            const int8_t *inputs = x.levels + i * x.k + 256 * s + 64 * pair;
+            const int32_t *starts = x.starts + i * x.start_count + 8 * parts * s + 2 * parts * pair;
+            const ck_int8_block *block = x.blocks + 8 * s + 2 * pair;
+            __m256i twos[2][ROWS / 2];
+            UNROLL for (int r = 0; r < ROWS; r += 2) {
+                // A single activation row meets weights as they come: they need not be kept.
+                if (n == 1) {
+                    load_pair(type, rows[r], pair, w[r]);
+                    load_pair(type, rows[r + 1], pair, w[r + 1]);
                 }
                 UNROLL for (int b = 0; b < 2; b++) {
-                    __m256i dots[2];
-                    dot_products(type, fine, twos[b], dots);
-                    UNROLL for (int h = 0; h < parts; h++) {
-                        const int part = parts * (2 * pair + b) + h, sums = fine ? h : 2;
-                        acc[i] = add_part(type, acc[i], dots[h], starts[parts * b + h], scales[part / 8][part % 8],
-                                          block[b].scale[i]);
-                        if (bias) {
-                            acc[i] = _mm256_fmadd_ps(biases[part / 8][part % 8], _mm256_set1_ps(block[b].sum[sums][i]),
-                                                     acc[i]);
-                        }
+                    // Where the last pair is half a pair, the second block meets the first one's inputs and is left out below.
+                    const int8_t *at = inputs + (2 * pair + b < blocks ? 32 * b : 0);
+                    __m256i levels = load32((const uint8_t *)at);
+                    twos[b][r / 2] = two_rows(type, pair_sums(type, w[r][b], levels),
+                                              pair_sums(type, w[r + 1][b], levels));
+                    // Two rows after the other, or more would be loaded than registers hold.
+                    __asm__ volatile("" : "+x"(twos[b][r / 2]));
+                }
+            }
+            UNROLL for (int b = 0; b < 2; b++) {
+                if (2 * pair + b >= blocks) { break; }
+                __m256i dots[2];
+                dot_products(type, fine, twos[b], dots);
+                UNROLL for (int h = 0; h < parts; h++) {
+                    const int part = parts * (2 * pair + b) + h, sums = fine ? h : 2;
+                    acc[i] = add_part(type, acc[i], dots[h], starts[parts * b + h], scales[part / 8][part % 8],
+                                      block[b].scale[i]);
+                    if (bias) {
+                        acc[i] = _mm256_fmadd_ps(biases[part / 8][part % 8], _mm256_set1_ps(block[b].sum[sums][i]),
+                                                 acc[i]);
                     }
                 }
             }
         }
+    }
+}
+
+// Eight rows, `apart` bytes apart; rows past `count` repeat the last one. acc[i]: activation row i of n.
+INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t apart, int64_t count, const vector_input x,
+                       const int n, __m256 acc[CK_INT8_ROWS]) {
+    const size_t super_bytes = ck_block_bytes(type) * (size_t)(256 / ck_block_elements(type));
+    const uint8_t *rows[ROWS];
+    UNROLL for (int r = 0; r < ROWS; r++) { rows[r] = weights + apart * (size_t)(r < count ? r : count - 1); }
+    for (int i = 0; i < n; i++) { acc[i] = _mm256_setzero_ps(); }
+    const int64_t supers = x.k / 256;
+    for (int64_t s = 0; s < supers; s++) {
+        add_super(type, rows, s, 8, x, n, acc);
         UNROLL for (int r = 0; r < ROWS; r++) { rows[r] += super_bytes; }
+    }
+    const int blocks = (int)(x.k % 256 / 32);
+    if (ck_block_elements(type) < 256 && blocks > 0) {
+        // What is left of the rows is copied to where zeros follow it: scales are read eight at a time.
+        uint8_t rest[ROWS][REST_BYTES] = {{0}};
+        for (int r = 0; r < ROWS; r++) {
+            memcpy(rest[r], rows[r], ck_block_bytes(type) * (size_t)blocks);
+            rows[r] = rest[r];
+        }
+        add_super(type, rows, supers, blocks, x, n, acc);
     }
 }
 
@@ -160,8 +182,8 @@ INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes,
         const uint8_t *rows = weights + row_bytes * (size_t)at.first;
         const size_t apart = row_bytes * (size_t)at.apart;
         __m256 acc[CK_INT8_ROWS];
-        if (n == 1) { eight_rows(type, rows, apart, at.count, k / 256, x, 1, acc); }
-        else { eight_rows(type, rows, apart, at.count, k / 256, x, (int)n, acc); }
+        if (n == 1) { eight_rows(type, rows, apart, at.count, x, 1, acc); }
+        else { eight_rows(type, rows, apart, at.count, x, (int)n, acc); }
         for (int64_t i = 0; i < n; i++) { store_rows(at, acc[i], y + i * y_stride); }
     }
 }

@@ -20,7 +20,8 @@
 
 #include "int8_loaders.inc"
 
-enum { ROWS = 8 };
+// A superblock of 32-element blocks takes at most REST_BYTES (Q8_0: 272).
+enum { ROWS = 8, REST_BYTES = 288 };
 
 // What the row of activations looks like to this product: levels in order of k; for each block (or half block, where
 // scales are fine) the number at which its dot product starts, which undoes the offset that made weights unsigned.
@@ -42,67 +43,87 @@ INLINE __m256 add_part(__m256 acc, __m256i dot, int32_t start, __m256 scale, flo
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(scale, _mm256_set1_ps(x_scale)), acc);
 }
 
-// Eight rows; rows past `count` repeat the last one.
-INLINE __m256 eight_rows(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t count, int64_t supers,
-                         vector_input x) {
+// The first `blocks` blocks of superblock s of eight rows, added to acc.
+INLINE __m256 add_super(const ck_type type, const uint8_t *const rows[ROWS], int64_t s, const int blocks,
+                        const vector_input x, __m256 acc) {
     const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);
+    __m256 scales[2][8], biases[2][8];
+    UNROLL for (int r = 0; r < ROWS; r++) {
+        __m256 zero = _mm256_setzero_ps(), scale[2] = {zero, zero}, add[2] = {zero, zero};
+        load_scales(type, rows[r], scale, add);
+        UNROLL for (int h = 0; h < 2; h++) {
+            scales[h][r] = scale[h];
+            biases[h][r] = add[h];
+        }
+    }
+    transpose8(scales[0]);
+    if (fine) { transpose8(scales[1]); }
+    if (bias) { transpose8(biases[0]); }
+    if (bias && fine) { transpose8(biases[1]); }
+    UNROLL for (int pair = 0; pair < 4; pair++) {
+        if (2 * pair >= blocks) { break; }
+        // Where the last pair is half a pair, what stands after its levels is multiplied too and left out below.
+        __m512i inputs = _mm512_load_si512(x.levels + 256 * s + 64 * pair);
+        __m512i dots[ROWS];
+        UNROLL for (int r = 0; r < ROWS; r++) {
+            __m512i w = load_pair(type, rows[r], pair);
+            dots[r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, inputs);
+        }
+        __m512i a = sum_quarters(dots[0], dots[1], dots[2], dots[3]);
+        __m512i b = sum_quarters(dots[4], dots[5], dots[6], dots[7]);
+        const ck_int8_block *block = x.blocks + 8 * s + 2 * pair;
+        if (fine) {
+            const __m512i low = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
+            const __m512i high = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+            __m512i parts[2] = {_mm512_permutex2var_epi64(a, low, b), _mm512_permutex2var_epi64(a, high, b)};
+            const int32_t *starts = x.starts + 16 * s + 4 * pair;
+            UNROLL for (int i = 0; i < 4; i++) {
+                __m256i dot = i % 2 ? _mm512_extracti64x4_epi64(parts[i / 2], 1)
+                                    : _mm512_castsi512_si256(parts[i / 2]);
+                const int part = 4 * pair + i;
+                acc = add_part(acc, dot, starts[i], scales[part / 8][part % 8], block[i / 2].scale[0]);
+                if (bias) {
+                    acc = _mm256_fmadd_ps(biases[part / 8][part % 8], _mm256_set1_ps(block[i / 2].sum[i % 2][0]),
+                                          acc);
+                }
+            }
+        } else {
+            __m512i sums = _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
+            sums = _mm512_shuffle_i32x4(sums, sums, 0xd8);
+            const int32_t *starts = x.starts + 8 * s + 2 * pair;
+            UNROLL for (int i = 0; i < 2; i++) {
+                if (2 * pair + i >= blocks) { break; }
+                __m256i dot = i ? _mm512_extracti64x4_epi64(sums, 1) : _mm512_castsi512_si256(sums);
+                acc = add_part(acc, dot, starts[i], scales[0][2 * pair + i], block[i].scale[0]);
+                if (bias) {
+                    acc = _mm256_fmadd_ps(biases[0][2 * pair + i], _mm256_set1_ps(block[i].sum[2][0]), acc);
+                }
+            }
+        }
+    }
+    return acc;
+}
+
+// Eight rows; rows past `count` repeat the last one.
+INLINE __m256 eight_rows(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t count, int64_t k,
+                         vector_input x) {
     const size_t super_bytes = ck_block_bytes(type) * (size_t)(256 / ck_block_elements(type));
     const uint8_t *rows[ROWS];
     UNROLL for (int r = 0; r < ROWS; r++) { rows[r] = weights + row_bytes * (size_t)(r < count ? r : count - 1); }
     __m256 acc = _mm256_setzero_ps();
-    for (int64_t s = 0; s < supers; s++) {
-        __m256 scales[2][8], biases[2][8];
-        UNROLL for (int r = 0; r < ROWS; r++) {
-            __m256 zero = _mm256_setzero_ps(), scale[2] = {zero, zero}, add[2] = {zero, zero};
-            load_scales(type, rows[r], scale, add);
-            UNROLL for (int h = 0; h < 2; h++) {
-                scales[h][r] = scale[h];
-                biases[h][r] = add[h];
-            }
-        }
-        transpose8(scales[0]);
-        if (fine) { transpose8(scales[1]); }
-        if (bias) { transpose8(biases[0]); }
-        if (bias && fine) { transpose8(biases[1]); }
-        UNROLL for (int pair = 0; pair < 4; pair++) {
-            __m512i inputs = _mm512_load_si512(x.levels + 256 * s + 64 * pair);
-            __m512i dots[ROWS];
-            UNROLL for (int r = 0; r < ROWS; r++) {
-                __m512i w = load_pair(type, rows[r], pair);
-                dots[r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, inputs);
-            }
-            __m512i a = sum_quarters(dots[0], dots[1], dots[2], dots[3]);
-            __m512i b = sum_quarters(dots[4], dots[5], dots[6], dots[7]);
-            const ck_int8_block *block = x.blocks + 8 * s + 2 * pair;
-            if (fine) {
-                const __m512i low = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
-                const __m512i high = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
-                __m512i parts[2] = {_mm512_permutex2var_epi64(a, low, b), _mm512_permutex2var_epi64(a, high, b)};
-                const int32_t *starts = x.starts + 16 * s + 4 * pair;
-                UNROLL for (int i = 0; i < 4; i++) {
-                    __m256i dot = i % 2 ? _mm512_extracti64x4_epi64(parts[i / 2], 1)
-                                        : _mm512_castsi512_si256(parts[i / 2]);
-                    const int part = 4 * pair + i;
-                    acc = add_part(acc, dot, starts[i], scales[part / 8][part % 8], block[i / 2].scale[0]);
-                    if (bias) {
-                        acc = _mm256_fmadd_ps(biases[part / 8][part % 8], _mm256_set1_ps(block[i / 2].sum[i % 2][0]),
-                                              acc);
-                    }
-                }
-            } else {
-                __m512i sums = _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
-                sums = _mm512_shuffle_i32x4(sums, sums, 0xd8);
-                const int32_t *starts = x.starts + 8 * s + 2 * pair;
-                UNROLL for (int i = 0; i < 2; i++) {
-                    __m256i dot = i ? _mm512_extracti64x4_epi64(sums, 1) : _mm512_castsi512_si256(sums);
-                    acc = add_part(acc, dot, starts[i], scales[0][2 * pair + i], block[i].scale[0]);
-                    if (bias) {
-                        acc = _mm256_fmadd_ps(biases[0][2 * pair + i], _mm256_set1_ps(block[i].sum[2][0]), acc);
-                    }
-                }
-            }
-        }
+    for (int64_t s = 0; s < k / 256; s++) {
+        acc = add_super(type, rows, s, 8, x, acc);
         UNROLL for (int r = 0; r < ROWS; r++) { rows[r] += super_bytes; }
+    }
+    const int blocks = (int)(k % 256 / 32);
+    if (ck_block_elements(type) < 256 && blocks > 0) {
+        // What is left of the rows is copied to where zeros follow it: scales are read eight at a time.
+        uint8_t rest[ROWS][REST_BYTES] = {{0}};
+        for (int r = 0; r < ROWS; r++) {
+            memcpy(rest[r], rows[r], ck_block_bytes(type) * (size_t)blocks);
+            rows[r] = rest[r];
+        }
+        acc = add_super(type, rows, k / 256, blocks, x, acc);
     }
     return acc;
 }
@@ -128,7 +149,7 @@ INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes,
     vector_input x = {levels, starts, packed};
     for (int64_t m = m_begin; m < m_end; m += ROWS) {
         int64_t count = m_end - m < ROWS ? m_end - m : ROWS;
-        __m256 sums = eight_rows(type, weights + row_bytes * (size_t)m, row_bytes, count, k / 256, x);
+        __m256 sums = eight_rows(type, weights + row_bytes * (size_t)m, row_bytes, count, k, x);
         _mm256_mask_storeu_ps(y + m, (__mmask8)((1u << count) - 1u), sums);
     }
 }

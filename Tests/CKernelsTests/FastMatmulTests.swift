@@ -204,7 +204,10 @@ extension KernelTests {
             let elements = ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"].contains(name) ? 256 : 32
             let (blockBytes, places) = try #require(Self.halves[name])
             var shapes = (1...9).map { ($0, 21, 512) } + [(1, 1, 256), (4, 7, 256), (66, 16, 256), (5, 113, 768)]
-            if elements == 32 { shapes += (1...9).map { ($0 % 3 + 1, 17, 32 * $0) } + [(6, 33, 1056)] }
+            if elements == 32 {
+                shapes += (1...9).map { ($0 % 3 + 1, 17, 32 * $0) } + (1...9).map { (1, 9, 256 + 32 * $0) }
+                shapes += [(6, 33, 1056), (1, 24, 2880), (4, 11, 2880)]
+            }
             var numbers = SeededGenerator(state: 34)
             for (n, m, k) in shapes {
                 let rowBytes = k / elements * blockBytes
