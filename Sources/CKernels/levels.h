@@ -20,7 +20,7 @@ static inline bool ck_has_fine_scales(ck_type type) {
 
 // Whether levels take all eight bits of a byte.
 static inline bool ck_has_eight_bit_levels(ck_type type) {
-    return type == CK_Q8_0 || type == CK_IQ4_NL || type == CK_IQ4_XS || type == CK_MXFP4;
+    return type == CK_Q8_0 || type == CK_IQ4_NL || type == CK_IQ4_XS;
 }
 
 #define CK_LEVELS static inline __attribute__((always_inline)) void

@@ -23,12 +23,12 @@ public final class Model: @unchecked Sendable {
     /// - Parameters:
     ///   - precision: how products are computed; `exact` is the reference.
     ///   - threads: threads to compute with; nil takes the processors this process may use.
-    ///   - weightBudget: bytes of weights to keep in memory; a larger model is read from disk once per pass, layer
-    ///     after layer. nil keeps what fits.
+    ///   - memory: bytes for the weights and all that is computed with them; a model whose weights are more than half of it
+    ///     is read from disk once per pass, layer after layer. nil: whatever it takes.
     /// - Throws: `ModelError` where the engine has no kernel for one of the checkpoint's types, no products of this
     ///   precision on this processor, or for more than `mostThreads` threads.
     public init(
-        _ checkpoint: Checkpoint, precision: Precision = .fast, threads: Int? = nil, weightBudget: Int? = nil
+        _ checkpoint: Checkpoint, precision: Precision = .fast, threads: Int? = nil, memory: Int? = nil
     ) throws(ModelError) {
         if let threads, threads > Self.mostThreads {
             throw .unsupported("threads: expected 1 to \(Self.mostThreads), found \(threads)")
@@ -40,7 +40,7 @@ public final class Model: @unchecked Sendable {
         backend = Backend(pool: threads.map { ThreadPool(threadCount: $0) } ?? ThreadPool(), precision: precision)
         weights = try Weights(checkpoint.tensors)
         noHooks = ResolvedHooks(plan: .none, layerCount: config.layerCount, headCount: config.attention.headCount)
-        stream = WeightStream(checkpoint.tensors, budget: weightBudget)
+        stream = WeightStream(checkpoint.tensors, budget: memory)
     }
 
     /// The rotary table with room for this many positions; made anew, longer, when a text outgrows it.

@@ -13,14 +13,12 @@ public struct LoadedModel: Sendable {
     ///   - name: a built-in model, a Hugging Face folder or a GGUF file.
     ///   - threads: threads to compute with; nil: all processors.
     ///   - memory: bytes that the model may take with everything that runs on it; a model whose weights are more than half
-    ///     of it is read from disk once per pass. nil: three quarters of what is free.
+    ///     of it is read from disk once per pass, but for decoding as long as they fit. nil: three quarters of what is free.
     /// - Throws: what opening the checkpoint, the tokenizer or the model finds.
     public init(_ name: String, precision: Precision, threads: Int? = nil, memory: Int? = nil) throws {
         let checkpoint = try Checkpoint.open(try ModelLocator.resolve(name))
-        // Half for the weights: the other half is for waves and records.
         model = try Model(
-            checkpoint, precision: precision, threads: threads,
-            weightBudget: (memory ?? MachineMemory.available / 4 * 3) / 2)
+            checkpoint, precision: precision, threads: threads, memory: memory ?? MachineMemory.available / 4 * 3)
         tokenizer = try checkpoint.tokenizerFile.map { try TokenizerFile.open($0) }
     }
 }

@@ -1,9 +1,9 @@
-// Stands before glibc's allocator in the test program: counts, and hands on.
+// Stands before glibc's allocator in the test program: counts, and hands on. Sanitizers stand there themselves.
 #include <stdlib.h>
 
 #include "CAllocationCount.h"
 
-#if defined(__GLIBC__)
+#if defined(__GLIBC__) && !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
 #include <errno.h>
 
 extern void *__libc_malloc(size_t);

@@ -96,7 +96,7 @@ struct JSONTokenizerReference: Decodable {
         (#"{"model": {"vocab": {}, "merges": []}, "normalizer": {"type": "NFKC"}}"#, "normalizer.type"),
         (
             #"{"model": {"vocab": {}, "merges": []}, "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "x"}}}"#,
-            "pre_tokenizer.pattern"
+            "pre_tokenizer.behavior"
         ),
     ])
     func filesThatAreNoTokenizer(_ text: String, _ expected: String) throws {

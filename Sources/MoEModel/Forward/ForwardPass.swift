@@ -67,7 +67,7 @@ struct ForwardPass {
 
         for (layer, weights) in model.weights.layers.enumerated() where layer >= start?.layer ?? 0 {
             try betweenLayers(layer)
-            model.stream.enter(layer)
+            model.stream.enter(layer, rows: batch.rowCount)
             try hooks.emit(.residPre, layer, x)
 
             norm(x, weights.attentionNorm, into: normed)
@@ -91,7 +91,7 @@ struct ForwardPass {
             try addBranch(.moeAdded, layer, after: weights.feedForwardPostNorm)
             try hooks.emit(.residPost, layer, x)
         }
-        model.stream.finish()
+        model.stream.finish(rows: batch.rowCount)
     }
 
     /// Adds attention's or the experts' output to the residual stream. Multiplied first, then added, whether or not anyone

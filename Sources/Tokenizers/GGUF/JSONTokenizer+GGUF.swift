@@ -7,7 +7,7 @@ extension JSONTokenizer {
         guard let words = GGUFPreTokenizer(name: name ?? "default") else {
             throw TokenizerError(
                 file: vocabulary.file, subject: "metadata tokenizer.ggml.pre",
-                problem: "expected gpt-2, olmo, qwen2, llama-bpe, starcoder or refact, found \"\(name ?? "")\"")
+                problem: "expected a way of cutting text into words that is known here, found \"\(name ?? "")\"")
         }
         var frame = vocabulary.frame(defaults: (nil, nil), addsBOS: words.addsBOS)
         if name == nil || name == "default" {
@@ -47,45 +47,5 @@ extension JSONTokenizer {
             pairs.append((parts[0], parts[1]))
         }
         return pairs
-    }
-}
-
-/// How llama.cpp cuts text into words, by the name a file gives in `tokenizer.ggml.pre`.
-struct GGUFPreTokenizer {
-    let steps: [PreTokenizationStep]
-    var ignoresMerges = false
-    /// Whether a text begins with BOS where the file does not say.
-    var addsBOS = false
-
-    /// nil for a name that is not known here.
-    init?(name: String) {
-        switch name {
-        case "gpt-2", "olmo", "phi-2", "jina-en", "mpt", "jais": steps = [.split(.gpt2)]
-        case "qwen2", "deepseek-r1-qwen", "megrez": steps = [.split(.cl100k(digits: 1))]
-        case "llama-bpe", "llama3", "llama-v3":
-            steps = [.split(.cl100k(digits: 3))]
-            (ignoresMerges, addsBOS) = (true, true)
-        case "gpt-4o":
-            steps = [.split(.o200k)]
-            // A vocabulary of tiktoken's: every piece is reached by merges as well.
-            ignoresMerges = true
-        case "dbrx", "smaug-bpe": steps = [.split(.cl100k(digits: 3))]
-        case "starcoder", "refact", "command-r", "smollm", "codeshell", "exaone":
-            steps = [.digits(individual: true), .split(.gpt2)]
-        case "default": steps = [.punctuation, .split(.gpt2), .digits(individual: false), .digitTriples]
-        default: return nil
-        }
-    }
-
-    /// The name whose words are those of these steps; nil: GGUF has none.
-    static func name(of steps: TokenizationSteps, ignoresMerges: Bool) -> String? {
-        switch steps.preTokenization {
-        case [.split(.gpt2)] where !ignoresMerges: steps.normalization == [.nfc] ? "olmo" : "gpt-2"
-        case [.split(.cl100k(digits: 1))] where !ignoresMerges: "qwen2"
-        case [.split(.cl100k(digits: 3))]: ignoresMerges ? "llama-bpe" : "dbrx"
-        case [.split(.o200k)] where ignoresMerges: "gpt-4o"
-        case [.digits(individual: true), .split(.gpt2)] where !ignoresMerges: "refact"
-        default: nil
-        }
     }
 }

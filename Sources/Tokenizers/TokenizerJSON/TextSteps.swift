@@ -59,6 +59,8 @@ enum PreTokenizationStep: Sendable, Equatable {
     }
 
     case split(SplitPattern)
+    /// Cuts at the matches of an expression of the file's own.
+    case expression(SplitExpression, SplitBehavior)
     /// Every digit a word (or every run of digits).
     case digits(individual: Bool)
     /// Runs of punctuation and of some symbols; everything else stays together. llama.cpp's own.
@@ -73,6 +75,10 @@ enum PreTokenizationStep: Sendable, Equatable {
     func apply(_ words: [[UInt8]], isStartOfText: Bool) -> [[UInt8]] {
         switch self {
         case .split(let pattern): return words.flatMap { Self.split($0, pattern) }
+        case .expression(let expression, let behavior):
+            return words.flatMap { word in
+                behavior.words(expression.pieces(of: word)).map { Array(word[$0]) }
+            }
         case .digits(let individual): return words.flatMap { Self.digits($0, individual: individual) }
         case .punctuation: return words.flatMap(Self.punctuation)
         case .digitTriples: return words.flatMap(Self.digitTriples)

@@ -104,14 +104,7 @@ struct TokenizerNode {
                 isByteLevel = true
                 if try step.flag("add_prefix_space", default: true) { result.append(.prefixSpace) }
                 if try step.flag("use_regex", default: true) { result.append(.split(.gpt2)) }
-            case "Split":
-                let expression = step["pattern"]?.object?["Regex"]?.string
-                guard let expression, let pattern = SplitPattern(expression: expression),
-                    try step.optionalString("behavior") ?? "" == "Isolated", try !step.flag("invert")
-                else {
-                    throw step.wrong("pattern", expected: "a pattern of GPT-2, Llama 3, Qwen or gpt-oss, isolated")
-                }
-                result.append(.split(pattern))
+            case "Split": result.append(try step.split())
             case "Digits": result.append(.digits(individual: try step.flag("individual_digits")))
             case "Metaspace":
                 try step.requireSpaceSymbol()
@@ -124,6 +117,28 @@ struct TokenizerNode {
             }
         }
         return (result, isByteLevel)
+    }
+
+    private func split() throws(TokenizerError) -> PreTokenizationStep {
+        let name = try optionalString("behavior") ?? ""
+        guard let kind = SplitBehavior.Kind(rawValue: name) else {
+            let known = SplitBehavior.Kind.allCases.map(\.rawValue).joined(separator: ", ")
+            throw wrong("behavior", expected: "one of \(known)")
+        }
+        let behavior = SplitBehavior(kind: kind, isInverted: try flag("invert"))
+        let pattern = self["pattern"]?.object
+        let plain = pattern?["String"]?.string
+        guard let expression = pattern?["Regex"]?.string ?? plain.map(SplitExpression.spelled) else {
+            throw wrong("pattern", expected: "a regular expression or a plain string")
+        }
+        if behavior == .isolated, let known = SplitPattern(expression: expression) { return .split(known) }
+        do throws(SplitExpressionError) {
+            return .expression(try SplitExpression(expression), behavior)
+        } catch {
+            throw TokenizerError(
+                file: file, subject: place("pattern"),
+                problem: "\(error.problem) is not known here (character \(error.position + 1) of the expression)")
+        }
     }
 
     func decoding() throws(TokenizerError) -> TokenDecoding {
@@ -149,4 +164,12 @@ struct TokenizerNode {
         }
         return result
     }
+}
+
+/// The words that a "pre_tokenizer" of `tokenizer.json` cuts a text into, before their bytes get an alphabet: for tests.
+package func words(of text: String, preTokenizer: JSON) throws(TokenizerError) -> [String] {
+    let node = TokenizerNode(["pre_tokenizer": preTokenizer], file: "tokenizer.json", path: "")
+    let steps = try node.preTokenization().steps
+    let words = steps.reduce([Array(text.utf8)]) { $1.apply($0, isStartOfText: true) }
+    return words.map { String(decoding: $0, as: UTF8.self) }
 }

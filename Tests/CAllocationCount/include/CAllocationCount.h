@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-// Blocks that the calling thread has asked malloc and its relatives for, since it began; -1 where the C library gives no
-// way to count (anything but glibc).
+// Blocks that the calling thread has asked malloc and its relatives for, since it began; always -1 where the C library gives
+// no way to count (anything but glibc, and under sanitizers).
 int64_t allocation_count(void);
 
 #endif
