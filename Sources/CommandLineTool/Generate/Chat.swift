@@ -40,6 +40,7 @@ struct Chat {
     init(_ format: ChatFormat, _ generation: Generation, system: String?) {
         self.format = format
         self.generation = generation
+        self.generation.channels = AnswerChannels(generation.tokenizer)
         self.system = system.map { [ChatMessage(.system, $0)] } ?? []
         messages = self.system
     }

@@ -15,6 +15,7 @@ struct Generation {
     }
 
     struct Answer {
+        /// What was answered; of an answer in channels the last, "final", alone.
         var text = ""
         var tokens: [Int32] = []
         var ending = Ending.maxTokens
@@ -37,6 +38,8 @@ struct Generation {
     var sampler: Sampler
     /// What to observe of every token, and who does.
     var watcher: GenerationWatcher?
+    /// Where answers are written in channels: what tells them apart. nil: the text is taken as it is.
+    var channels: AnswerChannels?
 
     init(_ loaded: LoadedModel, session: Session, tokenizer: any Tokenizer, options: SamplingOptions) throws {
         self.session = session
@@ -61,9 +64,10 @@ struct Generation {
         var bytes: [UInt8] = []
         var stream = TokenStream(tokenizer, after: context)
         var stop = StopText(options.stops)
+        var channels = channels
         func give(_ fresh: [UInt8], _ expert: Int?) throws {
             guard !fresh.isEmpty else { return }
-            bytes += fresh
+            if channels?.isFinal ?? true { bytes += fresh }
             try show(String(decoding: fresh, as: UTF8.self), expert)
         }
 
@@ -93,7 +97,12 @@ struct Generation {
             } else {
                 logits = try read([token], after: logits, &answer)
             }
-            let (fresh, isStopped) = stop.feed(stream.append(token))
+            let part = channels?.feed(token) ?? .text
+            if case .opens(let name) = part {
+                stream = TokenStream(tokenizer, after: [])
+                try show(name == "final" ? "\n" : "[\(name)] ", nil)
+            }
+            let (fresh, isStopped) = stop.feed(part == .text ? stream.append(token) : [])
             try give(fresh, watcher?.expert)
             if isStopped { answer.ending = .stop }
             if InterruptFlag.isSet { answer.ending = .interrupted }

@@ -8,8 +8,13 @@ public enum EndTokens {
         var ends = Set(declared)
         if let eos = tokenizer.eos { ends.insert(eos) }
         guard tokenizer.frame.endsByName || ends.isEmpty else { return ends }
-        for control in tokenizer.controlTokens where GGUFVocabulary.controlTexts.contains(control.piece) {
-            ends.insert(control.id)
+        let named = tokenizer.controlTokens.filter { GGUFVocabulary.controlTexts.contains($0.piece) }
+        ends.formUnion(named.map(\.id))
+        // In Harmony (gpt-oss) "<|end|>" ends a message and not the answer, which may go on in another channel; likewise llama.cpp.
+        let pieces = Set(named.map(\.piece))
+        let calls = !pieces.isDisjoint(with: ["<|call|>", "<|calls|>"])
+        if calls, !pieces.isDisjoint(with: ["<|return|>", "<|flush|>"]) {
+            for end in named where end.piece == "<|end|>" { ends.remove(end.id) }
         }
         return ends
     }

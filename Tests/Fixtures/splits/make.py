@@ -58,8 +58,8 @@ def case(name: str, steps: list, texts: list[str]) -> dict:
     made = pre_tokenizers.Sequence(steps)
     written = made.__getstate__().decode()
     words = [[word for word, _ in made.pre_tokenize_str(text)] for text in texts]
-    # Oniguruma takes ½ for a letter of a word where \\w stands alone, and not where it stands in a set: no reference for it.
-    if "\\\\w" in written or "\\\\W" in written:
+    # Oniguruma takes ½ for a letter of a word where \\w or \\b stands, and not where \\w stands in a set: no reference for it.
+    if any(mark in written for mark in ("\\\\w", "\\\\W", "\\\\b")):
         words = [None if "½" in text else found for text, found in zip(texts, words, strict=True)]
     return {"name": name, "pre_tokenizer": json.loads(written), "words": words}
 
