@@ -118,6 +118,36 @@ import Tokenizers
         #expect(try open(byteLevel("qwen2")) { $0.encode("123") } == [49, 50, 51])
     }
 
+    /// Qwen's vocabulary merges "</" and "s>", and llama.cpp takes the piece for the end of a text by its spelling.
+    @Test func aMergeMayMakeWhatIsSpelledLikeAnEnd() throws {
+        let plain = byteLevel("qwen2")
+        let pieces = changed(plain, "tokens") { value in
+            .strings((value.strings ?? []) + ["</", "s>", "</s>"].map { Array($0.utf8) })
+        }
+        let kinds = changed(pieces, "token_type") { value in .integers((value.integers ?? []) + [1, 1, 1]) }
+        let merged = changed(kinds, "merges") { value in
+            .strings((value.strings ?? []) + ["< /", "s >", "</ s>"].map { Array($0.utf8) })
+        }
+        try open(merged) { tokenizer in
+            // Words end between the slash and the letter, so a text never becomes it.
+            #expect(tokenizer.encode("</s>") == [263, 115, 62])
+            #expect(EndTokens.all(declared: [], tokenizer).contains(265))
+        }
+    }
+
+    /// Words as llama.cpp's own tests of each name have them, in miniature.
+    @Test(
+        arguments: [
+            ("deepseek-llm", " 12ab", [32, 256, 97, 98]), ("deepseek-coder", " 12ab", [32, 49, 50, 97, 98]),
+            ("deepseek-v3", "1234", [257, 52]), ("afmoe", "1234", [49, 50, 51, 52]), ("tekken", "12", [49, 50]),
+            ("glm4", "123", [257]), ("bailingmoe", "12", [49, 50]), ("seed-coder", " ab", [260]),
+            ("qwen35", " ab", [260]),
+            ("minimax-m2", " ab", [260]), ("hunyuan-dense", "12a", [256, 97]),
+        ] as [(String, String, [Int32])])
+    func preTokenizersByName(_ name: String, _ text: String, _ ids: [Int32]) throws {
+        #expect(try open(byteLevel(name)) { $0.encode(text) } == ids)
+    }
+
     @Test func preTokenizerUnknown() throws {
         let found = #expect(throws: TokenizerError.self) { try open(byteLevel("tomorrow")) { _ in } }
         #expect(found?.subject == "metadata tokenizer.ggml.pre")

@@ -12,6 +12,8 @@ struct GGUFVocabulary {
     let tokens: [[UInt8]]
     /// 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
     let kinds: [Int64]
+    /// The same as the file writes them, before the texts of some make them control tokens.
+    private let writtenKinds: [Int64]
     /// What only this program writes down of a tokenizer; nil: nothing.
     let note: GGUFTokenizerNote?
 
@@ -45,8 +47,13 @@ struct GGUFVocabulary {
         note = try metadata[GGUFTokenizerNote.key]?.string.map { text throws(TokenizerError) in
             try GGUFTokenizerNote(text, file: file)
         }
-        kinds = try Self.kinds(metadata, tokens, textual: Set(note?.textual ?? []), file: file)
+        writtenKinds = try Self.writtenKinds(metadata, tokens, file: file)
+        kinds = Self.kinds(writtenKinds, tokens, textual: Set(note?.textual ?? []))
     }
+
+    /// Whether merging can make a token: llama.cpp takes "</s>" of Qwen's vocabulary for a control token and merges to it all
+    /// the same.
+    func isMergeable(_ id: Int) -> Bool { ![2, 3, 4].contains(writtenKinds[id]) }
 
     /// Texts that llama.cpp takes for control tokens, whatever their kind, and that end a text.
     static let controlTexts: Set<String> = [
@@ -75,9 +82,8 @@ struct GGUFVocabulary {
     /// Whether an added token of this text is a control token in llama.cpp, whatever its kind.
     static func isControl(_ content: [UInt8]) -> Bool { controls.contains(content) }
 
-    /// - Parameter textual: ids whose text does not make them control tokens.
-    private static func kinds(
-        _ metadata: [String: GGUFValue], _ tokens: [[UInt8]], textual: Set<Int32>, file: String
+    private static func writtenKinds(
+        _ metadata: [String: GGUFValue], _ tokens: [[UInt8]], file: String
     ) throws(TokenizerError) -> [Int64] {
         let known = metadata["tokenizer.ggml.token_type"]?.integers
         if let known, known.count < tokens.count {
@@ -98,6 +104,12 @@ struct GGUFVocabulary {
                 }
             }
         }
+        return kinds
+    }
+
+    /// - Parameter textual: ids whose text does not make them control tokens.
+    private static func kinds(_ written: [Int64], _ tokens: [[UInt8]], textual: Set<Int32>) -> [Int64] {
+        var kinds = written
         for (id, token) in tokens.enumerated()
         where kinds[id] != 3 && (kinds[id] == 4 ? isControl(token) : isEnd(token)) && !textual.contains(Int32(id)) {
             kinds[id] = 3

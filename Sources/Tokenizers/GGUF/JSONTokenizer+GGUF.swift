@@ -20,7 +20,7 @@ extension JSONTokenizer {
             normalization: vocabulary.note?.composes == true ? [.nfc] : [], preTokenization: words.steps)
         // Kind 3 is a control token, 4 one that the user defined; the rest comes out of merging.
         let model = try BytePairModel(
-            pieces: PieceTable(vocabulary.tokens) { ![2, 3, 4].contains(vocabulary.kinds[$0]) }, alphabet: .bytes,
+            pieces: PieceTable(vocabulary.tokens, findable: vocabulary.isMergeable), alphabet: .bytes,
             options: .init(ignoresMerges: words.ignoresMerges), pairs: try Self.merges(vocabulary),
             file: vocabulary.file)
         let precedence: AddedTokens.Precedence = vocabulary.note == nil ? .longest : .leftmost
