@@ -69,7 +69,7 @@ let package = Package(
         .target(
             name: "ReportGenerator",
             dependencies: [
-                "CReportTemplates", "FileFormats", "RoutingMetrics", "Traces",
+                "CReportTemplates", "CZlib", "FileFormats", "RoutingMetrics", "Traces",
                 .product(name: "Mustache", package: "swift-mustache"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],

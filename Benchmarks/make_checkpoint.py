@@ -51,6 +51,10 @@ SHAPES = {
     "layer2": Shape(layers=2, hidden=4096, feed_forward=14336, heads=32, key_value_heads=8),
     "mixtral32": Shape(layers=32, hidden=4096, feed_forward=14336, heads=32, key_value_heads=8),
     "small": Shape(layers=8, hidden=512, feed_forward=1792, heads=8, key_value_heads=2),
+    # As many layers, experts and heads as large models have, and hardly anything in them: for reports.
+    "wide": Shape(
+        layers=48, hidden=64, feed_forward=32, heads=16, key_value_heads=4, experts=64, top_k=8, vocabulary=8192
+    ),
     "tiny": Shape(layers=2, hidden=256, feed_forward=512, heads=4, key_value_heads=2, experts=4, vocabulary=512),
 }
 

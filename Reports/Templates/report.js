@@ -12,11 +12,57 @@ const isDark = () => {
   return chosen ? chosen === "dark" : scheme.matches;
 };
 
-/** Rows of a table of the page as objects. */
-const rowsOf = (name) => {
-  const table = report.tables[name];
-  return table.rows.map((row) => Object.fromEntries(table.columns.map((column, i) => [column, row[i]])));
+/** Bytes of base64. */
+const bytesOf = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+/** The number of a half-precision float; null for one that is none. */
+const half = (bits) => {
+  const exponent = (bits >> 10) & 31, fraction = bits & 1023, sign = bits >> 15 ? -1 : 1;
+  if (exponent === 31) return null;
+  const value = sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
+  return Number(value.toPrecision(4));
 };
+const unpacked = new Map();
+/** A table of the page by columns: small ones are rows in JSON, large ones packed arrays. A column that rows are looked up by, a
+ *  text or a small integer, is a key. */
+const tableOf = (name) => {
+  if (unpacked.has(name)) return unpacked.get(name);
+  const { columns, rows, packed, count } = report.tables[name];
+  const known = new Map();
+  const read = (column) => {
+    if (rows) {
+      const i = columns.indexOf(column);
+      return { at: (row) => rows[row][i], isKey: rows.some((row) => typeof row[i] === "string" || Number.isInteger(row[i])) };
+    }
+    const { kind, data, texts } = packed[column];
+    const bytes = bytesOf(data), wide = kind === "u8" ? bytes : kind === "u32" ? new Uint32Array(bytes.buffer) : new Uint16Array(bytes.buffer);
+    if (texts) return { at: (row) => texts[wide[row]] ?? null, isKey: true };
+    return kind === "f16" ? { at: (row) => half(wide[row]), isKey: false } : { at: (row) => wide[row], isKey: true };
+  };
+  const table = { columns, count: rows ? rows.length : count, column: (column) => { if (!known.has(column)) known.set(column, read(column)); return known.get(column); } };
+  unpacked.set(name, table);
+  return table;
+};
+const rowsByLayer = new Map();
+/** The places of a table's rows by layer. */
+const placesOf = (name) => {
+  if (!rowsByLayer.has(name)) {
+    const { count, column } = tableOf(name), layers = column("layer"), places = new Map();
+    for (let row = 0; row < count; row++) { const layer = layers.at(row); if (!places.has(layer)) places.set(layer, []); places.get(layer).push(row); }
+    rowsByLayer.set(name, places);
+  }
+  return rowsByLayer.get(name);
+};
+/** Rows of a table of the page as objects; of one layer, where a figure shows one at a time. */
+const rowsOf = (name, layer) => {
+  const { columns, count, column } = tableOf(name);
+  const parts = columns.map((each) => [each, column(each)]);
+  const places = layer === undefined ? Array.from({ length: count }, (_, row) => row) : placesOf(name).get(layer) ?? [];
+  return places.map((row) => Object.fromEntries(parts.map(([each, cells]) => [each, cells.at(row)])));
+};
+/** Whether a figure takes its rows layer by layer: it follows a slider, and its table is large. */
+const isByLayer = (figure, name) => figure.layer !== undefined && report.tables[name].count !== undefined && report.tables[name].columns.includes("layer");
+/** More marks than this are painted, fewer are drawn as elements of the page. */
+const manyMarks = 1500;
 
 /** A specification with its "@name" colours replaced by the palette's. */
 const coloured = (value, palette) => {
@@ -49,25 +95,32 @@ async function draw(figure) {
   palette.legendColumns = Math.max(2, Math.floor(room / 110));
   const spec = coloured(figure.spec, palette);
   spec.config = coloured(report.config, palette);
-  spec.datasets = Object.fromEntries(figure.tables.map((name) => [name, rowsOf(name)]));
+  const layer = settings.get(figure.id)?.layer ?? figure.layer;
+  spec.datasets = Object.fromEntries(figure.tables.map((name) => [name, rowsOf(name, isByLayer(figure, name) ? layer : undefined)]));
+  const marks = Math.max(0, ...Object.values(spec.datasets).map((rows) => rows.length / (figure.layer === undefined || figure.tables.some((name) => isByLayer(figure, name)) ? 1 : 8)));
   if (spec.layer) spec.layer = spec.layer.filter((layer) => isDrawable(layer, spec));
   figures.get(figure.id)?.finalize();
   const result = await vegaEmbed(place, spec, {
-    ast: true, actions: false, renderer: "svg", defaultStyle: false, tooltip: { disableDefaultStyle: true, theme: "custom" },
+    ast: true, actions: false, renderer: marks > manyMarks ? "canvas" : "svg", defaultStyle: false, tooltip: { disableDefaultStyle: true, theme: "custom" },
   });
   for (const [name, value] of Object.entries(settings.get(figure.id) ?? {})) await result.view.signal(name, value).runAsync();
   figures.set(figure.id, result);
   // A figure wider than its place can be scrolled by keyboard too.
   if (place.scrollWidth > place.clientWidth) place.tabIndex = 0; else place.removeAttribute("tabindex");
-  const drawn = place.querySelector("svg");
+  const drawn = place.querySelector("svg, canvas");
   if (drawn) { drawn.setAttribute("role", "img"); drawn.setAttribute("aria-label", figure.label); }
   place.closest("figure").querySelector("details.numbers")?.removeAttribute("open");
 }
 
+let round = 0;
+/** Draws every figure, from the top; between two of them the page answers its reader. */
 async function drawAll() {
+  const mine = ++round;
   for (const figure of report.figures) {
     try {
       await draw(figure);
+      if (!draw.printing) await new Promise((resume) => setTimeout(resume));
+      if (mine !== round) return;
     } catch (error) {
       document.querySelector(`[data-figure="${figure.id}"]`)?.classList.add("failed");
       console.error(`figure ${figure.id}: ${error.message}`);
@@ -82,7 +135,12 @@ for (const control of document.querySelectorAll("[data-control]")) {
     for (const card of control.closest("section").querySelectorAll(".card")) card.hidden = card.dataset.layer !== control.value;
     for (const id of control.dataset.figures.split(" ").filter(Boolean)) {
       settings.set(id, { ...settings.get(id), [control.dataset.control]: Number(control.value) });
-      figures.get(id)?.view.signal(control.dataset.control, Number(control.value)).runAsync();
+      const view = figures.get(id)?.view, value = Number(control.value);
+      if (!view) continue;
+      const figure = report.figures.find((each) => each.id === id);
+      view.signal(control.dataset.control, value);
+      for (const name of figure.tables) if (isByLayer(figure, name)) view.data(name, rowsOf(name, value));
+      view.runAsync();
     }
   });
 }

@@ -9,6 +9,7 @@
     X(table, "table.mustache")                      \
     X(style, "style.css")                           \
     X(script, "report.js")                          \
+    X(tables_script, "tables.js")                   \
     X(cards, "cards.mustache")                      \
     X(browser, "browser.mustache")                  \
     X(attention, "attention.mustache")              \
@@ -31,6 +32,9 @@ static const unsigned char style[] = {
 };
 static const unsigned char script[] = {
 #embed "../../Reports/Templates/report.js"
+};
+static const unsigned char tables_script[] = {
+#embed "../../Reports/Templates/tables.js"
 };
 static const unsigned char cards[] = {
 #embed "../../Reports/Templates/cards.mustache"

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Calibration
-import Foundation
+import FileFormats
 import RoutingMetrics
 
 struct CalibrateCommand: ParsableCommand {
@@ -87,9 +87,7 @@ struct CalibrateCommand: ParsableCommand {
         let result = CalibrationResult(
             rates: rates, effects: power ? DetectableEffect.all(Scenario.powerStudies, rates) : [])
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            try print(String(decoding: try encoder.encode(result), as: UTF8.self))
+            try print(result.prettyJSON())
         } else if coverage {
             try print(CalibrationTables.coverage(rates, columns: wanted.map(\.name)))
         } else {

@@ -1,10 +1,11 @@
 import ArgumentParser
 import Experiments
-import Tracing
+import FileFormats
 import Foundation
 import MoEModel
 import ReportGenerator
 import RoutingMetrics
+import Tracing
 
 struct ExperimentCommand: ParsableCommand {
     enum Kind: String, ExpressibleByArgument, CaseIterable {
@@ -92,7 +93,14 @@ struct ExperimentCommand: ParsableCommand {
     @Flag(help: "Continue an interrupted run of the same plan.")
     var resume = false
 
+    @Flag(help: "Print one JSON object: the files written, what was found, and the tables.")
+    var json = false
+
+    @Flag(help: "Print the tables as CSV, one after the other, each with a comment line before it.")
+    var csv = false
+
     func validate() throws {
+        guard !(json && csv) else { throw ValidationError("--json or --csv, not both") }
         guard (kind == .plan) == (plan != nil) else { throw ValidationError("--plan goes with the kind \"plan\"") }
         for (name, value) in [
             ("--max-tokens", maxTokens), ("--max-documents", maxDocuments), ("--threads", threads),
@@ -134,17 +142,28 @@ struct ExperimentCommand: ParsableCommand {
             settings: settings)
         // Files first: they are whole, whatever becomes of standard output.
         try result.write(to: folder)
+        let scored = likelihoods.tokens.reduce(0) { $0 + ($1 > 0 ? 1 : 0) }
+        let files = ["plan.json", "nll.jsonl", "result.json"] + result.tables.map { "\($0.name).csv" }
+        say("\(output): \(files.joined(separator: ", "))")
+        if json {
+            try print(
+                ExperimentSummary(
+                    result, folder: output, files: files, documents: scored,
+                    tokens: likelihoods.tokens.reduce(0, +)
+                ).prettyJSON(keys: .convertToSnakeCase))
+            return
+        }
+        if csv {
+            for table in result.tables { try print("# \(table.name)\n\(table.csv)", terminator: "") }
+            return
+        }
         for table in result.tables { try print(table.text(limit: 60)) }
         for sentence in ContrastProse(result).sentences ?? [] { try print(sentence) }
-        let scored = likelihoods.tokens.reduce(0) { $0 + ($1 > 0 ? 1 : 0) }
         try print(
             "\(Prose.plural(scored, "document")) scored, \(Prose.plural(likelihoods.tokens.reduce(0, +), "token")) predicted"
-                + (plan.split.map { "; experts were chosen on \($0.choosing.count) other documents" } ?? "")
-                + ". 95 % intervals from \(statistics.bootstrap) bootstraps over documents, and over draws where controls are "
-                + "random; p-values from \(statistics.permutations) sign flips, or studentized from those bootstraps; seed \(statistics.seed)"
-        )
-        say(
-            "\(output): plan.json, nll.jsonl, result.json, \(result.tables.map { "\($0.name).csv" }.joined(separator: ", "))"
+                + (plan.split.map { "; experts were chosen on \(Prose.count($0.choosing.count)) other documents" } ?? "")
+                + ". 95 % intervals from \(Prose.plural(settings.bootstrap, "bootstrap")) over documents, and over draws where controls are "
+                + "random; p-values from \(Prose.plural(settings.permutations, "sign flip")), or studentized from those bootstraps; seed \(settings.seed)"
         )
     }
 

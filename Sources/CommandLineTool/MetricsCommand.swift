@@ -97,18 +97,27 @@ struct MetricsCommand: ParsableCommand {
             minimumCount: minimumCount, adjacentRanks: adjacentRanks, threads: threads)
         statistics.apply(to: &settings)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
+        let line = ProgressLine("metrics", unit: "steps", showsSpeed: false)
+        line.update(0, of: types.count + 1, detail: "counting")
+        defer { line.finish() }
         let input = try MetricInput(try Trace(folder: URL(filePath: trace)), settings: settings)
         var results: [any MetricValues] = []
-        for type in types {
+        var remarks: [String] = []
+        for (place, type) in types.enumerated() {
+            line.update(place + 1, of: types.count + 1, detail: type.definition.name)
             do throws(MetricError) {
                 results.append(try type.compute(input))
             } catch {
                 // Asked for by name, a metric that cannot be computed is an error; among all, it is a remark, unless the trace
                 // itself is at fault.
                 guard names.isEmpty, error.damage == nil else { throw error }
-                say("left out: \(error)")
+                remarks.append("left out: \(error)")
             }
         }
+        line.update(types.count + 1, of: types.count + 1)
+        line.finish()
+        for remark in remarks { say(remark) }
+        statistics.sayDraws(input.settings)
         if json {
             try print(try MetricReport(sample: input.sample, results: results).json())
         } else if csv {
@@ -128,8 +137,8 @@ struct MetricsCommand: ParsableCommand {
             """
             \(sample.model): \(Prose.plural(sample.tokens, token)) of \(Prose.plural(sample.documents, "document")) (\(groups)), \
             the first \(settings.skippedPositions) of each left out; \(Int((settings.level * 100).rounded())) % intervals from \
-            \(settings.bootstrap) bootstraps over documents, p-values from \(settings.permutations) permutations, \
-            seed \(settings.seed)
+            \(Prose.plural(settings.bootstrap, "bootstrap")) over documents, p-values from \
+            \(Prose.plural(settings.permutations, "permutation")), seed \(settings.seed)
             """)
     }
 

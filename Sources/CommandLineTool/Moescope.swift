@@ -51,7 +51,14 @@ package struct Moescope: ParsableCommand {
                 throw ExitCode(try PythonHost.run(arguments))
             }
             try checkCommand(arguments.dropFirst().first)
-            var command = try parseAsRoot(Array(arguments.dropFirst()))
+            var command: any ParsableCommand
+            do {
+                command = try parseAsRoot(Array(arguments.dropFirst()))
+            } catch {
+                // A misspelt option is why another one is missing.
+                if !exitCode(for: error).isSuccess { try checkOptions(Array(arguments.dropFirst())) }
+                throw error
+            }
             try command.run()
             try MappedFile.check()
         } catch {
@@ -66,13 +73,23 @@ package struct Moescope: ParsableCommand {
             if let name = command.configuration.commandName { names.append(name) }
         }
         guard let word, !word.hasPrefix("-"), !word.isEmpty, word != "help", !names.contains(word) else { return }
-        var hint = ""
-        var least = 3
-        for name in names where word.editDistance(to: name) < least {
-            least = word.editDistance(to: name)
-            hint = ". Did you mean '\(name)'?"
-        }
+        let hint = word.nearest(among: names).map { ". Did you mean '\($0)'?" } ?? ""
         throw ValidationError("there is no command '\(word.prefix(60))'\(hint)")
+    }
+
+    /// - Throws: where an option is none of the command's and is nearly one, with that one.
+    private static func checkOptions(_ words: [String]) throws {
+        guard
+            let command = configuration.subcommands.first(where: { $0.configuration.commandName == words.first })
+        else { return }
+        let known = Set(command.helpMessage(columns: 1000).matches(of: /--[a-z][a-z0-9-]*/).map { String($0.output) })
+        for word in words.dropFirst().prefix(while: { $0 != "--" }) where word.hasPrefix("--") {
+            let option = word.prefix { $0 != "=" }
+            guard !known.contains(String(option)), let nearest = String(option).nearest(among: known.sorted()) else {
+                continue
+            }
+            throw ValidationError("Unknown option '\(option.prefix(60))'. Did you mean '\(nearest)'?")
+        }
     }
 
     /// Says what an error has to say and ends the process. Help and the version are results; they go to standard output.
@@ -91,5 +108,19 @@ package struct Moescope: ParsableCommand {
             say("Error: \(error)")
             Foundation.exit(ExitCode.failure.rawValue)
         }
+    }
+}
+
+extension String {
+    /// The first of the names that most resembles it; nil where none is within two letters.
+    fileprivate func nearest(among names: [String]) -> String? {
+        var nearest: String?
+        var least = 3
+        for name in names {
+            let distance = editDistance(to: name)
+            guard distance < least else { continue }
+            (least, nearest) = (distance, name)
+        }
+        return nearest
     }
 }

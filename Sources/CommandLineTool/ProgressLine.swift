@@ -5,15 +5,18 @@ import ReportGenerator
 final class ProgressLine {
     private let label: String
     private let unit: String
+    private let showsSpeed: Bool
     private let started = ContinuousClock.now
     private let isTerminal = isatty(STDERR_FILENO) != 0
     private var firstCount: Int?
     private var lastShown: ContinuousClock.Instant?
     private var width = 0
 
-    init(_ label: String, unit: String) {
+    /// - Parameter showsSpeed: false where one unit takes much longer than another, so that neither speed nor the time left can be told.
+    init(_ label: String, unit: String, showsSpeed: Bool = true) {
         self.label = label
         self.unit = unit
+        self.showsSpeed = showsSpeed
     }
 
     /// - Parameter detail: what else to show, such as "120/360 documents".
@@ -30,8 +33,8 @@ final class ProgressLine {
         let share = total > 0 ? Double(count) / Double(total) : 1
         let figures =
             "\(Prose.count(count))/\(Prose.count(total)) \(unit)"
-            + (done > 0 ? " · \(Prose.count(Int(speed))) \(unit)/s" : "")
-            + (left.map { count < total ? " · \(Self.clock($0)) left" : "" } ?? "")
+            + (showsSpeed && done > 0 ? " · \(Prose.count(Int(speed))) \(unit)/s" : "")
+            + (left.map { showsSpeed && count < total ? " · \(Self.clock($0)) left" : "" } ?? "")
             + (detail.isEmpty ? "" : " · \(detail)")
         if isTerminal {
             let filled = Int((share * 24).rounded(.down))
@@ -45,6 +48,7 @@ final class ProgressLine {
     /// Ends the live line, so that what follows starts on a line of its own.
     func finish() {
         if isTerminal, width > 0 { say("") }
+        width = 0
     }
 
     private func show(_ line: String) {

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Tracing
+import FileFormats
 import Foundation
 import ReportGenerator
 import RoutingMetrics
@@ -69,6 +69,15 @@ struct ReportCommand: ParsableCommand {
                 valueName: "folder"))
     var series: [String] = []
 
+    @Option(help: ArgumentHelp("Threads to compute with (default: all processors).", valueName: "n"))
+    var threads: Int?
+
+    @Flag(help: "Put the CSV tables into the page, so that its links still work where the page alone is sent on.")
+    var embed = false
+
+    @Flag(help: "Print one JSON object: the files written, the findings and the verdict on every sentence.")
+    var json = false
+
     @Flag(help: "Open the page when it is written.")
     var open = false
 
@@ -79,6 +88,10 @@ struct ReportCommand: ParsableCommand {
         if open && html == nil {
             throw ValidationError("--open opens the page that --html writes: give --html FILE too")
         }
+        if embed && html == nil {
+            throw ValidationError("--embed puts tables into the page that --html writes: give --html FILE too")
+        }
+        if let threads, threads < 1 { throw ValidationError("--threads: expected at least 1, found \(threads)") }
     }
 
     func run() throws {
@@ -93,34 +106,49 @@ struct ReportCommand: ParsableCommand {
         }
         let experiment = try experiments.first.map { try RecordedExperiment(folder: $0, beside: opened) }
         let other = try others.first.map { try Trace(folder: $0) }
-        var settings = MetricSettings(grouping: by, positions: positions)
+        var settings = MetricSettings(grouping: by, positions: positions, threads: threads)
         statistics.apply(to: &settings)
         settings.layers = try layers.map { try parseIntegers($0, option: "--layers") }
+        let earlier = try series.map { try Trace(folder: URL(filePath: $0)) }
+        let line = ProgressLine("report", unit: "steps", showsSpeed: false)
+        var steps = 0
+        defer { line.finish() }
         var report = Report(
             trace: opened,
             metrics: try ReportMetrics(
-                opened, comparedWith: other, earlier: try series.map { try Trace(folder: URL(filePath: $0)) },
-                settings: settings),
+                opened, comparedWith: other, earlier: earlier, settings: settings,
+                progress: { done, total, next in
+                    steps = total
+                    line.update(done, of: total, detail: next)
+                }),
             title: title)
         report.experiment = experiment
         if let documents { try report.showDocuments(documents.split(separator: ",").map(String.init)) }
 
+        // Files first: they are whole, whatever becomes of standard output.
         let tables = csv.map { URL(filePath: $0) }
-        if let tables {
-            try report.writeTables(to: tables)
-            try print("tables:  \(tables.relativePath)")
+        let file = html.map { URL(filePath: $0) }
+        if let tables { try report.writeTables(to: tables) }
+        let hasFigures = try file.map { try report.writePage(to: $0, tables: tables, embedsTables: embed) } ?? true
+        let drawn = try figures.map { try FigureFiles(report).write(to: URL(filePath: $0)) }
+        line.update(steps, of: steps)
+        line.finish()
+        if let sample = report.metrics.results.first?.sample { statistics.sayDraws(sample.settings) }
+        if !hasFigures { say("note: \(VegaBundle.advice)") }
+        if json {
+            let files = ReportSummary.Files(
+                page: file?.relativePath, tables: tables?.relativePath,
+                figures: figures)
+            try print(report.summary(files).prettyJSON(keys: .convertToSnakeCase))
+        } else {
+            if let tables { try print("tables:  \(tables.relativePath)") }
+            if let file { try print("page:    \(file.relativePath)") }
+            if let figures, let drawn {
+                try print("figures: \(figures) (\(drawn.count), each as SVG, PNG and Vega-Lite)")
+            }
         }
-        if let html {
-            let file = URL(filePath: html)
-            if try !report.writePage(to: file, tables: tables) { say("note: \(VegaBundle.advice)") }
-            try print("page:    \(file.relativePath)")
-            if open { try Self.show(file) }
-        }
-        if let figures {
-            let names = try FigureFiles(report).write(to: URL(filePath: figures))
-            try print("figures: \(figures) (\(names.count), each as SVG, PNG and Vega-Lite)")
-        }
-        if html == nil && csv == nil && figures == nil {
+        if open, let file { try Self.show(file) }
+        if !json && html == nil && csv == nil && figures == nil {
             let colour = isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
             try print(TerminalSummary(report, colour: colour).text, isStyled: colour)
         }

@@ -43,7 +43,7 @@ struct TraceCommand: ParsableCommand {
         help: ArgumentHelp(
             "What to record, comma-separated: router_logits, router_logits_f16, attention_summary, "
                 + "predicted (most probable next token), speculative (experts guessed 1, 2 and 10 layers ahead), "
-                + "attention_pattern:LAYER.HEAD (* for every layer or head), none. Chosen experts and their weights are always recorded.",
+                + "attention_pattern:LAYER.HEAD (* for every layer or head; attention_pattern:* for all), none. Chosen experts and their weights are always recorded.",
             valueName: "list"))
     var capture = "router_logits"
 
@@ -89,7 +89,7 @@ struct TraceCommand: ParsableCommand {
         say(
             "\(loaded.model.checkpoint.name): \(Prose.plural(run.tokens.count, "document")), "
                 + "\(Prose.plural(run.totalTokens, "token")), \(precision.rawValue) precision, "
-                + "\(loaded.model.threadCount) threads (\(Model.instructionSet)); the trace takes about \(byteText(size))"
+                + "\(Prose.plural(loaded.model.threadCount, "thread")) (\(Model.instructionSet)); the trace takes about \(byteText(size))"
         )
 
         describeWaves(run, loaded.model)
@@ -100,15 +100,16 @@ struct TraceCommand: ParsableCommand {
         let before = InterruptFlag.install()
         defer { InterruptFlag.restore(before) }
         var resumedAt: Int?
+        func show(_ state: TraceRun.Progress) {
+            resumedAt = resumedAt ?? state.tokens
+            line.update(
+                state.tokens, of: state.totalTokens,
+                detail: "\(Prose.count(state.documents))/\(Prose.count(state.totalDocuments)) documents")
+        }
         do {
             try run.run(
                 into: URL(filePath: output), resume: resume,
-                progress: { state in
-                    resumedAt = resumedAt ?? state.tokens
-                    line.update(
-                        state.tokens, of: state.totalTokens,
-                        detail: "\(Prose.count(state.documents))/\(Prose.count(state.totalDocuments)) documents")
-                }, isCancelled: { InterruptFlag.isSet })
+                progress: show, working: show, isCancelled: { InterruptFlag.isSet })
         } catch is CancellationError {
             line.finish()
             say("stopped; the waves written so far are safe. Go on with: the same command and --resume")
@@ -118,7 +119,7 @@ struct TraceCommand: ParsableCommand {
         let seconds = ProgressLine.seconds(ContinuousClock.now - started)
         let traced = run.totalTokens - (resumedAt ?? 0)
         say(
-            "\(output): complete, \(Prose.count(traced)) tokens in \(String(format: "%.1f", seconds)) s "
+            "\(output): complete, \(Prose.plural(traced, "token")) in \(String(format: "%.1f", seconds)) s "
                 + "(\(Prose.count(Int(Double(traced) / max(seconds, 1e-9)))) tokens/s). "
                 + "Next: moescope report \(output) --html report.html")
     }
@@ -129,7 +130,7 @@ extension TraceCommand {
     private func warnOfMemory(_ run: TraceRun, _ model: Model) {
         guard let memory, run.plannedBytes > memory.bytes else { return }
         say(
-            "warning: --memory \(Inspection.bytes(memory.bytes)) is too little; waves of \(run.waveTokens) tokens take about "
+            "warning: --memory \(Inspection.bytes(memory.bytes)) is too little; waves of \(Prose.plural(run.waveTokens, "token")) take about "
                 + "\(Inspection.bytes(run.plannedBytes)) with this model")
     }
 
@@ -141,7 +142,7 @@ extension TraceCommand {
         let operations = 2 * Double(model.checkpoint.parametersActive) * Double(rows)
         say(
             "the weights (\(byteText(model.checkpoint.weightBytes))) do not fit the memory and are read once per wave: "
-                + "\(waves) waves of up to \(Prose.count(rows)) tokens, each "
+                + "\(Prose.plural(waves, "wave")) of up to \(Prose.count(rows)) tokens, each "
                 + "\(byteText(model.checkpoint.weightBytes)) of disk and \(String(format: "%.1f", operations / 1e12)) "
                 + "TFLOP of arithmetic. Larger waves (--memory) need fewer reads")
     }

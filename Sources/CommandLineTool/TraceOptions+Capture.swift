@@ -22,16 +22,19 @@ extension TraceOptions {
             default:
                 throw ValidationError(
                     "--capture: no such thing as \"\(name)\"; expected router_logits, router_logits_f16, "
-                        + "attention_summary, predicted, speculative, attention_pattern:LAYER.HEAD or none")
+                        + "attention_summary, predicted, speculative, attention_pattern:LAYER.HEAD, attention_pattern:* or none"
+                )
             }
         }
     }
 
     private mutating func addPatterns(_ text: String, config: ModelConfig) throws {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        // One star stands for every head of every layer.
+        let parts = (text == "*" ? "*.*" : text).split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 2 else {
             throw ValidationError(
-                "--capture: expected attention_pattern:LAYER.HEAD, found \"attention_pattern:\(text)\"")
+                "--capture: expected attention_pattern:LAYER.HEAD, or attention_pattern:* for all, found \"attention_pattern:\(text)\""
+            )
         }
         let layers = try numbers(parts[0], below: config.layerCount, what: "layer")
         let heads = try numbers(parts[1], below: config.attention.headCount, what: "head")

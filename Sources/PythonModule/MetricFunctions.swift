@@ -38,6 +38,8 @@ enum MetricFunctions {
             if let skip { settings.skippedPositions = skip }
             if let bootstrap { settings.bootstrap = bootstrap }
             if let permutations { settings.permutations = permutations }
+            settings.adaptsBootstrap = bootstrap == nil
+            settings.adaptsPermutations = permutations == nil
             if let level { settings.level = level }
             if let minimum_documents { settings.minimumDocuments = minimum_documents }
             if let seed { settings.seed = seed }

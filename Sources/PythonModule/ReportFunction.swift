@@ -26,10 +26,13 @@ enum ReportFunction {
         let earlier = try FromPython.list(try arguments[5], "series", opened)
         let experiment = try text(6, "experiment").map { URL(fileURLWithPath: $0, isDirectory: true) }
         let hasFigures = try ReleasedInterpreter.runInterruptibly { cancellation in
+            var settings = MetricSettings()
+            (settings.adaptsBootstrap, settings.adaptsPermutations) = (true, true)
             var report = Report(
                 trace: trace,
                 metrics: try ReportMetrics(
-                    trace, comparedWith: other, earlier: earlier, isCancelled: { cancellation.isSet }), title: title)
+                    trace, comparedWith: other, earlier: earlier, settings: settings,
+                    isCancelled: { cancellation.isSet }), title: title)
             report.experiment = try experiment.map { try RecordedExperiment(folder: $0, beside: trace) }
             try cancellation.check()
             if let csv { try report.writeTables(to: csv) }

@@ -10,15 +10,20 @@ extension Corpus {
     /// error. Other keys are allowed and not looked at.
     static func parse(_ data: Data, source: String, file: String? = nil) throws(CorpusError) -> Corpus {
         let file = file ?? "standard input"
+        var candidates = GroupCandidates()
         let result = data.withUnsafeBytes { bytes in
-            Result { () throws(CorpusError) -> [Document] in try readLines(bytes, file: file) }
+            Result { () throws(CorpusError) -> [Document] in try readLines(bytes, file: file, &candidates) }
         }
         let documents = try result.get()
         guard !documents.isEmpty else { throw CorpusError(file: file, reason: "the corpus holds no document") }
-        return Corpus(source: source, sha256: SHA256.hash(data: data).hex, documents: documents)
+        var corpus = Corpus(source: source, sha256: SHA256.hash(data: data).hex, documents: documents)
+        corpus.remarks = candidates.remark(for: documents).map { ["\(file): \($0)"] } ?? []
+        return corpus
     }
 
-    private static func readLines(_ bytes: UnsafeRawBufferPointer, file: String) throws(CorpusError) -> [Document] {
+    private static func readLines(
+        _ bytes: UnsafeRawBufferPointer, file: String, _ candidates: inout GroupCandidates
+    ) throws(CorpusError) -> [Document] {
         var documents: [Document] = []
         var start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
         var number = 0
@@ -29,9 +34,38 @@ extension Corpus {
             let line = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
             start = end + 1
             if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
-            documents.append(try CorpusLine(line, file: file, number: number).document())
+            let parsed = try CorpusLine(line, file: file, number: number)
+            candidates.add(parsed.object)
+            documents.append(try parsed.document())
         }
         return documents
+    }
+}
+
+/// Fields of the lines that look like groups and are not called so.
+private struct GroupCandidates {
+    private static let names = ["lang", "language", "label", "domain", "category"]
+    /// Different values of each; beyond some, a field names documents and not groups.
+    private var values: [String: Set<String>] = [:]
+    private static let mostValues = 1024
+
+    mutating func add(_ line: JSONObject) {
+        for name in Self.names {
+            guard let json = line[name], let value = json.string ?? json.int.map(String.init) else { continue }
+            if values[name, default: []].count <= Self.mostValues { values[name, default: []].insert(value) }
+        }
+    }
+
+    /// What to say where all documents are of one group, and a field would tell several.
+    func remark(for documents: [Corpus.Document]) -> String? {
+        guard let first = documents.first, documents.allSatisfy({ $0.group == first.group }) else { return nil }
+        guard
+            let name = Self.names.first(where: { (2...Self.mostValues).contains(values[$0]?.count ?? 0) }),
+            let found = values[name]
+        else { return nil }
+        let shown = found.sorted().prefix(3).joined(separator: ", ") + (found.count > 3 ? ", …" : "")
+        return
+            "all documents are of one group, and the field \"\(name)\" has \(found.count) values (\(shown)): call it \"group\" to compare them"
     }
 }
 

@@ -109,10 +109,11 @@ public struct TraceRun {
     ///   - folder: the trace; created where it does not exist.
     ///   - resume: continue a partial trace of the same run; without it an existing trace is an error.
     ///   - progress: called after every wave, and before the first.
+    ///   - working: called between the layers of a wave; its tokens are counted by the share of layers that they have passed.
     ///   - isCancelled: asked between layers; a cancelled run throws `CancellationError` and can be resumed.
     public func run(
         into folder: URL, resume: Bool = false, progress: (Progress) throws -> Void = { _ in },
-        isCancelled: () -> Bool = { false }
+        working: (Progress) -> Void = { _ in }, isCancelled: () -> Bool = { false }
     ) throws {
         let writer =
             resume
@@ -136,8 +137,11 @@ public struct TraceRun {
             let shard = TraceShard(layout: layout, documents: wave.map(record))
             let batch = tokenized.batch(wave)
             let recorder = ShardRecorder(shard, model: model)
-            let result = try model.forward(batch, plan: plan, observer: recorder) { _ in
+            let result = try model.forward(batch, plan: plan, observer: recorder) { layer in
                 if isCancelled() { throw CancellationError() }
+                var part = state
+                part.tokens += batch.rowCount * layer / max(1, model.config.layerCount)
+                working(part)
             }
             _ = shard.tokens.update(fromContentsOf: batch.tokens)
             _ = shard.logprobs.update(fromContentsOf: result.logprob)

@@ -15,6 +15,9 @@ enum ChatFormat {
         if let template = try checkpoint.chatTemplate() {
             self = .template(TemplatePrompt(template: template, tokenizer: tokenizer))
         } else if isMistral, let format = MistralInstruct(tokenizer) {
+            say(
+                "warning: \(checkpoint.name) brings no chat template, so it may not be trained to converse; "
+                    + "messages are written as Mixtral-Instruct reads them ([INST] … [/INST])")
             self = .mistral(format)
         } else {
             throw ModelError.unsupported(

@@ -2,6 +2,7 @@ import ArgumentParser
 import FileFormats
 import Foundation
 import MoEModel
+import ReportGenerator
 import Tokenizers
 import Traces
 import Tracing
@@ -15,7 +16,7 @@ struct GenerateCommand: ParsableCommand {
             that repeatable.
 
             --chat puts what you write into the format the model was trained on. Without --prompt it goes on turn by turn, \
-            each line of standard input one, and reads only what is new; /new starts again, Ctrl-C stops an answer, \
+            each line of standard input one, and reads only what is new; /new starts again, /help lists this, Ctrl-C stops an answer, \
             Ctrl-D ends.
 
             --trace records how every token routes. Metrics count the tokens that were read and those that were generated \
@@ -200,11 +201,11 @@ struct GenerateCommand: ParsableCommand {
             return
         }
         if answer.ending == .context {
-            say("the model's context of \(generation.session.model.config.contextLength) tokens is full")
+            say("the model's context of \(Prose.count(generation.session.model.config.contextLength)) tokens is full")
         }
         say(
             String(format: "prefill %.0f tokens/s · decode %.1f tokens/s", answer.prefillSpeed, answer.decodeSpeed)
-                + (output.reused_tokens.map { $0 > 0 ? " · \($0) tokens reused" : "" } ?? ""))
+                + (output.reused_tokens.map { $0 > 0 ? " · \(Prose.plural($0, "token")) reused" : "" } ?? ""))
     }
 }
 
@@ -226,9 +227,14 @@ extension GenerateCommand {
         let isTerminal = isatty(STDIN_FILENO) != 0
         while let line = Self.ask(isTerminal) {
             if line.allSatisfy(\.isWhitespace) { continue }
-            if line == "/new" {
+            switch line.trimmingCharacters(in: .whitespaces) {
+            case "/new":
                 chat.restart()
                 continue
+            case "/help":
+                say(Self.chatHelp)
+                continue
+            default: break
             }
             let before = InterruptFlag.install()
             defer { InterruptFlag.restore(before) }
@@ -245,6 +251,13 @@ extension GenerateCommand {
             }
         }
     }
+
+    private static let chatHelp = """
+        /new starts a new conversation
+        /help shows this
+        Ctrl-C stops an answer; Ctrl-D ends
+        Anything else is said to the model.
+        """
 
     /// The next line; while it waits, Ctrl-C ends the process as usual.
     private static func ask(_ isTerminal: Bool) -> String? {

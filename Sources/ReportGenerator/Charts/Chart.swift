@@ -17,6 +17,27 @@ struct Chart: Sendable {
         tables = names
     }
 
+    /// Where the page's slider starts, for a chart that follows it.
+    var layer: Int? {
+        let parameters = spec.object?["params"]?.array ?? []
+        return parameters.first { $0.object?["name"]?.string == "layer" }?.object?["value"]?.int
+    }
+
+    /// All strings of the specification: fields that it reads are named in them.
+    var strings: [String] {
+        var found: [String] = []
+        func collect(_ value: JSON) {
+            switch value {
+            case .string(let text): found.append(text)
+            case .array(let values): values.forEach(collect)
+            case .object(let members): members.values.forEach(collect)
+            default: break
+            }
+        }
+        collect(spec)
+        return found
+    }
+
     /// How the page shares its width among small multiples.
     struct Layout: Sendable {
         /// At most this many side by side.

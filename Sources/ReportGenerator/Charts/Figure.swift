@@ -11,11 +11,13 @@ struct Figure: Sendable {
     let shown: String?
 
     var json: JSON {
-        [
+        var members: JSONObject = [
             "id": .string(id), "label": .string(label), "spec": chart.spec,
             "tables": .array(chart.tables.map { .string($0) }),
             "columns": .int(chart.layout.columns), "cell": .int(max(chart.layout.cell, 1)),
             "margin": .int(chart.layout.margin),
         ]
+        members["layer"] = chart.layer.map { .int($0) }
+        return .object(members)
     }
 }

@@ -18,13 +18,15 @@ struct Page: Sendable {
     var provenance: [String]
     /// Where the CSV files are, relative to the page; nil where none are written.
     var csvFolder: String?
+    /// The CSV files themselves, for links that work where the page is alone; nil: the links lead to the folder.
+    var embedded: EmbeddedTables?
     /// Rows of a table that are printed in the page; all are in the CSV file.
     private static let printedRows = 200
 
     func render(vega: String?) throws(ReportError) -> String {
         let templates = try PageTemplates()
         let style = try PageTemplates.text(of: "style.css")
-        var scripts = [try PageTemplates.text(of: "report.js")]
+        var scripts = [try PageTemplates.text(of: "report.js"), try PageTemplates.text(of: "tables.js")]
         for script in sections.compactMap(\.body?.script) { scripts.append(try PageTemplates.text(of: script)) }
         if let vega { scripts.insert(vega, at: 0) }
         let policy =
@@ -44,6 +46,8 @@ struct Page: Sendable {
             },
             "provenance": provenance.map { ["text": $0] },
             "data": data.serialized(.embedded),
+            "embedded": embedded.map { $0.json(named: Set(sections.flatMap(\.downloads))).serialized(.embedded) as Any }
+                ?? false,
         ]
         return try templates.render(object, with: "report")
     }
@@ -51,9 +55,16 @@ struct Page: Sendable {
     /// What the scripts work on. Tables that no figure shows stay out.
     private var data: JSON {
         let figures = sections.flatMap(\.figures)
-        let needed = Set(figures.flatMap(\.chart.tables)).sorted()
+        var readers: [String: [String]] = [:]
+        for figure in figures {
+            for name in figure.chart.tables { readers[name, default: []] += figure.chart.strings }
+        }
         var data: JSONObject = [
-            "tables": .object(JSONObject(needed.compactMap { name in tables[name].map { (name, $0.json()) } })),
+            "tables": .object(
+                JSONObject(
+                    readers.sorted { $0.key < $1.key }.compactMap { name, texts in
+                        tables[name].map { (name, PackedTable($0, namedIn: texts).json) }
+                    })),
             "figures": .array(figures.map(\.json)),
             "palettes": ["light": Palette.light.colours, "dark": Palette.dark.colours],
             "config": Palette.configuration,
@@ -75,7 +86,8 @@ struct Page: Sendable {
             number += 1
             let table = figure.shown.flatMap { tables[$0] }
             figures.append([
-                "id": figure.id, "label": figure.label, "caption": figure.caption, "number": number,
+                "id": figure.id, "shown": figure.shown ?? false as Any, "label": figure.label,
+                "caption": figure.caption, "number": number,
                 "table": table.map { view(of: $0) as Any } ?? false,
                 "more": table.flatMap { more($0) } ?? false,
             ])
@@ -95,8 +107,12 @@ struct Page: Sendable {
             } ?? false as Any,
             "printed": section.printed.compactMap { tables[$0].map(view) },
             "method": section.method,
-            "downloads": section.downloads.compactMap { name in
-                csvFolder.map { ["href": Self.linkPath("\($0)/\(name).csv"), "name": "\(name).csv"] }
+            "downloads": section.downloads.compactMap { name -> [String: Any]? in
+                // A link that is in the page says so, and a script answers it.
+                if embedded != nil { return ["href": "#\(section.id)", "name": "\(name).csv", "embedded": name] }
+                return csvFolder.map {
+                    ["href": Self.linkPath("\($0)/\(name).csv"), "name": "\(name).csv", "embedded": false]
+                }
             },
         ]
     }
@@ -107,9 +123,29 @@ struct Page: Sendable {
 
     private func more(_ table: MetricTable) -> Any? {
         guard table.rows.count > Self.printedRows else { return nil }
-        return
-            "These are the first \(Self.printedRows) of \(Prose.count(table.rows.count)) rows. `moescope report --csv` writes all of them to "
-            + "\(table.name).csv."
+        let which =
+            isRanked(table)
+            ? "These are \(Self.printedRows) of \(Prose.count(table.rows.count)) rows, the smallest p-values and the largest values first."
+            : "These are the first \(Self.printedRows) of \(Prose.count(table.rows.count)) rows."
+        return "\(which) `moescope report --csv` writes all of them to \(table.name).csv."
+    }
+
+    /// Of a table of very many rows, the first are those of one layer. Then those that say most are printed.
+    private func isRanked(_ table: MetricTable) -> Bool {
+        table.rows.count > PackedTable.mostRows && table.columns.contains { $0.kind == .real }
+    }
+
+    private func printed(_ table: MetricTable) -> some Sequence<[MetricCell]> {
+        guard isRanked(table), let value = table.columns.firstIndex(where: { $0.kind == .real }) else {
+            return Array(table.rows.prefix(Self.printedRows))
+        }
+        let p = table.columns.firstIndex { $0.name == "p_adjusted" }
+        func number(_ cell: MetricCell?, or missing: Double) -> Double {
+            if case .real(let number)? = cell, number.isFinite { number } else { missing }
+        }
+        let keys = table.rows.map { row in (number(p.map { row[$0] }, or: 2), -number(row[value], or: -.infinity)) }
+        let order = table.rows.indices.sorted { (keys[$0].0, keys[$0].1, $0) < (keys[$1].0, keys[$1].1, $1) }
+        return order.prefix(Self.printedRows).map { table.rows[$0] }
     }
 
     private func view(of table: MetricTable) -> [String: Any] {
@@ -121,7 +157,7 @@ struct Page: Sendable {
                     "unit": column.unit.isEmpty ? false as Any : column.unit, "numeric": column.kind != .text,
                 ]
             },
-            "rows": table.rows.prefix(Self.printedRows).map { row -> [String: Any] in
+            "rows": printed(table).map { row -> [String: Any] in
                 [
                     "cells": zip(table.columns, row).map { column, value -> [String: Any] in
                         [

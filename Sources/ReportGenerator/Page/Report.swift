@@ -69,12 +69,15 @@ public struct Report: Sendable {
     }
 
     /// The self-contained page.
-    /// - Parameter tables: where `writeTables` put the CSV files; the page links to them. nil: no links.
+    /// - Parameters:
+    ///   - folder: where `writeTables` put the CSV files; the page links to them. nil: no links.
+    ///   - embedsTables: whether the CSV files are in the page, so that its links need no other file.
     /// - Returns: whether figures could be drawn, or are shown as tables because the library is missing.
     @discardableResult
-    public func writePage(to file: URL, tables folder: URL?) throws -> Bool {
+    public func writePage(to file: URL, tables folder: URL?, embedsTables: Bool = false) throws -> Bool {
         let vega = VegaBundle.load()
-        let page = try page(csvFolder: folder.map { Self.relativePath(from: file.deletingLastPathComponent(), to: $0) })
+        var page = try page(csvFolder: folder.map { Self.relativePath(from: file.deletingLastPathComponent(), to: $0) })
+        if embedsTables { page.embedded = EmbeddedTables(page.tables) }
         let text = try page.render(vega: vega)
         try trace.checkReadable()
         try Self.makeFolder(file.deletingLastPathComponent())

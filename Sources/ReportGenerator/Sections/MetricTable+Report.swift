@@ -3,15 +3,7 @@ import FileFormats
 import RoutingMetrics
 
 extension MetricTable {
-    /// {"columns": […], "rows": [[…], …]}, numbers to five significant digits: what figures are drawn from.
-    func json() -> JSON {
-        [
-            "columns": .array(columns.map { .string($0.name) }),
-            "rows": .array(rows.map { row in .array(row.map(\.json)) }),
-        ]
-    }
-
-    /// The same as a list of objects, for programs that draw figures outside a browser.
+    /// A list of objects, numbers to five significant digits: for programs that draw figures outside a browser.
     func records() -> JSON {
         .array(
             rows.map { row in
@@ -21,7 +13,8 @@ extension MetricTable {
 }
 
 extension MetricCell {
-    fileprivate var json: JSON {
+    /// Numbers to five significant digits.
+    var json: JSON {
         switch self {
         case .integer(let number): .int(number)
         case .real(let number): .double(number.rounded(significant: 5))

@@ -14,15 +14,21 @@ public struct ReportMetrics: Sendable {
     /// - Parameters:
     ///   - other: a second trace of the same tokens, to hold the first against.
     ///   - earlier: traces of the same tokens by earlier checkpoints, in order.
+    ///   - progress: called before each metric with how many are done, how many there are, and what comes next; and at the end.
     ///   - isCancelled: asked before each metric; those that follow are then not computed.
     /// - Throws: a trace that cannot be counted at all, or traces that cannot be compared. A single metric that does not
     ///   apply becomes a note.
     public init(
         _ trace: Trace, comparedWith other: Trace? = nil, earlier: [Trace] = [],
-        settings: MetricSettings = MetricSettings(), isCancelled: () -> Bool = { false }
+        settings: MetricSettings = MetricSettings(), progress: (Int, Int, String) -> Void = { _, _, _ in },
+        isCancelled: () -> Bool = { false }
     ) throws(MetricError) {
+        // Counting comes first, and writing what was computed last.
+        let steps = MetricCatalog.all.count + 2
+        progress(0, steps, "counting")
         let input = try MetricInput(trace, settings: settings)
-        for metric in MetricCatalog.all {
+        for (place, metric) in MetricCatalog.all.enumerated() {
+            progress(place + 1, steps, metric.definition.name)
             if isCancelled() { throw MetricError(metric.definition.name, "stopped") }
             do throws(MetricError) {
                 results.append(try metric.compute(input))
@@ -33,6 +39,7 @@ public struct ReportMetrics: Sendable {
         }
         if !earlier.isEmpty { results.append(try SaturationMetric.compare(earlier + [trace], settings: settings)) }
         if let other { results.append(try AgreementMetric.compare(trace, other, settings: settings)) }
+        progress(steps - 1, steps, "tables")
         tablesByResult = results.map(\.tables)
         for read in [trace, other].compactMap(\.self) + earlier { try MetricInput.checkReadable(read, "report") }
     }

@@ -30,16 +30,25 @@ extension Sections {
             id: "figure-confidence", label: "Lines of mean router entropy by layer and group.",
             caption:
                 "Mean entropy of the router's probabilities, by layer. The entropy is low where the router is certain. There is one line per "
-                + "group; the dashed line is all documents pooled.",
+                + "group\(groups.count > Self.mostGroups ? ", in grey; point at one to see which" : ""); the dashed line is all documents pooled.",
             chart: groups.isEmpty
                 ? Charts.layered(x: x, [together])
-                : Charts.lines(
-                    Rows("confidence", ["filter": "datum.pooled == 0"]), x: x, "entropy", nats,
-                    colour: Spec.category("group", sort: Spec.names(groups)),
-                    tooltip: [("group", "group", nil), ("layer", "layer", nil)]
-                        + Spec.estimate("entropy", "nats", ".3f")
-                        + [("choice_margin", "margin of the last choice", ".3f")],
-                    emphasis: .light, behind: [together]),
+                : groups.count > Self.mostGroups
+                    ? Charts.layered(
+                        x: x,
+                        [
+                            Marks.line(
+                                Rows("confidence", ["filter": "datum.pooled == 0"]), "entropy", nats, colour: "@null",
+                                detail: "group", width: 1.2,
+                                tooltip: [("group", "group", nil), ("entropy", "nats", ".3f")]), together,
+                        ])
+                    : Charts.lines(
+                        Rows("confidence", ["filter": "datum.pooled == 0"]), x: x, "entropy", nats,
+                        colour: Spec.category("group", sort: Spec.names(groups)),
+                        tooltip: [("group", "group", nil), ("layer", "layer", nil)]
+                            + Spec.estimate("entropy", "nats", ".3f")
+                            + [("choice_margin", "margin of the last choice", ".3f")],
+                        emphasis: .light, behind: [together]),
             shown: "confidence")
     }
 }

@@ -11,7 +11,14 @@ extension Sections {
             $0.value.contains { Verdict.isFound($0.adjustedP) }
         }
         var lead = ""
-        if found.isEmpty {
+        if !metric.isTested, let near = mean.first, let far = mean.last {
+            lead =
+                "The \(names.noun)s that are routed most alike are \(names.prose(near.key[0])) and \(names.prose(near.key[1])), with a "
+                + "divergence of their expert distributions of \(Prose.number(near.value)) nats on average over layers; "
+                + "\(names.prose(far.key[0])) and \(names.prose(far.key[1])) are routed most differently (\(Prose.number(far.value)) nats). "
+                + "Single pairs were not tested: there are \(Prose.count(mean.count)), too many to be told apart by "
+                + "\(Prose.plural(metric.sample.settings.permutations, "permutation"))."
+        } else if found.isEmpty {
             lead = "That two \(names.noun)s are routed differently was not found."
         } else if let near = mean.first, let far = mean.last, mean.count > 1 {
             lead =
@@ -57,18 +64,26 @@ extension Sections {
 
     /// Group × group at the layer of the slider.
     private func pairsAtLayer(_ metric: DivergenceMetric) -> Figure {
-        let groups = Spec.names(metric.sample.largeGroupNames)
+        let isLarge = metric.sample.largeGroupNames.count > Self.mostGroups
+        let groups = Spec.names(ordered(metric.sample.largeGroupNames))
         return Figure(
             id: "figure-pairs", label: "Heat map of the divergence between every two groups at the layer chosen.",
             caption:
-                "Jensen–Shannon divergence between the expert distributions of every two groups, in nats, in the layer of the slider.",
+                "Jensen–Shannon divergence between the expert distributions of every two groups, in nats, in the layer of the slider."
+                + (isLarge ? " Groups that are routed alike stand side by side." : ""),
             chart: Charts.heatMap(
-                "divergence", x: Spec.ordinal("group_a", sort: groups, axis: ["labelAngle": 0]),
-                y: Spec.ordinal("group_b", sort: groups),
+                // In another order than that of names, every pair stands on both sides of the diagonal.
+                isLarge
+                    ? Rows(
+                        "divergence", ["fold": ["group_a", "group_b"], "as": ["side", "one"]],
+                        ["calculate": "datum.side == 'group_a' ? datum.group_b : datum.group_a", "as": "another"])
+                    : "divergence",
+                x: Spec.ordinal(isLarge ? "one" : "group_a", sort: groups, axis: ["labelAngle": isLarge ? -90 : 0]),
+                y: Spec.ordinal(isLarge ? "another" : "group_b", sort: groups),
                 .amount(
                     of: "divergence", title: "nats", largest: metric.pairs.map(\.divergence.value).max() ?? 1,
                     format: nil),
-                text: ".2f", step: 32,
+                text: isLarge ? nil : ".2f", step: isLarge ? 16 : 32,
                 tooltip: [("group_a", "group", nil), ("group_b", "and", nil)]
                     + Spec.estimate("divergence", "nats", ".3f") + [("p_adjusted", "p", ".4f")],
                 layer: mostInformativeLayer, margin: 80),
@@ -81,7 +96,7 @@ extension Sections {
             id: "figure-divergence", label: "Line of the divergence between groups by layer, with interval and null.",
             caption:
                 "Jensen–Shannon divergence between the expert distributions of two groups, by layer. The blue line is the mean over all "
-                + "pairs with its 95 % interval. The grey lines are the pairs. The dashed line is the mean when group labels are permuted "
+                + "pairs with its 95 % interval. \(greyLines)The dashed line is the mean when group labels are permuted "
                 + "over documents. The divergence is 0 where two groups are routed alike, and ln 2 = 0.69 where they share no expert.",
             chart: meanOverPairs(
                 "divergence", Measure("nats"), mean: "mean over pairs",
@@ -95,13 +110,19 @@ extension Sections {
             id: "figure-parallel", label: "Line of the normalized divergence of parallel texts by layer.",
             caption:
                 "Normalized divergence of the router's mean probabilities between the same text in two groups, by layer. The blue line "
-                + "is the mean over pairs with its 95 % interval. The grey lines are the pairs. The dashed line is the divergence between "
+                + "is the mean over pairs with its 95 % interval. \(greyLines)The dashed line is the divergence between "
                 + "different texts of one group.",
             chart: meanOverPairs(
                 "parallel-divergence", Measure("normalized divergence"), mean: "same text",
                 reference: ("baseline", "different texts, same group", ".3f"), more: [("texts", "texts", ",d")]),
             shown: "parallel-divergence-layers")
     }
+
+    /// A line for each would be a grey surface.
+    private var hasManyPairs: Bool {
+        (metrics.sample?.largeGroupNames.count ?? 0) > Self.mostGroups
+    }
+    private var greyLines: String { hasManyPairs ? "" : "The grey lines are the pairs. " }
 
     /// The mean over pairs of groups with its interval, over the line of every pair and a dashed reference.
     /// - Parameters:
@@ -114,9 +135,8 @@ extension Sections {
         return Charts.lineWithBand(
             means, x: Spec.layerAxis(depth), "mean", measure,
             tooltip: [("layer", "layer", nil)] + Spec.estimate("mean", mean, ".3f") + [reference] + more,
-            behind: [
-                Marks.pairs(table, "divergence", measure),
-                Marks.line(means, reference.field, measure, colour: "@muted", dash: .dashed),
+            behind: (hasManyPairs ? [] : [Marks.pairs(table, "divergence", measure)]) + [
+                Marks.line(means, reference.field, measure, colour: "@muted", dash: .dashed)
             ])
     }
 }

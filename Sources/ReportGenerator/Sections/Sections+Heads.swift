@@ -32,7 +32,8 @@ extension Sections {
                 each: Charts.smallHeatMap(
                     x: Spec.columns("head", title: "head"),
                     y: Spec.ordinal("layer", title: "layer", axis: ["labelOverlap": true]),
-                    .amount(of: "value", title: "mean share of attention", largest: 1, format: "%"), step: 20,
+                    .amount(of: "value", title: "mean share of attention", largest: 1, format: "%"),
+                    step: layers.count > 16 ? 10 : 20,
                     tooltip: [
                         ("layer", "layer", nil), ("head", "head", nil), ("first", "first token", ".1%"),
                         ("previous", "previous token", ".1%"), ("largest", "largest weight", ".1%"),

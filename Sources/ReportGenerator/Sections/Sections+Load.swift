@@ -13,7 +13,9 @@ extension Sections {
                 "\(Findings.unevenness(fullest)) "
                 + (dead.isEmpty
                     ? "Every expert receives tokens."
-                    : "No token goes to \(dead.count == 1 ? "expert" : "experts") \(Prose.list(dead))."),
+                    : dead.count <= Self.mostGroups
+                        ? "No token goes to \(dead.count == 1 ? "expert" : "experts") \(Prose.list(dead))."
+                        : "No token goes to \(Prose.count(dead.count)) of the experts; load.csv says which."),
             figures: [loadOfEveryExpert], method: method(LoadMetric.definition, sample: metric.sample),
             downloads: ["load", "load-layers"])
     }
@@ -27,9 +29,10 @@ extension Sections {
                 "Each cell is the share of its layer's assignments that an expert receives. The colour says how that compares with a "
                 + "uniform share (\(Prose.percent(uniform))).",
             chart: Charts.heatMap(
-                "load", x: Spec.columns("expert", title: "expert"), y: Spec.ordinal("layer", title: "layer"),
+                "load", x: Spec.columns("expert", title: "expert"),
+                y: Spec.ordinal("layer", title: "layer", axis: ["labelOverlap": true]),
                 .lift(of: "share", uniform: uniform), text: model.experts <= 16 ? ".0%" : nil,
-                step: model.experts > 16 ? 16 : 26,
+                step: layers.count > 32 ? 11 : model.experts > 16 ? 16 : 26,
                 tooltip: [("layer", "layer", nil), ("expert", "expert", nil)]
                     + Spec.estimate("share", "share", ".1%") + [("assignments", "assignments", ",d")]),
             shown: "load")

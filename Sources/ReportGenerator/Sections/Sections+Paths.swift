@@ -8,7 +8,8 @@ extension Sections {
             id: "paths", title: "Paths from layer to layer",
             lead:
                 "\(mostFrequent(best)) \(dependence(metric))",
-            figures: [flows(metric)], method: method(PathMetric.definition, sample: metric.sample),
+            figures: [isDeep ? dependenceByLayer : flows(metric)],
+            method: method(PathMetric.definition, sample: metric.sample),
             downloads: ["paths", "paths-layers", "paths-frequent"])
     }
 
@@ -60,6 +61,26 @@ extension Sections {
         return path.tokenShare >= 0.5
             ? "\(Prose.percent(path.tokenShare)) of its tokens are \(name)."
             : "Its most frequent token is \(name), with \(Prose.percent(path.tokenShare)) of its tokens."
+    }
+
+    /// Whether a flow diagram would be more than can be read.
+    private var isDeep: Bool { model.experts > Self.mostExperts || layers.count > 32 }
+
+    /// How much neighbouring layers tell about each other, in place of a diagram.
+    private var dependenceByLayer: Figure {
+        let bits = Measure("bits")
+        let rows = Rows("paths-layers")
+        return Figure(
+            id: "figure-paths", label: "Line of the information between neighbouring layers.",
+            caption:
+                "Information between the first choices of a layer and those of the next, by layer, with its 95 % interval. The dashed line is "
+                + "what each document's load alone gives. All transitions are in paths.csv, the most frequent paths in paths-frequent.csv.",
+            chart: Charts.lineWithBand(
+                rows, x: Spec.layerAxis(depth), "information", bits,
+                tooltip: [("layer", "from layer", nil), ("next_layer", "to layer", nil)]
+                    + Spec.estimate("information", "bits", ".3f") + [("chance_document", "by the load alone", ".3f")],
+                behind: [Marks.line(rows, "chance_document", bits, colour: "@muted", dash: .dashed)]),
+            shown: "paths-layers")
     }
 
     /// First choices flowing from each layer to the next.

@@ -18,10 +18,11 @@ extension Sections {
                 trace, required: attention?.documents ?? [], budget: Self.browserBudget,
                 bytesPerToken: BrowserData.bytesPerToken(trace.layout))
         let browser = try BrowserData(trace, sample: sample, names: names)
-        return [self.browser(browser)] + (attention.map { [self.attention($0)] } ?? [])
+        return [self.browser(browser, hasWholeSets: sample.hasWholeSets)]
+            + (attention.map { [self.attention($0)] } ?? [])
     }
 
-    private func browser(_ data: BrowserData) -> Section {
+    private func browser(_ data: BrowserData, hasWholeSets: Bool) -> Section {
         let all = trace.documents.count
         let which =
             data.documentCount == all
@@ -30,7 +31,8 @@ extension Sections {
         let most = ShardRouting.mostWeight(trace.layout)
         let ofMost = most > 1 ? " (weights to \(Prose.number(Double(most)))/255)" : ""
         let spread =
-            data.documentCount == all ? "" : " They are whole sets of parallel texts, spread evenly over the corpus."
+            data.documentCount == all || !hasWholeSets
+            ? "" : " They are whole sets of parallel texts, spread evenly over the corpus."
         return Section(
             id: "tokens", title: "Every token in its text",
             lead:

@@ -28,6 +28,34 @@ struct Sections {
     /// One past the last of them: the length of a layer axis.
     var depth: Int { (layers.last ?? 0) + 1 }
 
+    /// Beyond so many groups, a figure ranks them or puts those that are alike side by side, and names none by its colour.
+    static let mostGroups = 12
+    /// Beyond so many experts, a figure of their pairs shows the first of a ranking.
+    static let mostExperts = 32
+    /// Beyond so many cells, small multiples of all groups become one ranking.
+    static let mostCells = 20_000
+
+    /// Groups in the order of figures: by name, or, where they are many, so that those that are routed alike stand side by side.
+    func ordered(_ groups: [String]) -> [String] {
+        guard groups.count > Self.mostGroups, let pairs = metrics.divergence?.pairs else { return groups }
+        var distance: [Set<String>: Double] = [:]
+        for pair in pairs { distance[[pair.groupA, pair.groupB], default: 0] += pair.divergence.value }
+        func between(_ a: String, _ b: String) -> Double { distance[[a, b]] ?? 0 }
+        // From the group that is farthest from all others, always to the nearest that is left.
+        var left = groups
+        var order: [String] = []
+        while !left.isEmpty {
+            let next =
+                order.last.map { last in left.indices.min { between(left[$0], last) < between(left[$1], last) } }
+                ?? left.indices.max { a, b in
+                    groups.reduce(0) { $0 + between(left[a], $1) } < groups.reduce(0) { $0 + between(left[b], $1) }
+                }
+            guard let next else { break }
+            order.append(left.remove(at: next))
+        }
+        return order
+    }
+
     /// The layer a slider starts at: where routing tells most about the group.
     var mostInformativeLayer: Int {
         metrics.information?.mostInformativeSet()?.layer ?? layers.first ?? 0

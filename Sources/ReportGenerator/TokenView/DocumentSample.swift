@@ -9,6 +9,8 @@ struct DocumentSample: Sendable, Equatable {
     let documents: [Int]
     /// A document longer than this is shown up to here.
     let tokensPerDocument: Int
+    /// Whether documents that belong to a parallel set are there with the whole set.
+    let hasWholeSets: Bool
 
     /// - Parameters:
     ///   - required: documents that are in whatever they cost, in full.
@@ -55,6 +57,9 @@ struct DocumentSample: Sendable, Equatable {
             }
             if !took && !chosen.isEmpty { break }
         }
+        // Of a set that is too large, as many documents as fit.
+        hasWholeSets = !chosen.isEmpty
+        if chosen.isEmpty { for document in evenSets.first ?? [] { _ = take([document]) } }
         if chosen.isEmpty, !trace.documents.isEmpty { chosen.insert(0) }
         documents = chosen.sorted()
     }
@@ -63,6 +68,7 @@ struct DocumentSample: Sendable, Equatable {
     init(documents: [Int], tokensPerDocument: Int = 4096) {
         self.documents = Set(documents).sorted()
         self.tokensPerDocument = tokensPerDocument
+        hasWholeSets = true
     }
 
     /// 0 ..< count so that every beginning of the list is spread over the whole: bit-reversed order.

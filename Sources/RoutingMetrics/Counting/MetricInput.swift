@@ -35,7 +35,6 @@ public struct MetricInput: Sendable {
     /// - Throws: a layer that was not captured, a trace that cannot be read, has no documents, or has too many groups.
     public init(_ trace: Trace, settings: MetricSettings = MetricSettings()) throws(MetricError) {
         self.trace = trace
-        self.settings = settings
         guard !trace.documents.isEmpty else {
             throw MetricError("metrics", "\(trace.url.path): no document in the trace")
         }
@@ -57,6 +56,9 @@ public struct MetricInput: Sendable {
                 "metrics", "\(trace.url.path): expected at most \(Self.mostGroups) groups, found \(groups.count)",
                 hint: "give documents that belong together the same \"group\", or use --by length")
         }
+        let settings = settings.affordable(
+            layers: places.count, experts: layout.experts, documents: trace.documents.count, groups: groups.count)
+        self.settings = settings
         let placeOf = Dictionary(uniqueKeysWithValues: groups.enumerated().map { ($1, $0) })
         let groupOf = names.map { placeOf[$0] ?? 0 }
         let tokens = trace.documents.map { settings.rows($0).count }

@@ -24,20 +24,31 @@ struct HeadColumns {
 }
 
 extension AttentionMetric {
-    /// One table per layer, with the columns of `HeadColumns`.
+    /// Numbers of all tables that are in memory at once: 256 MiB, or one table where it is larger.
+    private static let tableBudget = 32_000_000
+
+    /// One table per layer, with the columns of `HeadColumns`, one after the other.
     ///
     /// It reads the shards again: attention is a capture of its own, and counting it in the first pass would make every other
-    /// metric read it.
-    static func headTables(_ input: MetricInput) throws(MetricError) -> [DocumentTable] {
+    /// metric read it. As many layers are read at once as memory has room for; of a trace of many documents and heads, one.
+    static func forEachHeadTable(
+        _ input: MetricInput, _ body: (LayerCounts, DocumentTable) -> Void
+    ) throws(MetricError) {
         let C = HeadColumns(heads: input.trace.layout.heads).count
-        let layers = input.layers
-        let tables = DocumentSums(layers: layers.count, size: input.trace.documents.count * C)
-        try input.forEachShard(definition.name) { shard in
-            Parallel.forEach(layers.count, threads: input.settings.threads) { place in
-                add(shard, layers[place], input, to: tables.values[place])
+        let size = input.trace.documents.count * C
+        let atOnce = max(1, tableBudget / max(1, size))
+        for first in stride(from: 0, to: input.layers.count, by: atOnce) {
+            let layers = Array(input.layers[first..<min(input.layers.count, first + atOnce)])
+            let tables = DocumentSums(layers: layers.count, size: size)
+            try input.forEachShard(definition.name) { shard in
+                Parallel.forEach(layers.count, threads: input.settings.threads) { place in
+                    add(shard, layers[place], input, to: tables.values[place])
+                }
+            }
+            for (place, layer) in layers.enumerated() {
+                body(layer, input.table(columns: C, values: Array(tables.values[place])))
             }
         }
-        return layers.indices.map { input.table(columns: C, values: Array(tables.values[$0])) }
     }
 
     private static func add(

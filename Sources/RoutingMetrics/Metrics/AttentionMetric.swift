@@ -64,7 +64,7 @@ public struct AttentionMetric: MetricResult, Equatable {
         }
         let induction = try InductionScores(input)
         var heads: [Head] = []
-        for (layer, table) in zip(input.layers, try headTables(input)) {
+        try forEachHeadTable(input) { layer, table in
             let columns = HeadColumns(heads: input.trace.layout.heads)
             let H = columns.heads
             let C = columns.count

@@ -86,7 +86,10 @@ struct DecodingPlan: Sendable {
         let plan = DecodingPlan(
             groups: groups, groupOf: groupOf, fold: folds.fold, foldCount: folds.count, isScored: isScored,
             prior: perGroup.map { $0 / total },
-            stride: max(1, Int(total) / DecodingMetric.calibrationTokens), rows: { settings.rows($0) })
+            stride: max(
+                1, Int(total) / DecodingMetric.calibrationTokens,
+                Int(total) * groups.count * input.layers.count / DecodingMetric.calibrationWork),
+            rows: { settings.rows($0) })
         return (plan, notes)
     }
 }

@@ -50,6 +50,8 @@ public struct DecodingMetric: MetricResult, Equatable {
     static let tokenBudget = 1_000_000
     /// Tokens of one layer on which β is chosen.
     static let calibrationTokens = 20_000
+    /// Tokens on which β is chosen times groups times layers, at most.
+    static let calibrationWork = 4_000_000
     /// Values of β.
     static let exponents = (0...15).map { Double($0) / 10 }
 

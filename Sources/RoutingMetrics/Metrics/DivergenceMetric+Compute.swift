@@ -21,6 +21,55 @@ func jensenShannon(_ a: UnsafeBufferPointer<Double>, _ b: UnsafeBufferPointer<Do
 }
 
 extension DivergenceMetric {
+    /// With more pairs than this, a pair's mean over permuted labels is of `fewestPermutations`, and its test has to be able to tell
+    /// something.
+    static let manyPairs = 100
+    static let fewestPermutations = 49
+
+    /// Of many pairs, what `jensenShannon` gives of each but for rounding, and at last their mean: JSD(p, q) = H((p + q)/2) − (H(p) + H(q))/2,
+    /// with every group's entropy taken once.
+    private static func allPairs(
+        _ sums: UnsafeBufferPointer<Double>, _ pairs: [(Int, Int)], _ E: Int,
+        into results: UnsafeMutableBufferPointer<Double>
+    ) {
+        let G = sums.count / E
+        withUnsafeTemporaryAllocation(of: Double.self, capacity: G * E + 2 * G) { scratch in
+            scratch.initialize(repeating: 0)
+            let shares = UnsafeMutableBufferPointer(rebasing: scratch[0..<G * E])
+            let logs = UnsafeMutableBufferPointer(rebasing: scratch[G * E..<G * E + G])
+            let sizes = UnsafeMutableBufferPointer(rebasing: scratch[(G * E + G)...])
+            for g in 0..<G {
+                var size = 0.0
+                for e in 0..<E { size += sums[g * E + e] }
+                sizes[g] = size
+                guard size > 0 else { continue }
+                for e in 0..<E {
+                    let p = sums[g * E + e] / size
+                    shares[g * E + e] = p
+                    if p > 0 { logs[g] += p * log(p) }
+                }
+            }
+            var total = 0.0
+            for (place, (a, b)) in pairs.enumerated() {
+                var middle = 0.0
+                for e in 0..<E {
+                    let m = (shares[a * E + e] + shares[b * E + e]) / 2
+                    if m > 0 { middle += m * log(m) }
+                }
+                let value = sizes[a] > 0 && sizes[b] > 0 ? max(0, (logs[a] + logs[b]) / 2 - middle) : 0
+                results[place] = value
+                total += value
+            }
+            results[pairs.count] = total / Double(pairs.count)
+        }
+    }
+
+    /// Whether permutations can tell that two groups differ: the smallest p-value they give, times the pairs, is below the level. Of
+    /// many pairs none is tested otherwise; it would take long and say nothing.
+    package static func canBeTold(_ pairs: Int, _ settings: MetricSettings) -> Bool {
+        pairs <= manyPairs || Double(pairs) < (1 - settings.level) * Double(settings.permutations + 1)
+    }
+
     /// - Throws: where fewer than two groups have enough documents.
     public static func compute(_ input: MetricInput) throws(MetricError) -> DivergenceMetric {
         let groups = try input.groupsToCompare(definition.name)
@@ -28,7 +77,9 @@ extension DivergenceMetric {
         let G = groups.count
         let combinations = (0..<G).flatMap { a in (a + 1..<max(a + 1, G)).map { (a, $0) } }
         let width = combinations.count + 1
+        let isMany = combinations.count > manyPairs
         let statistic: TableStatistic = { sums, results in
+            guard !isMany else { return allPairs(sums, combinations, E, into: results) }
             var total = 0.0
             for (place, pair) in combinations.enumerated() {
                 let value = jensenShannon(
@@ -46,12 +97,17 @@ extension DivergenceMetric {
         var pairs: [Pair] = []
         var layers: [Layer] = []
         let comparable = input.comparableGroups
+        let canBeTold = canBeTold(comparable.count * (comparable.count - 1) / 2, input.settings)
         let tests = combinations.enumerated().map { place, pair -> ContrastTest? in
             let both = [groups[pair.0], groups[pair.1]]
-            guard both.allSatisfy(comparable.contains) else { return nil }
+            guard canBeTold, both.allSatisfy(comparable.contains) else { return nil }
             return input.contrastTest(both, targets: [0], stream: 1000 + UInt64(place))
         }
         let tested = Double(tests.count { $0 != nil })
+        var nullSettings = input.settings
+        if combinations.count > manyPairs {
+            nullSettings.permutations = min(nullSettings.permutations, fewestPermutations)
+        }
         for (layerPlace, layer) in input.layers.enumerated() {
             let table = input.table(columns: E, values: layer.assignments).restricted(to: groups)
             let stream = input.stream(definition.name, layer)
@@ -64,7 +120,7 @@ extension DivergenceMetric {
                     nullMean: all.mean(width - 1)))
             for (place, pair) in combinations.enumerated() {
                 let test = PermutationTest(
-                    table.restricted(to: [pair.0, pair.1]), settings: input.settings,
+                    table.restricted(to: [pair.0, pair.1]), settings: nullSettings,
                     stream: input.stream(definition.name, layer, place + 1), width: 1, single)
                 let found = tests[place].flatMap { $0.smallest(layerPlace) }
                 pairs.append(

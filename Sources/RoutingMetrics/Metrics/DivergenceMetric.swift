@@ -15,7 +15,8 @@ public struct DivergenceMetric: MetricResult, Equatable {
         public var divergence: Estimate
         /// nats: mean over permuted labels.
         public var nullMean: Double
-        /// That some expert's share differs between the two groups, for all experts of the layer; nil where they cannot be compared.
+        /// That some expert's share differs between the two groups, for all experts of the layer; nil where they cannot be compared,
+        /// or where there are more than a hundred pairs, too many to be told apart by so many permutations.
         public var pValue: Double?
         /// The same for all layers and pairs together.
         public var adjustedP: Double?
@@ -28,6 +29,10 @@ public struct DivergenceMetric: MetricResult, Equatable {
         /// nats: the same over permuted labels.
         public var nullMean: Double
     }
+
+    /// Whether pairs were tested. Permutations tell nothing of more than a hundred pairs where the smallest p-value that they give
+    /// is above the level when it is multiplied by the number of pairs.
+    public var isTested: Bool { pairs.isEmpty || pairs.contains { $0.pValue != nil } }
 
     public var sample: MetricSample
     /// By layer, then groups by name; a < b.

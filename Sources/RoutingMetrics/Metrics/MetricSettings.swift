@@ -28,6 +28,10 @@ public struct MetricSettings: Codable, Sendable, Equatable {
     public var bootstrap: Int
     /// Permutations of a permutation test.
     public var permutations: Int
+    /// Whether a trace of very many layers, experts, documents and groups gets fewer bootstrap replicates, 199 at least.
+    public var adaptsBootstrap = false
+    /// The same for permutations.
+    public var adaptsPermutations = false
     /// Confidence level of intervals: 0.95.
     public var level: Double
     /// A group with fewer documents gets a note in place of numbers.

@@ -174,40 +174,66 @@ private struct LoadChance {
         return total > 0 ? sums.reduce(0) { $0 + ($1 / total) * ($1 / total) } : 0
     }
 
+    /// Sets of one group, and of all groups together, that are compared with each other; of a group, some at least.
+    private static let mostSets = 1000
+    private static let allSets = 8000
+    private static let fewestSets = 100
+
     private func sampled(_ groups: [Int]) -> Double {
         // Groups were sampled at strides of their own, so each pair of groups counts by the groups' sizes.
         let total = groups.reduce(0) { $0 + tokens[$1] }
+        let limit = min(Self.mostSets, max(Self.fewestSets, Self.allSets / max(1, groups.count)))
+        let words = (experts + 63) / 64
+        let sets = groups.map { bits(setSample[$0], words: words, limit: limit) }
+        // Two groups meet as often whichever is named first.
+        var meetings = [Double](repeating: 0, count: groups.count * groups.count)
+        for a in groups.indices {
+            for b in a..<groups.count {
+                let found = Self.meeting(sets[a], sets[b], words: words)
+                meetings[a * groups.count + b] = found
+                meetings[b * groups.count + a] = found
+            }
+        }
         var chance = 0.0
-        for a in groups {
-            for b in groups where !setSample[a].isEmpty && !setSample[b].isEmpty {
-                chance += tokens[a] / total * tokens[b] / total * meeting(setSample[a], setSample[b])
+        for (a, first) in groups.enumerated() {
+            for (b, second) in groups.enumerated() where !sets[a].isEmpty && !sets[b].isEmpty {
+                chance += tokens[first] / total * tokens[second] / total * meetings[a * groups.count + b]
             }
         }
         return chance
     }
 
-    private func meeting(_ a: [UInt16], _ b: [UInt16]) -> Double {
+    /// Evenly spread sets as bits, at most some more than `limit`: [sets, words].
+    private func bits(_ sets: [UInt16], words: Int, limit: Int) -> [UInt64] {
         let K = slots
-        let words = (experts + 63) / 64
-        func bits(_ sets: [UInt16]) -> [UInt64] {
-            var result = [UInt64](repeating: 0, count: sets.count / K * words)
-            for (i, expert) in sets.enumerated() where Int(expert) < experts {
-                result[i / K * words + Int(expert) / 64] |= 1 << UInt64(expert % 64)
+        let count = sets.count / K
+        var result: [UInt64] = []
+        for set in stride(from: 0, to: count, by: max(1, count / limit)) {
+            let start = result.count
+            result.append(contentsOf: repeatElement(0, count: words))
+            for slot in set * K..<(set + 1) * K where Int(sets[slot]) < experts {
+                result[start + Int(sets[slot]) / 64] |= 1 << UInt64(sets[slot] % 64)
             }
-            return result
         }
-        // At most this many of each, so that the product stays small.
-        let limit = 1000
-        let (left, right) = (bits(a), bits(b))
-        let (n, m) = (a.count / K, b.count / K)
+        return result
+    }
+
+    /// The share of pairs of sets that have an expert in common.
+    private static func meeting(_ left: [UInt64], _ right: [UInt64], words: Int) -> Double {
+        let (n, m) = (left.count / words, right.count / words)
+        guard n > 0, m > 0 else { return 0 }
         var meetings = 0
-        var seen = 0
-        for i in stride(from: 0, to: n, by: max(1, n / limit)) {
-            for j in stride(from: 0, to: m, by: max(1, m / limit)) {
-                seen += 1
-                if (0..<words).contains(where: { left[i * words + $0] & right[j * words + $0] != 0 }) { meetings += 1 }
+        left.withUnsafeBufferPointer { left in
+            right.withUnsafeBufferPointer { right in
+                for i in 0..<n {
+                    for j in 0..<m {
+                        var common: UInt64 = 0
+                        for word in 0..<words { common |= left[i &* words &+ word] & right[j &* words &+ word] }
+                        meetings &+= common != 0 ? 1 : 0
+                    }
+                }
             }
         }
-        return seen > 0 ? Double(meetings) / Double(seen) : 0
+        return Double(meetings) / Double(n * m)
     }
 }

@@ -93,9 +93,7 @@ package struct Bootstrap: Sendable {
                 statistic(UnsafeBufferPointer(sums), results)
             }
         }
-        replicates = (0..<width).map { column in
-            (0..<settings.bootstrap).map { rows[$0 * width + column] }.filter(\.isFinite).sorted()
-        }
+        replicates = Self.sorted(rows, width: width, threads: settings.threads)
         accelerations =
             intervals.contains(.accelerated)
             ? Self.accelerations(
@@ -174,6 +172,29 @@ package struct Bootstrap: Sendable {
         let bounds = tails.map { transform(center + wide / used * (Self.bound(sorted, $0) - shift - center)) }
         return Estimate(shown, lower: min(bounds[0], bounds[1], shown), upper: max(bounds[0], bounds[1], shown))
             .cut(to: range)
+    }
+
+    /// The finite replicates of each result, rising.
+    /// - Parameter rows: [replicates, width]
+    private static func sorted(_ rows: [Double], width: Int, threads: Int?) -> [[Double]] {
+        guard width > 0 else { return [] }
+        let count = rows.count / width
+        var columns = [[Double]](repeating: [], count: width)
+        columns.withUnsafeMutableBufferPointer { buffer in
+            nonisolated(unsafe) let places = buffer
+            // A few columns are sorted sooner than threads are woken.
+            Parallel.forEach(width, threads: width < 64 ? 1 : threads) { column in
+                var values: [Double] = []
+                values.reserveCapacity(count)
+                for replicate in 0..<count {
+                    let value = rows[replicate * width + column]
+                    if value.isFinite { values.append(value) }
+                }
+                values.sort()
+                places[column] = values
+            }
+        }
+        return columns
     }
 
     static func evaluate(_ sums: [Double], width: Int, _ statistic: TableStatistic) -> [Double] {

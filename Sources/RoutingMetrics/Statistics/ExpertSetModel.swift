@@ -24,15 +24,24 @@ struct ExpertSetModel {
         self.experts = experts
         logWeights = [Double](repeating: 0, count: experts * groups)
         logSums = [Double](repeating: 0, count: (slots + 1) * groups)
-        for group in 0..<groups {
-            let own = counts[group * experts..<(group + 1) * experts]
-            let total = own.reduce(0, +) + Double(experts) / 2
-            // Expected to be in the set; never certain, though K = E makes it so.
-            let inclusion = own.map { min(Double(slots) * ($0 + 0.5) / total, 1 - 1e-9) }
-            let weights = Self.weights(inclusion, slots: slots)
-            let sums = Self.symmetric(weights, slots)
-            for expert in 0..<experts { logWeights[expert * groups + group] = log(weights[expert]) }
-            for k in 0...slots { logSums[k * groups + group] = log(sums[k]) }
+        for first in stride(from: 0, to: groups, by: Lanes.scalarCount) {
+            let own = first..<min(groups, first + Lanes.scalarCount)
+            var inclusion = [Lanes](repeating: Lanes(repeating: 0.5), count: experts)
+            for (lane, group) in own.enumerated() {
+                let counts = counts[group * experts..<(group + 1) * experts]
+                let total = counts.reduce(0, +) + Double(experts) / 2
+                // Expected to be in the set; never certain, though K = E makes it so.
+                for (expert, count) in counts.enumerated() {
+                    inclusion[expert][lane] = min(Double(slots) * (count + 0.5) / total, 1 - 1e-9)
+                }
+            }
+            let all = Self.weights(inclusion, slots: slots)
+            for (lane, group) in own.enumerated() {
+                let weights = all.map { $0[lane] }
+                let sums = Self.symmetric(weights, slots)
+                for expert in 0..<experts { logWeights[expert * groups + group] = log(weights[expert]) }
+                for k in 0...slots { logSums[k * groups + group] = log(sums[k]) }
+            }
         }
     }
 
@@ -55,45 +64,75 @@ struct ExpertSetModel {
         }
     }
 
+    /// Four groups side by side. Each goes its own way, and stops where it has arrived.
+    private typealias Lanes = SIMD4<Double>
+
     /// Weights under which expert e is in the set with probability `inclusion[e]`.
-    private static func weights(_ inclusion: [Double], slots: Int) -> [Double] {
+    private static func weights(_ inclusion: [Lanes], slots: Int) -> [Lanes] {
         let E = inclusion.count
         let W = slots + 1
-        var weights = inclusion.map { $0 / (1 - $0) }
-        // Symmetric polynomials of the experts before one, and from one on.
-        var before = [Double](repeating: 0, count: (E + 1) * W)
-        var after = before
-        for _ in 0..<iterations {
-            let scale = Double(slots) / weights.reduce(0, +)
-            for e in 0..<E { weights[e] *= scale }
-            before[0] = 1
-            for k in 1..<W { before[k] = 0 }
-            for e in 0..<E {
-                before[(e + 1) * W] = 1
-                for k in 1..<W { before[(e + 1) * W + k] = before[e * W + k] + weights[e] * before[e * W + k - 1] }
-            }
-            after[E * W] = 1
-            for k in 1..<W { after[E * W + k] = 0 }
-            for e in stride(from: E - 1, through: 0, by: -1) {
-                after[e * W] = 1
-                for k in 1..<W {
-                    after[e * W + k] = after[(e + 1) * W + k] + weights[e] * after[(e + 1) * W + k - 1]
+        let one = Lanes(repeating: 1)
+        var weights = inclusion.map { $0 / (one - $0) }
+        weights.withUnsafeMutableBufferPointer { weights in
+            // Symmetric polynomials of the experts before one, and from one on.
+            withUnsafeTemporaryAllocation(of: Lanes.self, capacity: 2 * (E + 1) * W) { scratch in
+                scratch.initialize(repeating: .zero)
+                let before = UnsafeMutableBufferPointer(rebasing: scratch[0..<(E + 1) * W])
+                let after = UnsafeMutableBufferPointer(rebasing: scratch[((E + 1) * W)...])
+                var isMoving = SIMDMask<SIMD4<Int64>>(repeating: true)
+                for _ in 0..<iterations {
+                    let scale = Self.scale(weights, slots)
+                    for e in 0..<E { weights[e].replace(with: weights[e] * scale, where: isMoving) }
+                    before[0] = one
+                    for e in 0..<E {
+                        let (row, next, weight) = (e &* W, (e &+ 1) &* W, weights[e])
+                        before[next] = one
+                        for k in 1..<W {
+                            let product: Lanes = weight * before[row &+ k &- 1]
+                            before[next &+ k] = before[row &+ k] + product
+                        }
+                    }
+                    after[E * W] = one
+                    for e in stride(from: E - 1, through: 0, by: -1) {
+                        let (row, next, weight) = (e &* W, (e &+ 1) &* W, weights[e])
+                        after[row] = one
+                        for k in 1..<W {
+                            let product: Lanes = weight * after[next &+ k &- 1]
+                            after[row &+ k] = after[next &+ k] + product
+                        }
+                    }
+                    let all = before[E * W + slots]
+                    var change = Lanes.zero
+                    for e in 0..<E {
+                        // e_{K−1} of all other experts.
+                        var others = Lanes.zero
+                        let (row, last) = (e &* W, (e &+ 1) &* W &+ slots &- 1)
+                        for k in 0..<slots {
+                            let product: Lanes = before[row &+ k] * after[last &- k]
+                            others += product
+                        }
+                        let wanted: Lanes = inclusion[e] * all
+                        let next: Lanes = wanted / others
+                        let step: Lanes = next / weights[e] - one
+                        let size = step.replacing(with: -step, where: step .< 0)
+                        change.replace(with: size, where: size .> change)
+                        weights[e].replace(with: next, where: isMoving)
+                    }
+                    isMoving = isMoving .& (change .>= 1e-12)
+                    if !any(isMoving) { break }
                 }
             }
-            let all = before[E * W + slots]
-            var change = 0.0
-            for e in 0..<E {
-                // e_{K−1} of all other experts.
-                var others = 0.0
-                for k in 0..<slots { others += before[e * W + k] * after[(e + 1) * W + slots - 1 - k] }
-                let next = inclusion[e] * all / others
-                change = max(change, abs(next / weights[e] - 1))
-                weights[e] = next
-            }
-            if change < 1e-12 { break }
+            let scale = Self.scale(weights, slots)
+            for e in 0..<E { weights[e] *= scale }
         }
-        let scale = Double(slots) / weights.reduce(0, +)
-        return weights.map { $0 * scale }
+        return weights
+    }
+
+    /// What makes the weights add up to K.
+    private static func scale(_ weights: UnsafeMutableBufferPointer<Lanes>, _ slots: Int) -> Lanes {
+        var sum = Lanes.zero
+        for weight in weights { sum += weight }
+        return Lanes(repeating: Double(slots)) / sum
     }
 
     /// Most are there after some tens; an expert in nearly every set takes long.

@@ -1,6 +1,7 @@
 """Makes traces with known routing, in the project's trace format, without any model.
 
     python make_trace.py FOLDER [--hostile] [--call-english NAME] [--documents N] [--length N] [--layers N] [--experts N]
+        [--parts N]
 
 The router of layer l prefers expert (group + l) mod E for group g, with a strength that rises to the middle of the network
 and falls again: a report must find specialization, most of it in the middle layer. Layer 0 sees nothing but chance.
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=36, help="mean tokens per document")
     parser.add_argument("--layers", type=int, default=5)
     parser.add_argument("--experts", type=int, default=8)
+    parser.add_argument("--parts", type=int, default=1, help="makes so many groups of each: en-1, en-2, …")
     parser.add_argument("--patterns", type=int, default=2, help="documents whose attention patterns are kept")
     options = parser.parse_args()
 
@@ -87,6 +89,8 @@ def main() -> None:
     for document in documents:
         if document["group"] == "en":
             document["group"] = options.call_english
+        if options.parts > 1:
+            document["group"] += f"-{int(document['id'][-4:]) % options.parts + 1}"
     position = np.array(positions)
     logits = rng.normal(0, 1, (L, n, E)).astype(np.float32)
     for layer in range(L):
