@@ -22,6 +22,7 @@ from urllib.parse import quote
 import numpy as np
 
 from moescope import TraceError
+from moescope.records import numpy_archives
 from moescope.traces import Trace, open_trace
 
 FORMATS: Final = ("parquet", "arrow", "csv", "npz")
@@ -186,9 +187,7 @@ class _Export:
     def _documents(self) -> dict[str, list[Any]]:
         keep = sorted(index for members in self.members.values() for index in members)
         rows = json.loads(self.trace._native.documents)
-        names = (
-            ("index", "id", "group", "tokens", "truncated", "parallel_id", "cluster", "prompt_tokens", "text_sha256")
-        )
+        names = ("index", "id", "group", "tokens", "truncated", "parallel_id", "cluster", "prompt_tokens", "text_sha256")
         return {name: [rows[index].get(name) for index in keep] for name in names}
 
     def _small(self, name: str, columns: Any) -> None:
@@ -250,7 +249,7 @@ class _Export:
         stem = quote(group, safe="") or "ungrouped"
         folder = self.folder / "routing"
         folder.mkdir(exist_ok=True)
-        arrays = _archive(self.trace, documents, self.logits)
+        arrays = numpy_archives.arrays(self.trace, documents, logits=self.logits)
         np.savez(folder / f"{stem}-{number:04d}.npz", **arrays)
         self._advance(sum(self.lengths[index] for index in documents) * len(self.trace.layers))
 
@@ -336,37 +335,6 @@ def _flattened(reader: Any) -> Any:
             yield pa.record_batch(columns, schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
-
-
-def _archive(trace: Trace, documents: list[int], logits: bool) -> dict[str, Any]:
-    """The arrays of some documents, [n, L, …]: read layer by layer, kept in the types of the trace."""
-    import operator
-
-    picked = operator.itemgetter(*documents) if len(documents) > 1 else lambda values: (values[documents[0]],)
-    table = trace.documents
-    chosen = np.isin(trace.document, documents)
-    capture = trace.manifest["capture"]
-    absent = capture.get("absent", [])
-    kind = np.uint8 if trace.manifest["model"]["experts"] < 256 else np.uint16
-    arrays: dict[str, Any] = {
-        "lengths": np.array(picked(table["tokens"])),
-        "id": np.array(picked(table["id"]), dtype=np.str_),
-        "group": np.array(picked(table["group"]), dtype=np.str_),
-        "experts": np.stack([trace.expert_indices(layer)[chosen].astype(kind) for layer in trace.layers], axis=1),
-    }
-    for name in ("parallel_id", "cluster"):
-        if any(value is not None for value in picked(table[name])):
-            arrays[name] = np.array([value or "" for value in picked(table[name])], dtype=np.str_)
-    if "expert_weights" not in absent:
-        arrays["weights"] = np.stack([trace.expert_weights(layer)[chosen] for layer in trace.layers], axis=1)
-    if "token" not in absent:
-        arrays["token"] = trace.tokens[chosen]
-    if "logprob" not in absent:
-        arrays["logprob"] = trace.logprob[chosen]
-    if logits:
-        half = np.float16 if capture["router_logits"] == "f16" else np.float32
-        arrays["logits"] = np.stack([trace.router_logits(layer)[chosen].astype(half) for layer in trace.layers], axis=1)
-    return arrays
 
 
 class _Line:

@@ -12,6 +12,7 @@ Only `experts` must be there; what is not there is absent from the trace.
 
 from __future__ import annotations
 
+import operator
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 
 from moescope.cards import Card
 from moescope.records.reading import in_layers
+from moescope.traces import Trace
 from moescope.writing import Document, RecordError
 
 _COLUMNS: Final = ("experts", "weights", "logits", "token", "logprob")
@@ -84,3 +86,32 @@ def _text(values: Any, number: int, count: int, file: Path, name: str) -> str | 
     if values.shape != (count,):
         raise RecordError(f"{file}: {name}: expected one text, or {count}, found {list(values.shape)}")
     return str(values[number])
+
+
+def arrays(trace: Trace, documents: list[int], *, logits: bool) -> dict[str, Any]:
+    """Some documents of a trace in this layout, in the types of the trace."""
+    picked = operator.itemgetter(*documents) if len(documents) > 1 else lambda values: (values[documents[0]],)
+    table = trace.documents
+    chosen = np.isin(trace.document, documents)
+    capture = trace.manifest["capture"]
+    absent = capture.get("absent", [])
+    kind = np.uint8 if trace.manifest["model"]["experts"] < 256 else np.uint16
+    found: dict[str, Any] = {
+        "lengths": np.array(picked(table["tokens"])),
+        "id": np.array(picked(table["id"]), dtype=np.str_),
+        "group": np.array(picked(table["group"]), dtype=np.str_),
+        "experts": np.stack([trace.expert_indices(layer)[chosen].astype(kind) for layer in trace.layers], axis=1),
+    }
+    for name in ("parallel_id", "cluster"):
+        if any(value is not None for value in picked(table[name])):
+            found[name] = np.array([value or "" for value in picked(table[name])], dtype=np.str_)
+    if "expert_weights" not in absent:
+        found["weights"] = np.stack([trace.expert_weights(layer)[chosen] for layer in trace.layers], axis=1)
+    if "token" not in absent:
+        found["token"] = trace.tokens[chosen]
+    if "logprob" not in absent:
+        found["logprob"] = trace.logprob[chosen]
+    if logits:
+        half = np.float16 if capture["router_logits"] == "f16" else np.float32
+        found["logits"] = np.stack([trace.router_logits(layer)[chosen].astype(half) for layer in trace.layers], axis=1)
+    return found
