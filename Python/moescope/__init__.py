@@ -40,7 +40,7 @@ from moescope.model import Generation, Hook, Model, Run, Step, hooks, load
 from moescope.quantization import quantize
 from moescope.report import report
 from moescope.tables import Table, table
-from moescope.traces import Trace, open_trace, trace
+from moescope.traces import Trace, merge, open_trace, trace
 
 __all__ = [
     "Array",
@@ -63,6 +63,7 @@ __all__ = [
     "force",
     "hooks",
     "load",
+    "merge",
     "metrics",
     "open_trace",
     "quantize",

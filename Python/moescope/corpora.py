@@ -24,6 +24,11 @@ def source(
 ) -> tuple[str | None, str | None]:
     """A corpus as the engine takes it: a path, or documents as JSON."""
     if isinstance(corpus, str | PathLike):
+        from moescope import corpus_files
+
+        if fspath(corpus) != "-" and corpus_files.is_readable(corpus):
+            found = corpus_files.read(corpus, text=text, group=group, id=id)
+            return None, f"[{','.join(json.dumps(document) for document in found)}]"
         chosen = [name for name, value in (("text", text), ("group", group), ("id", id)) if value is not None]
         if chosen:
             raise TypeError(
@@ -32,6 +37,14 @@ def source(
         return fspath(corpus), None
     encoded = (json.dumps(document) for document in _documents(_rows(corpus), {"text": text, "group": group, "id": id}))
     return None, f"[{','.join(encoded)}]"
+
+
+def documents(corpus: Any, chosen: Mapping[str, str | None]) -> Iterator[dict[str, Any]]:
+    """Documents as the engine's JSON has them, one after the other.
+
+    chosen: for "text", "group" and "id" the columns that hold them, where they have other names.
+    """
+    return _documents(_rows(corpus), chosen)
 
 
 def _rows(corpus: Any) -> Iterator[Any]:

@@ -135,6 +135,57 @@ class Trace:
         """(document, layer, head) of every captured pattern."""
         return self._native.patterns()
 
+    def load(self) -> Table:
+        """Assignments of every layer, group and expert: layer, group, expert, assignments, first_choices."""
+        return Table(self._native.load())
+
+    def to_arrow(
+        self,
+        table: str = "routing",
+        *,
+        groups: Sequence[str] | None = None,
+        documents: Sequence[int] | None = None,
+        logits: bool = False,
+    ) -> ArrowStream:
+        """A table as a stream of Arrow batches, in bounded memory: for `pyarrow.RecordBatchReader.from_stream`, Polars, DuckDB.
+
+        table: "tokens" (document, position, group, token, text, logprob) or "routing" (document, position, group, layer, experts, weights; logits
+            where they are asked for).
+        groups, documents: only these groups' documents, or documents of these indices.
+        """
+        if logits and not self.manifest["capture"].get("router_logits"):
+            raise ValueError(f"logits: the trace {self.path} has no router logits")
+        return self._stream(table, self._chosen(groups, documents), group=True, logits=logits)
+
+    def _chosen(self, groups: Sequence[str] | None, documents: Sequence[int] | None) -> list[int] | None:
+        """Indices, rising; None: all."""
+        chosen = None if documents is None else sorted(set(_arguments.integers(documents, "documents")))
+        if groups is None:
+            return chosen
+        wanted = set(_arguments.names(groups, "groups"))
+        for name in wanted.difference(self.groups):
+            raise ValueError(f"groups: the trace has no group {name!r}; it has {', '.join(self.groups)}")
+        names = self.documents["group"]
+        return [index for index in (range(len(self)) if chosen is None else chosen) if names[index] in wanted]
+
+    def _stream(self, table: str, documents: Sequence[int] | None, *, group: bool, logits: bool) -> ArrowStream:
+        if table not in ("tokens", "routing"):
+            raise ValueError(f"table: expected 'tokens' or 'routing', found {table!r}")
+        request = {"table": table, "documents": documents, "group": group, "logits": logits}
+        return ArrowStream(self._native, json.dumps(request))
+
+    def subset(
+        self,
+        *,
+        output: str | PathLike[str],
+        groups: Sequence[str] | None = None,
+        documents: Sequence[int] | None = None,
+    ) -> Trace:
+        """Some documents as a trace of their own: of these groups, or of these indices, or both."""
+        chosen = self._chosen(groups, documents)
+        _moescope.subset(self._native, list(range(len(self))) if chosen is None else chosen, fspath(output))
+        return open_trace(output)
+
     def nll_by_document(self) -> NDArray[np.float64]:
         """[documents] mean negative log-probability in nats, without each document's first row."""
         known = ~np.isnan(self.logprob)
@@ -159,7 +210,12 @@ class Trace:
                 "documents": len(self),
                 "groups": ", ".join(f"{group} {count:,}" for group, count in sorted(counts.items()) if group) or "none",
                 "tokens": sum(shard["tokens"] for shard in self.manifest["shards"]),
-                "recorded": ", ".join(["expert_indices", "expert_weights", "logprob", *kept]),
+                "recorded": ", ".join(
+                    [
+                        *(name for name in ("expert_indices", "expert_weights", "logprob") if name not in capture.get("absent", [])),
+                        *kept,
+                    ]
+                ),
                 "layers": ", ".join(map(str, self.layers)),
                 "status": self.manifest["status"],
             },
@@ -178,9 +234,30 @@ class Trace:
         )
 
 
+class ArrowStream:
+    """A table of a trace that speaks Arrow's PyCapsule interface; every reader starts at the beginning."""
+
+    def __init__(self, native: _moescope.Trace, request: str) -> None:
+        self._native = native
+        self._request = request
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._native.stream(self._request)
+
+
 def open_trace(path: str | PathLike[str]) -> Trace:
     """Opens a trace's folder. Raises FileNotFoundError, or TraceError naming file and field."""
     return Trace(_moescope.open_trace(fspath(path)), Path(path))
+
+
+def merge(traces: Sequence[Trace | str | PathLike[str]], *, output: str | PathLike[str]) -> Trace:
+    """Joins complete traces of the same model, tokenizer, capture and precision, one after the other.
+
+    Raises TraceError naming the field in which two of them differ, or the document that is in two of them.
+    """
+    paths = [fspath(one.path if isinstance(one, Trace) else one) for one in traces]
+    _moescope.merge(paths, fspath(output), None, None)
+    return open_trace(output)
 
 
 def trace(

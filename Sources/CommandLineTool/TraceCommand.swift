@@ -24,6 +24,7 @@ struct TraceCommand: ParsableCommand {
               moescope trace polyglot --corpus Models/polyglot/heldout.jsonl --output traces/demo
               moescope trace ~/Mixtral-8x7B-v0.1 --corpus texts/ --output traces/mixtral --max-tokens 512
               moescope trace polyglot --corpus c.jsonl --output t --capture router_logits,attention_pattern:3.*
+              moescope trace polyglot --corpus news.parquet --text-column body --group-column lang --sample 500 --output t
               cat c.jsonl | moescope trace polyglot --corpus - --output traces/piped
             """)
 
@@ -32,9 +33,12 @@ struct TraceCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "JSON Lines {\"id\",\"group\",\"text\"}, a folder of .txt files, or - for standard input; pipes and gzip files too.",
+            "JSON Lines {\"id\",\"group\",\"text\"}, a folder of .txt files, or - for standard input; pipes and gzip files too. "
+                + "With pyarrow also Parquet, Arrow, CSV, .zst and folders that Hugging Face datasets saved.",
             valueName: "path"))
     var corpus: String
+
+    @OptionGroup(title: "Columns and choice of documents") var corpusOptions: CorpusOptions
 
     @Option(help: ArgumentHelp("Folder to write the trace to.", valueName: "folder"))
     var output: String
@@ -83,7 +87,7 @@ struct TraceCommand: ParsableCommand {
         options.waveTokens = waveTokens
         options.memory = memory?.bytes
         let run = try TraceRun(
-            model: loaded.model, tokenizer: loaded.tokenizer, corpus: try readCorpus(corpus), options: options,
+            model: loaded.model, tokenizer: loaded.tokenizer, corpus: try corpusOptions.read(corpus), options: options,
             version: Moescope.version)
         let size = run.projectedBytes + run.projectedPatternBytes
         say(

@@ -1,6 +1,7 @@
 import Checkpoints
 import MoEModel
 import RoutingMetrics
+import Traces
 import Tracing
 
 /// `plan.json`: everything that decides an experiment's numbers, and must be the same for a run to be continued.
@@ -27,7 +28,7 @@ struct ExperimentIdentity: Codable, Equatable {
         self.model = weights
         config = model.config.leaves
         self.corpus = corpus.sha256
-        tokens_sha256 = TokenizedCorpus.sha256(tokens)
+        tokens_sha256 = TokensHash.of(tokens)
         documents = tokens.count
         choosing_ids = plan.split.map { $0.choosing.map { ids[$0] } }
         scored_ids = plan.split.map { $0.scored.map { ids[$0] } }

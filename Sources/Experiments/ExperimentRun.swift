@@ -4,6 +4,7 @@ import Hooks
 import MoEModel
 import RoutingMetrics
 import Tokenizers
+import Traces
 import Tracing
 
 /// Runs the untouched model and every variant over the same documents, wave by wave.

@@ -69,7 +69,7 @@ final class ArrowColumn {
 
 extension ArrowColumn {
     /// Arrow's letter for the type of a column.
-    static func format(of values: TableStorage.Values) -> StaticString {
+    static func format(of values: TableStorage.Values) -> String {
         switch values {
         case .ints: "l"
         case .floats: "g"

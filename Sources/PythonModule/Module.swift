@@ -7,6 +7,7 @@ struct NativeTypes {
     let table: NativeType<TableStorage>
     let model: NativeType<PythonModel>
     let trace: NativeType<OpenTrace>
+    let traceWriter: NativeType<OpenTraceWriter>
     let session: NativeType<GrowingText>
     /// Exceptions; the module holds a reference for as long as the process lives.
     let checkpointError: PythonObject
@@ -18,6 +19,7 @@ struct NativeTypes {
         table = try TableObject.makeType()
         model = try ModelObject.makeType()
         trace = try TraceObject.makeType()
+        traceWriter = try TraceWriterObject.makeType()
         session = try SessionObject.makeType()
         checkpointError = try PythonReference(
             PyErr_NewExceptionWithDoc(
@@ -38,6 +40,7 @@ struct NativeTypes {
     fileprivate func add(to module: borrowing PythonReference) throws(PythonError) {
         let named: [(StaticString, PythonObject)] = [
             ("Array", array.object), ("Table", table.object), ("Model", model.object), ("Trace", trace.object),
+            ("TraceWriter", traceWriter.object),
             ("Session", session.object), ("CheckpointError", checkpointError), ("TraceError", traceError),
             ("TokenizerError", tokenizerError),
         ]

@@ -2,6 +2,7 @@ import CPython
 import Foundation
 import Hooks
 import Tensors
+import Traces
 import Tracing
 
 /// The functions of `_moescope`.
@@ -18,6 +19,17 @@ enum ModuleFunctions {
         },
         MethodEntry("open_trace", "open_trace(path) -> Trace") { _, arguments, count in
             answering { () throws(PythonError) in try TraceObject.open(arguments, count) }
+        },
+        MethodEntry("write_trace", "write_trace(output, manifest as JSON) -> TraceWriter") { _, arguments, count in
+            answering { () throws(PythonError) in try TraceWriterObject.open(arguments, count) }
+        },
+        MethodEntry("merge", "merge(paths, output, source, sha256): joins traces of the same model and capture.") {
+            _, arguments, count in
+            answering { () throws(PythonError) in try TraceCopyFunctions.merge(arguments, count) }
+        },
+        MethodEntry("subset", "subset(trace, documents, output): some documents as a trace of their own.") {
+            _, arguments, count in
+            answering { () throws(PythonError) in try TraceCopyFunctions.subset(arguments, count) }
         },
         MethodEntry("trace", "trace(model, path, documents, output, options, progress)") { _, arguments, count in
             answering { () throws(PythonError) in try TraceFunction.run(arguments, count) }

@@ -19,7 +19,7 @@ enum TableObject {
                 MethodEntry("__arrow_c_stream__", "An Arrow C stream of one batch, as a capsule.") { object, _, _ in
                     // A requested schema may be ignored, says the interface, where the producer has only one.
                     answering { () throws(PythonError) in
-                        try ArrowTable.streamCapsule(try types.table.payload(of: object))
+                        try ArrowStreamCapsule.make(ArrowTable(try types.table.payload(of: object)))
                     }
                 },
                 MethodEntry("csv", "csv() -> str: the table as RFC 4180 text that no spreadsheet runs.") {

@@ -69,6 +69,37 @@ enum TraceObject {
                         ).release()
                     }
                 },
+                MethodEntry("stream", "stream(request as JSON) -> an Arrow C stream, as a capsule.") {
+                    object, arguments, count in
+                    answering { () throws(PythonError) in
+                        let trace = try types.trace.payload(of: object).trace
+                        let arguments = try Arguments(arguments, count, expected: 1...1)
+                        let request = try FromPython.json(
+                            TraceArrowStream.Request.self, try arguments[0], "request")
+                        for index in request.documents ?? [] where !trace.documents.indices.contains(index) {
+                            throw .value(
+                                "documents: expected indices from 0 to \(trace.documents.count - 1), found \(index)")
+                        }
+                        return try ArrowStreamCapsule.make(
+                            try translating { try TraceArrowStream(trace, request) })
+                    }
+                },
+                MethodEntry("load", "load() -> Table: assignments by layer, group and expert.") { object, _, _ in
+                    answering { () throws(PythonError) in
+                        let trace = try types.trace.payload(of: object).trace
+                        let table = try ReleasedInterpreter.run { _ in try TraceLoad.table(trace) }
+                        return try types.table.make(table).release()
+                    }
+                },
+                MethodEntry("vocabulary", "vocabulary() -> vocabulary.json as text, or None.") { object, _, _ in
+                    answering { () throws(PythonError) in
+                        let trace = try types.trace.payload(of: object).trace
+                        guard let vocabulary = try translating({ try trace.vocabulary() }) else {
+                            return ToPython.none()
+                        }
+                        return try ToPython.string(try json(vocabulary)).release()
+                    }
+                },
                 MethodEntry("patterns", "patterns() -> list of (document, layer, head).") { object, _, _ in
                     answering { () throws(PythonError) in
                         let trace = try types.trace.payload(of: object).trace
@@ -169,6 +200,9 @@ enum TraceObject {
         if let capture = TraceColumn.capture(of: name) {
             let words = capture.replacing("_", with: " ")
             return .value("the trace holds no \(words); trace again with capture=[\"\(capture)\"]")
+        }
+        if TraceColumn.omissible.contains(where: { $0.name == name }) {
+            return .value("the trace has no \(name): the record that it was imported from does not hold it")
         }
         return .value("expected one of \(known.map(\.name).joined(separator: ", ")), found \"\(name)\"")
     }

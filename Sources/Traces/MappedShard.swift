@@ -14,9 +14,9 @@ public struct MappedShard: Sendable {
     public let document: [Int32]
     /// [n], from 0 in each document.
     public let position: [Int32]
-    /// [n]
+    /// [n]; empty where token ids are absent.
     public let token: [Int32]
-    /// [n]; NaN in a document's first row.
+    /// [n]; NaN in a document's first row. Empty where log-probabilities are absent.
     public let logprob: [Float]
     let file: SafetensorsFile
 
@@ -28,11 +28,11 @@ public struct MappedShard: Sendable {
         documents = trace.documents[first..<first + trace.manifest.shards[index].documents]
         document = try Self.array(file, TraceColumn.document.name)
         position = try Self.array(file, TraceColumn.position.name)
-        token = try Self.array(file, TraceColumn.token.name)
-        logprob = try Self.array(file, TraceColumn.logprob.name)
+        token = layout.hasTokens ? try Self.array(file, TraceColumn.token.name) : []
+        logprob = layout.hasLogprobs ? try Self.array(file, TraceColumn.logprob.name) : []
     }
 
-    public var rowCount: Int { token.count }
+    public var rowCount: Int { position.count }
     public var hasRouterLogits: Bool { layout.routerLogits != nil }
     public var hasAttentionSummary: Bool { layout.attentionSummary }
 
@@ -79,7 +79,9 @@ public struct MappedShard: Sendable {
     }
 
     /// [n, K], as the model applied them.
+    /// - Precondition: `layout.hasWeights`.
     public func readExpertWeights(layerIndex: Int, into array: inout [Float]) {
+        precondition(layout.hasWeights)
         guard let bytes = layerBytes(TraceColumn.expertWeights.name, layerIndex) else { return }
         withExtendedLifetime(file) { Self.copy(bytes, into: &array) }
     }
@@ -118,6 +120,9 @@ public struct MappedShard: Sendable {
         let size = bytes.count / layers.count
         return UnsafeRawBufferPointer(rebasing: bytes[place * size..<(place + 1) * size])
     }
+
+    /// The stored bytes of a whole column, every layer.
+    package func allBytes(_ column: TraceColumn) -> UnsafeRawBufferPointer? { file[column.name]?.bytes }
 
     private func layerBytes(_ name: String, _ layerIndex: Int) -> UnsafeRawBufferPointer? {
         layout.column(name).flatMap { bytes($0, layerIndex: layerIndex) }

@@ -100,10 +100,11 @@ extension MappedShard {
                 if Int(position[row]) != inDocument {
                     return problem("position", row: row, expected: "\(inDocument)", found: "\(position[row])")
                 }
-                if !(0..<manifest.model.vocabSize ~= Int(token[row])) {
+                if layout.hasTokens, !(0..<manifest.model.vocabSize ~= Int(token[row])) {
                     return problem(
                         "token", row: row, expected: "0 to \(manifest.model.vocabSize - 1)", found: "\(token[row])")
                 }
+                guard layout.hasLogprobs else { continue }
                 let value = logprob[row]
                 if inDocument == 0 ? !value.isNaN : !(value <= 0) {
                     return problem(
@@ -132,9 +133,12 @@ extension MappedShard {
                     "expert_indices", row: i / K, layer: layer, expected: "0 to \(layout.experts - 1)",
                     found: "\(indices[i])")
             }
-            readExpertWeights(layerIndex: layerIndex, into: &values)
-            if let i = values.firstIndex(where: { !$0.isFinite }) {
-                return problem("expert_weights", row: i / K, layer: layer, expected: "a number", found: "\(values[i])")
+            if layout.hasWeights {
+                readExpertWeights(layerIndex: layerIndex, into: &values)
+                if let i = values.firstIndex(where: { !$0.isFinite }) {
+                    return problem(
+                        "expert_weights", row: i / K, layer: layer, expected: "a number", found: "\(values[i])")
+                }
             }
             for ahead in layout.speculative {
                 var guesses: [UInt16] = []

@@ -73,19 +73,19 @@ public struct TraceColumn: Sendable, Equatable {
         self.summary = summary
     }
 
-    static let document = TraceColumn("document", .i32, [.rows], .run, "index into documents.jsonl")
-    static let position = TraceColumn("position", .i32, [.rows], .run, "position in the document, from 0")
-    static let token = TraceColumn("token", .i32, [.rows], .run, "token id")
-    static let logprob = TraceColumn(
+    package static let document = TraceColumn("document", .i32, [.rows], .run, "index into documents.jsonl")
+    package static let position = TraceColumn("position", .i32, [.rows], .run, "position in the document, from 0")
+    package static let token = TraceColumn("token", .i32, [.rows], .run, "token id")
+    package static let logprob = TraceColumn(
         "logprob", .f32, [.rows], .run,
         "natural log of p(token at this row, given the rows before it); NaN in a document's first row")
-    static let expertIndices = TraceColumn(
+    package static let expertIndices = TraceColumn(
         "expert_indices", .expertIndex, [.routerLayers, .rows, .slots], .hook(.expertIndices, .copy),
         "chosen experts, by falling weight")
-    static let expertWeights = TraceColumn(
+    package static let expertWeights = TraceColumn(
         "expert_weights", .f32, [.routerLayers, .rows, .slots], .hook(.expertWeights, .copy),
         "mixing weights, as the model applied them")
-    static let predicted = TraceColumn(
+    package static let predicted = TraceColumn(
         "predicted", .i32, [.rows], .predictedToken, "most probable next token; -1 in a document's last row")
 
     static func routerLogits(_ format: TraceManifest.Capture.LogitFormat) -> TraceColumn {
@@ -108,6 +108,9 @@ public struct TraceColumn: Sendable, Equatable {
 
     /// Columns that `--capture` takes by name beside those that have a word of their own. A capture is added by adding it here.
     public static let named: [TraceColumn] = []
+
+    /// Columns that a run always records and an imported record may lack, in the order of the file.
+    public static let omissible: [TraceColumn] = [.token, .logprob, .expertWeights]
 }
 
 extension TraceColumn {

@@ -20,6 +20,8 @@ public struct TraceLayout: Sendable, Equatable {
     public var speculative: [Int]
     /// Experts in a guess: the model's own K, whatever an intervention made of it.
     public var expertsPerGuess: Int
+    /// Whether the experts of a token come by falling weight; an imported record may not say.
+    public var hasChoiceOrder: Bool
     /// Every array of a shard, in the order of the file.
     public private(set) var columns: [TraceColumn]
 
@@ -35,6 +37,7 @@ public struct TraceLayout: Sendable, Equatable {
         attentionSummary = capture.attentionSummary
         predicted = capture.predicted ?? false
         speculative = capture.speculative ?? []
+        hasChoiceOrder = !(capture.absent ?? []).contains(TraceManifest.Capture.choiceOrder)
         expertsPerGuess = manifest.model.expertsPerToken
         var columns: [TraceColumn] = [.document, .position, .token, .logprob]
         if let routerLogits { columns.append(.routerLogits(routerLogits)) }
@@ -44,7 +47,8 @@ public struct TraceLayout: Sendable, Equatable {
         if predicted { columns.append(.predicted) }
         let named = Set(capture.columns ?? [])
         columns += TraceColumn.named.filter { named.contains($0.name) }
-        self.columns = columns
+        let absent = Set(capture.absent ?? [])
+        self.columns = columns.filter { !absent.contains($0.name) }
         self.columns += speculative.filter { !guessedLayers(ahead: $0).isEmpty }.map(TraceColumn.guesses)
     }
 
@@ -52,6 +56,13 @@ public struct TraceLayout: Sendable, Equatable {
 
     /// The column of this name; nil where the trace does not hold it.
     public func column(_ name: String) -> TraceColumn? { columns.first { $0.name == name } }
+
+    /// Whether token ids are recorded: an imported record may have none.
+    public var hasTokens: Bool { column(TraceColumn.token.name) != nil }
+    /// Whether log-probabilities of the tokens are recorded.
+    public var hasLogprobs: Bool { column(TraceColumn.logprob.name) != nil }
+    /// Whether mixing weights are recorded. Without them nothing is known of the order of a token's experts either.
+    public var hasWeights: Bool { column(TraceColumn.expertWeights.name) != nil }
 
     /// The captured layers whose experts were guessed from so many layers before.
     public func guessedLayers(ahead: Int) -> [Int] { layers.filter { $0 >= ahead } }

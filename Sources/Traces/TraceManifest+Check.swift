@@ -22,10 +22,10 @@ extension TraceManifest {
         try expect("model.layers", 1...65_536, model.layers)
         try expect("model.experts", 1...Self.mostExperts, model.experts)
         try expect("model.experts_per_token", 1...model.experts, model.expertsPerToken)
-        try expect("model.heads", 1...65_536, model.heads)
+        try expect("model.heads", 0...65_536, model.heads)
         try expect("model.kv_heads", 0...65_536, model.kvHeads)
-        try expect("model.hidden_size", 1...Int(Int32.max), model.hiddenSize)
-        try expect("model.vocab_size", 1...Int(Int32.max), model.vocabSize)
+        try expect("model.hidden_size", 0...Int(Int32.max), model.hiddenSize)
+        try expect("model.vocab_size", 0...Int(Int32.max), model.vocabSize)
         try expect("model.parameters_total", 0...Int.max, model.parametersTotal)
         try expect("model.parameters_active", 0...Int.max, model.parametersActive)
         if let router = model.router {
@@ -98,6 +98,23 @@ extension TraceManifest {
             throw wrong(
                 "attention_pattern",
                 expected: "[layer, head] from [0, 0] to [\(model.layers - 1), \(model.heads - 1)]", found: "\(pair)")
+        }
+        let absent = capture.absent ?? []
+        let omissible = TraceManifest.Capture.omissible
+        guard absent == omissible.filter(absent.contains) else {
+            throw wrong("absent", expected: "some of \(omissible), in this order", found: "\(absent)")
+        }
+        // Ids are checked against the vocabulary; a summary of no heads would be empty.
+        guard model.vocabSize > 0 || absent.contains(TraceColumn.token.name) && !(capture.predicted ?? false) else {
+            throw FileError.trace(
+                .mismatch, file: file, field: "field model.vocab_size",
+                expected: "1 or more, where tokens are recorded",
+                found: "nothing")
+        }
+        guard model.heads > 0 || !capture.attentionSummary && capture.attentionPattern.isEmpty else {
+            throw FileError.trace(
+                .mismatch, file: file, field: "field model.heads", expected: "1 or more, where attention is recorded",
+                found: "nothing")
         }
         let ahead = capture.speculative ?? []
         guard Set(ahead).count == ahead.count, ahead.allSatisfy({ 1...65_536 ~= $0 }) else {

@@ -17,6 +17,8 @@ public struct TraceManifest: Codable, Sendable, Equatable {
     public var corpus: Corpus
     /// How tokens were chosen, where the model generated some.
     public var generation: Generation?
+    /// Where the documents come from, where not from a run of this program; nil: traced here.
+    public var provenance: Provenance?
     /// Complete shards, in order.
     public var shards: [Shard] = []
     /// The other files by name: the lines of `documents.jsonl` that belong to complete shards, and `vocabulary.json`. nil in
@@ -30,8 +32,8 @@ public struct TraceManifest: Codable, Sendable, Equatable {
     public var manifestSHA256: String?
 
     enum CodingKeys: String, CodingKey {
-        case format, version, status, model, tokenizer, capture, interventions, compute, corpus, generation, shards,
-            files
+        case format, version, status, model, tokenizer, capture, interventions, compute, corpus, generation, provenance,
+            shards, files
         case created, updated
         case manifestSHA256 = "manifest_sha256"
     }
@@ -70,16 +72,17 @@ public struct TraceManifest: Codable, Sendable, Equatable {
         public var layers: Int
         public var experts: Int
         public var expertsPerToken: Int
+        /// 0 where it is not known, here and in the five numbers below; the file then has no such field.
         public var heads: Int
         public var kvHeads: Int
         public var hiddenSize: Int
         public var vocabSize: Int
-        /// How the weights are stored: "BF16", "Q4_K", …
+        /// How the weights are stored: "BF16", "Q4_K", …; "" where it is not known.
         public var quantization: String
         public var parametersTotal: Int
         /// Parameters that one token meets.
         public var parametersActive: Int
-        /// The hash of the weights' files.
+        /// The hash of the weights' files; "" where it is not known.
         public var sha256: String
         /// What the router does with its logits; nil in version 1, whose models all took a softmax.
         public var router: RouterPolicy?
@@ -119,17 +122,6 @@ public struct TraceManifest: Codable, Sendable, Equatable {
 
         /// Layers that have a router, rising.
         public var layersWithRouter: [Int] { moeLayers ?? Array(0..<layers) }
-
-        enum CodingKeys: String, CodingKey {
-            case name, architecture, layers, experts, heads, quantization, sha256, router, config
-            case moeLayers = "moe_layers"
-            case expertsPerToken = "experts_per_token"
-            case kvHeads = "kv_heads"
-            case hiddenSize = "hidden_size"
-            case vocabSize = "vocab_size"
-            case parametersTotal = "parameters_total"
-            case parametersActive = "parameters_active"
-        }
     }
 
     public struct Tokenizer: Codable, Sendable, Equatable {
@@ -166,11 +158,13 @@ public struct TraceManifest: Codable, Sendable, Equatable {
         public var speculative: [Int]?
         /// Names of further columns (`TraceColumn.named`); nil: none.
         public var columns: [String]?
+        /// What every trace of this program has and this record lacks (`omissible`); nil: nothing.
+        public var absent: [String]?
 
         public init(
             routerLogits: LogitFormat? = .f32, attentionSummary: Bool = false, attentionPattern: [[Int]] = [],
             layers: [Int], expertsPerToken: Int? = nil, predicted: Bool? = nil, speculative: [Int]? = nil,
-            columns: [String]? = nil
+            columns: [String]? = nil, absent: [String]? = nil
         ) {
             self.routerLogits = routerLogits
             self.attentionSummary = attentionSummary
@@ -180,10 +174,11 @@ public struct TraceManifest: Codable, Sendable, Equatable {
             self.predicted = predicted
             self.speculative = speculative
             self.columns = columns
+            self.absent = absent
         }
 
         enum CodingKeys: String, CodingKey {
-            case layers, predicted, speculative, columns
+            case layers, predicted, speculative, columns, absent
             case routerLogits = "router_logits"
             case attentionSummary = "attention_summary"
             case attentionPattern = "attention_pattern"

@@ -12,16 +12,16 @@ public final class TraceShard: @unchecked Sendable {
     public let documents: [TraceDocument]
     public let rowCount: Int
 
-    /// [n]
+    /// [n]; empty where token ids are absent.
     public let tokens: UnsafeMutableBufferPointer<Int32>
-    /// [n]; natural log of p(token at this row, given the rows before it), NaN in a document's first row.
+    /// [n]; natural log of p(token at this row, given the rows before it), NaN in a document's first row; empty where absent.
     public let logprobs: UnsafeMutableBufferPointer<Float>
 
     /// [n]: most probable token after this row, -1 in a document's last row; empty where it is not kept.
     public let predicted: UnsafeMutableBufferPointer<Int32>
 
     /// Memory of every column by name, as `ColumnMemory` says.
-    private let memory: [String: ColumnMemory]
+    let memory: [String: ColumnMemory]
     private(set) var patterns: [AttentionPattern] = []
 
     /// Room for all tokens of `documents`.
@@ -69,7 +69,7 @@ public final class TraceShard: @unchecked Sendable {
         layer("router_logits", layerIndex, as: Float.self)
     }
 
-    /// [n, K] of one captured layer, as applied, by falling weight.
+    /// [n, K] of one captured layer, as applied, by falling weight; empty where weights are absent.
     public func expertWeights(layerIndex: Int) -> UnsafeMutableBufferPointer<Float> {
         layer(TraceColumn.expertWeights.name, layerIndex, as: Float.self)
     }
@@ -182,7 +182,7 @@ public final class TraceShard: @unchecked Sendable {
 
 /// The memory of one column while it is filled: Int32 or Float for columns stored so; Float for router logits, which become F16
 /// while they are written; F16 bits for other F16 columns; UInt16 for experts.
-private struct ColumnMemory {
+struct ColumnMemory {
     private let bytes: UnsafeMutableRawBufferPointer
 
     init(_ column: TraceColumn, count: Int) {
@@ -198,7 +198,7 @@ extension TraceColumn {
     /// Whether values wait as Float and become F16 while they are written.
     var isHalvedWhenWritten: Bool { storage == .f16 && name == "router_logits" }
 
-    fileprivate var memoryStride: Int {
+    var memoryStride: Int {
         switch storage {
         case .i32, .f32: 4
         case .f16: isHalvedWhenWritten ? 4 : 2

@@ -16,26 +16,9 @@ extension TraceWriter {
             let (expected, found) = (wanted[keyPath: path], present[keyPath: path])
             guard expected == found else { throw differs(field, expected: "\(expected)", found: "\(found)") }
         }
-        try same("version", \.version)
-        try same("model.name", \.model.name)
-        try same("model.sha256", \.model.sha256)
-        let (expected, found) = (wanted.model.config ?? [:], present.model.config ?? [:])
-        for key in Set(expected.keys).union(found.keys).sorted() where expected[key] != found[key] {
-            throw differs(
-                "model.config.\(key)", expected: expected[key] ?? "nothing", found: found[key] ?? "nothing")
+        if let difference = wanted.identityDifference(present) {
+            throw differs(difference.field, expected: difference.mine, found: difference.theirs)
         }
-        try same("model", \.model)
-        try same("tokenizer", \.tokenizer)
-        try same("capture.router_logits", \.capture.routerLogits)
-        try same("capture.attention_summary", \.capture.attentionSummary)
-        try same("capture.attention_pattern", \.capture.attentionPattern)
-        try same("capture.layers", \.capture.layers)
-        try same("capture.experts_per_token", \.capture.expertsPerToken)
-        try same("capture.predicted", \.capture.predicted)
-        try same("capture.speculative", \.capture.speculative)
-        try same("capture", \.capture)
-        try same("interventions", \.interventions)
-        try same("compute.precision", \.compute.precision)
         try same("compute.isa", \.compute.isa)
         try same("compute.version", \.compute.version)
         try same("corpus.sha256", \.corpus.sha256)

@@ -153,6 +153,13 @@ public final class TraceWriter {
         try writeManifest()
     }
 
+    /// Says what the corpus was, and where it comes from, for a writer that learns it from the documents. Written with the next shard,
+    /// or by `finish`.
+    package func describe(corpus: TraceManifest.Corpus, provenance: TraceManifest.Provenance?) {
+        manifest.corpus = corpus
+        manifest.provenance = provenance
+    }
+
     /// Declares the trace complete.
     /// - Throws: `mismatch` where documents or tokens are not as many as the manifest's corpus has.
     public func finish() throws(FileError) {

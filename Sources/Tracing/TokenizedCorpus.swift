@@ -3,6 +3,7 @@ import Crypto
 import FileFormats
 import MoEModel
 import Tokenizers
+import Traces
 
 /// A corpus as token ids of one model, checked and cut to a length: what traces, experiments and measurements run over.
 public struct TokenizedCorpus: Sendable {
@@ -60,17 +61,6 @@ public struct TokenizedCorpus: Sendable {
         }
     }
 
-    /// SHA-256 (hex) of what the model reads: of each document the number of its tokens and their ids, as little-endian Int32.
-    public static func sha256(_ tokens: [[Int32]]) -> String {
-        var hash = SHA256()
-        for ids in tokens {
-            withUnsafeBytes(of: Int32(ids.count).littleEndian) { hash.update(bufferPointer: $0) }
-            // Every processor that MoEScope runs on is little-endian.
-            ids.withUnsafeBytes { hash.update(bufferPointer: $0) }
-        }
-        return hash.finalize().hex
-    }
-
     public var totalTokens: Int { tokens.reduce(0) { $0 + $1.count } }
 
     /// The documents of one wave as a batch; the engine knows each by its number in the corpus.
@@ -83,24 +73,5 @@ public struct TokenizedCorpus: Sendable {
     /// - Parameter first: the document that the first wave begins with.
     public func waves(of waveTokens: Int, from first: Int = 0) -> [Range<Int>] {
         Waves.pack(tokens[first...].map(\.count), waveTokens).map { $0.lowerBound + first..<$0.upperBound + first }
-    }
-}
-
-/// How documents are packed into waves.
-public enum Waves {
-    /// Ranges of consecutive lengths whose sums are at most `limit`; a longer one stands alone.
-    public static func pack(_ lengths: [Int], _ limit: Int) -> [Range<Int>] {
-        var waves: [Range<Int>] = []
-        var start = 0
-        var rows = 0
-        for (index, length) in lengths.enumerated() {
-            if index > start, rows + length > limit {
-                waves.append(start..<index)
-                (start, rows) = (index, 0)
-            }
-            rows += length
-        }
-        if start < lengths.count { waves.append(start..<lengths.count) }
-        return waves
     }
 }

@@ -47,7 +47,7 @@ extension TraceRun {
                 source: corpus.source, sha256: corpus.sha256, documents: corpus.documents.count,
                 tokens: tokens.reduce(0) { $0 + $1.count },
                 groups: corpus.documents.reduce(into: [:]) { $0[$1.group, default: 0] += 1 },
-                tokensSHA256: TokenizedCorpus.sha256(tokens)))
+                tokensSHA256: TokensHash.of(tokens)))
     }
 
     static func plan(_ options: TraceOptions, manifest: TraceManifest, model: Model) throws(HookError) -> HookPlan {

@@ -24,7 +24,7 @@ package enum DurableFolder {
     }
 
     /// Flushes the names in a folder. Some file systems have no such thing, and need none.
-    static func flush(_ url: URL) {
+    package static func flush(_ url: URL) {
         let descriptor = open(url.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
         fsync(descriptor)

@@ -94,10 +94,7 @@ public struct Report: Sendable {
         let groupFacts = metrics.sample?.groups.count ?? manifest.corpus.groups.count
         return Page(
             title: title,
-            byline:
-                "The model is \(model.name) (\(model.architecture)) with \(Self.parameters(model.parametersTotal)) parameters, "
-                + "\(Self.parameters(model.parametersActive)) of them active per token. The corpus is \(manifest.corpus.source). It was traced on "
-                + "\(date.prefix(10)) in \(manifest.compute.precision) precision.",
+            byline: byline,
             facts: [
                 ("Layers", "\(model.layers)"), ("Experts per layer", "\(model.experts)"),
                 ("Experts per token", "\(model.expertsPerToken)"), ("Documents", Prose.count(manifest.documents)),
@@ -110,6 +107,19 @@ public struct Report: Sendable {
                     tables.map { ($0.name, Findings.sample(result.sample)) }
                 }, uniquingKeysWith: { first, _ in first }),
             provenance: provenance, csvFolder: csvFolder)
+    }
+
+    private var byline: String {
+        let model = manifest.model
+        let total = model.parametersTotal > 0 ? " with \(Self.parameters(model.parametersTotal)) parameters" : ""
+        let active =
+            model.parametersActive > 0 ? ", \(Self.parameters(model.parametersActive)) of them active per token" : ""
+        let made =
+            manifest.provenance?.kind == .imported
+            ? "It was imported on \(date.prefix(10))\(manifest.provenance?.format.map { " from a record of \($0)" } ?? "")."
+            : "It was traced on \(date.prefix(10)) in \(manifest.compute.precision) precision."
+        return
+            "The model is \(model.name) (\(model.architecture))\(total)\(active). The corpus is \(manifest.corpus.source). \(made)"
     }
 
     /// When the trace was finished; SOURCE_DATE_EPOCH, where it is set, makes reports of equal traces equal bytes.
@@ -126,11 +136,26 @@ public struct Report: Sendable {
         return [
             "MoEScope \(ReportVersion.current) made this page from a trace of \(date). Everything shown was computed from that trace. "
                 + "The page makes no network request.",
-            "Model: \(manifest.model.name), weights \(manifest.model.quantization), SHA-256 \(manifest.model.sha256). "
-                + "Corpus: \(manifest.corpus.source), SHA-256 \(manifest.corpus.sha256). Tokenizer: \(tokenizer).",
+            "Model: \(manifest.model.name), weights \(Self.known(manifest.model.quantization)), SHA-256 "
+                + "\(Self.known(manifest.model.sha256)). Corpus: \(manifest.corpus.source), SHA-256 \(manifest.corpus.sha256). "
+                + "Tokenizer: \(tokenizer).",
             "MoEScope \(manifest.compute.version) made the trace: \(arithmetic). Interventions: \(interventions). The trace is "
-                + "\(manifest.status.rawValue).",
+                + "\(manifest.status.rawValue).\(sources)",
         ]
+    }
+
+    private static func known(_ text: String) -> String { text.isEmpty ? "not known" : text }
+
+    /// What was joined, chosen from or imported.
+    private var sources: String {
+        guard let provenance = manifest.provenance else { return "" }
+        let verb =
+            switch provenance.kind {
+            case .merged: "joined from"
+            case .subset: "chosen from"
+            case .imported: "imported from"
+            }
+        return " It was \(verb) \(Prose.list(provenance.sources.map(\.name)))."
     }
 
     private var tokenizer: String {
@@ -140,7 +165,8 @@ public struct Report: Sendable {
 
     /// Exact results do not depend on the processor, so its name would only make equal reports differ.
     private var arithmetic: String {
-        manifest.compute.precision == "exact"
+        if manifest.provenance?.kind == .imported { return "the numbers are another program's, copied" }
+        return manifest.compute.precision == "exact"
             ? "exact precision, the same bits on every processor"
             : "\(manifest.compute.isa), \(manifest.compute.precision) precision"
     }

@@ -10,7 +10,8 @@ extension Sections {
     /// The token browser and, where the trace has patterns, the attention viewer over the same documents. None where experts
     /// do not fit the byte that the browser has for them.
     func tokens() throws(FileError) -> [Section] {
-        guard model.experts <= 255 else { return [] }
+        let layout = trace.layout
+        guard model.experts <= 255, layout.hasTokens, layout.hasWeights, layout.hasLogprobs else { return [] }
         let attention = try AttentionData(trace, budget: Self.attentionBudget)
         let sample =
             shown.map { DocumentSample(documents: $0 + (attention?.documents ?? [])) }

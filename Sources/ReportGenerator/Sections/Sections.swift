@@ -20,7 +20,7 @@ struct Sections {
     }
 
     /// All of them: the measured, then the tokens themselves, for which the trace is read again, then the rules.
-    func all() throws(FileError) -> [Section] { measured + (try tokens()) + [rules].compactMap(\.self) }
+    func all() throws(FileError) -> [Section] { measured + (try tokens()) + [absences, rules].compactMap(\.self) }
 
     var model: TraceManifest.Model { trace.manifest.model }
     /// The layers that were looked at.

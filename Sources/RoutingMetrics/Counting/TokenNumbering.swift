@@ -19,6 +19,7 @@ struct TokenNumbering {
         _ input: MetricInput, _ metric: String, predicted: Bool = false,
         where isTaken: (TraceDocument) -> Bool = { _ in true }
     ) throws(MetricError) {
+        try input.need(.tokens, for: metric)
         let vocabulary = 0..<input.trace.manifest.model.vocabSize
         var found: Set<Int32> = []
         var guesses: [Int32] = []

@@ -30,6 +30,7 @@ struct TracePairing {
                 "\(b.url.path): document \(x.index): expected \"\(x.id)\" of \(x.tokens) tokens, found \"\(y.id)\" of \(y.tokens)",
                 hint: "trace both over the same corpus with the same tokenizer")
         }
+        for trace in [a, b] { try MetricInput.need([.tokens, .order], of: trace, for: metric) }
         hasLogits = a.layout.routerLogits != nil && b.layout.routerLogits != nil
         try forEachPair { first, second, document, other throws(MetricError) in
             guard first.token[document.rows] == second.token[other.rows] else {
@@ -59,10 +60,14 @@ struct TracePairing {
         }
     }
 
+    /// Whether both traces have log-probabilities.
+    var hasLogprobs: Bool { input.trace.layout.hasLogprobs && other.layout.hasLogprobs }
+
     /// Each document's sums of the two negative log-likelihoods, and its tokens: [D, `PairedEffect.Column.count`].
     func likelihoods() throws(MetricError) -> [Double] {
         typealias Column = PairedEffect.Column
         var values = [Double](repeating: 0, count: Column.count * input.trace.documents.count)
+        guard hasLogprobs else { return values }
         try forEachPair { first, second, document, other in
             // A document's first row has no likelihood.
             for row in input.rows(document) where row > document.firstRow {

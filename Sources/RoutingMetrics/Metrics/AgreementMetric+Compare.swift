@@ -43,7 +43,8 @@ extension AgreementMetric {
         }
         return AgreementMetric(
             sample: a.sample, models: [first.manifest.model.name, second.manifest.model.name], layers: layers,
-            deciles: deciles, overall: overall, effects: PairedEffect.effects(a, try pairing.likelihoods()))
+            deciles: deciles, overall: overall,
+            effects: pairing.hasLogprobs ? PairedEffect.effects(a, try pairing.likelihoods()) : [])
     }
 
     private static func nonEmpty(_ layers: [Int]) throws(MetricError) -> [Int] {

@@ -119,6 +119,7 @@ private struct InductionScores {
 
     init(_ input: MetricInput) throws(MetricError) {
         do throws(FileError) {
+            guard input.trace.layout.hasTokens else { return }
             var tokensOf: [Int: [Int32]] = [:]
             for (document, layer, head) in try input.trace.attentionPatterns() {
                 guard let pattern = try input.trace.attentionPattern(document: document, layer: layer, head: head)

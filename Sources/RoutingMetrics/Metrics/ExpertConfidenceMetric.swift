@@ -42,8 +42,9 @@ public struct ExpertConfidenceMetric: MetricResult, Equatable {
         ]
     }
 
-    /// Needs nothing but what every trace has.
+    /// - Throws: where the trace has no weights.
     public static func compute(_ input: MetricInput) throws(MetricError) -> ExpertConfidenceMetric {
+        try input.need(.weights, for: definition.name)
         let E = input.sample.experts
         let G = input.groups.count
         let C = 3 * E

@@ -68,7 +68,9 @@ extension InformationMetric {
             let first = plugIn(firsts, input, stream: input.stream(definition.name, layer, 1))
             let tokens = groups.reduce(0) { $0 + input.sample.groups[$1].tokens }
             units.append(row(layer, .assignment, tokens: tokens, own))
-            units.append(row(layer, .firstChoice, tokens: Int(firsts.values.reduce(0, +)), first))
+            if input.trace.layout.hasChoiceOrder {
+                units.append(row(layer, .firstChoice, tokens: Int(firsts.values.reduce(0, +)), first))
+            }
             units.append(try set(input, layer, groups, assignment: own, groupEntropy: first.groupEntropy))
         }
         return InformationMetric(sample: input.sample, layers: layers, units: units)

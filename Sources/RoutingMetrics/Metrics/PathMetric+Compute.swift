@@ -5,6 +5,7 @@ extension PathMetric {
     /// Reads the shards again: a path needs the same token's experts in every layer at once, and the first pass goes layer by layer.
     /// - Throws: where fewer than two layers were captured.
     public static func compute(_ input: MetricInput) throws(MetricError) -> PathMetric {
+        try input.need(.order, .tokens, for: definition.name)
         guard input.layers.count > 1 else {
             throw MetricError(definition.name, "expected two layers or more, found \(input.layers.count)")
         }

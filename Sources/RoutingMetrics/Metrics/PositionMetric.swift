@@ -72,7 +72,7 @@ public struct PositionMetric: MetricResult, Equatable {
 
     /// Reads the shards again: no other metric counts by place in the text.
     public static func compute(_ input: MetricInput) throws(MetricError) -> PositionMetric {
-        let starts = (try? input.trace.tokenText()).map(SentenceStarts.init)
+        let starts = input.trace.layout.hasTokens ? (try? input.trace.tokenText()).map(SentenceStarts.init) : nil
         let places = Place.allCases.filter { starts != nil || ($0 != .sentenceStart && $0 != .elsewhere) }
         let E = input.sample.experts
         let C = 4 * (E + 1)

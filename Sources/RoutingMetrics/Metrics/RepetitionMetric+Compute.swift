@@ -1,6 +1,7 @@
 extension RepetitionMetric {
     public static func compute(_ input: MetricInput) -> RepetitionMetric {
         let G = input.groups.count
+        let isOrdered = input.trace.layout.hasChoiceOrder
         let E = input.sample.experts
         let K = input.sample.expertsPerToken
         let uniformAny = 1 - (0..<K).reduce(1.0) { $0 * Double(max(0, E - K - $1)) / Double(E - $1) }
@@ -45,10 +46,11 @@ extension RepetitionMetric {
                     Row(
                         layer: layer.layer, group: row == 0 ? .pooled : .group(input.groups[group]),
                         documents: members.reduce(0) { $0 + input.sample.groups[$1].documents }, pairs: Int(pairs),
-                        first: isLarge ? bootstrap.estimate(4 * row, within: 0...1) : nil,
-                        any: isLarge ? bootstrap.estimate(4 * row + 1, within: 0...1) : nil, firstShuffled: shuffled[0],
+                        first: isLarge && isOrdered ? bootstrap.estimate(4 * row, within: 0...1) : nil,
+                        any: isLarge ? bootstrap.estimate(4 * row + 1, within: 0...1) : nil,
+                        firstShuffled: isOrdered ? shuffled[0] : nil,
                         anyShuffled: shuffled[1], chanceFirst: 1 / Double(E), chanceAny: uniformAny,
-                        loadChanceFirst: chance.first(members), loadChanceAny: chance.any(members)))
+                        loadChanceFirst: isOrdered ? chance.first(members) : nil, loadChanceAny: chance.any(members)))
             }
         }
         let count = rows.count

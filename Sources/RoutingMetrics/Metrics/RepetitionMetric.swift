@@ -29,7 +29,7 @@ public struct RepetitionMetric: MetricResult, Equatable {
         public var chanceAny: Double
         /// Two tokens drawn independently from all documents of the group: more than chance gives within a document, where
         /// documents differ.
-        public var loadChanceFirst: Double
+        public var loadChanceFirst: Double?
         public var loadChanceAny: Double
     }
 
@@ -61,11 +61,16 @@ public struct RepetitionMetric: MetricResult, Equatable {
                 rows: rows.map {
                     [.integer($0.layer)] + $0.group.cells + [.integer($0.documents), .integer($0.pairs)]
                         + $0.first.cells + $0.any.cells + $0.firstShuffled.cells + $0.anyShuffled.cells + [
-                            .real($0.chanceFirst), .real($0.chanceAny), .real($0.loadChanceFirst),
-                            .real($0.loadChanceAny), $0.first == nil ? .text("too few documents") : .missing,
+                            .real($0.chanceFirst), .real($0.chanceAny), .optional($0.loadChanceFirst),
+                            .real($0.loadChanceAny), Self.note($0),
                         ]
                 })
         ]
+    }
+
+    private static func note(_ row: Row) -> MetricCell {
+        if row.any == nil { return .text("too few documents") }
+        return row.first == nil ? .text("the trace does not have the order of a token's experts") : .missing
     }
 
     /// All documents together, by layer.

@@ -1,0 +1,97 @@
+"""SGLang's expert distribution recorder, mode `per_token`.
+
+Files are `torch.save` of {"records": [...], "last_physical_to_logical_map"}; a record is one forward pass with `input_ids`, `positions`,
+`extend_seq_lens`, `forward_mode` (1: extend, 2: decode) and `topk_ids_of_layer` [layers, tokens, K], −1 where a layer has no router
+(sgl-project/sglang, python/sglang/srt/eplb/expert_distribution.py: `_DetailSinglePassGatherer`, `_DetailAccumulator`).
+
+Requests have no name in these files. Every sequence of an extend pass is a document; the single tokens of decode passes follow no
+document that the file names, and each pass is a document of its own. Weights are not recorded. `topk_ids_of_layer` holds physical experts; with the map in
+the file they become logical ones, where the two differ.
+
+The modes `stat` and `per_pass` hold counts of passes and no tokens: a trace cannot be made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from moescope.cards import Card
+from moescope.records import torch_files
+from moescope.records.reading import in_layers
+from moescope.writing import Document, RecordError
+
+_EXTEND: Final = 1
+
+
+def read(file: Path, card: Card) -> Iterator[Document]:
+    content = torch_files.load(file)
+    if not isinstance(content, dict):
+        raise RecordError(f"{file}: expected a recorder's dictionary, found {type(content).__name__}")
+    records = content.get("records")
+    if "logical_count" in content or isinstance(records, list) and records and "topk_ids_of_layer" not in records[0]:
+        raise RecordError(
+            f"{file}: the record holds counts of passes, and no tokens; expected one of the mode per_token "
+            "(--expert-distribution-recorder-mode per_token)"
+        )
+    if not isinstance(records, list):
+        raise RecordError(f"{file}: expected records, found {', '.join(map(str, content)) or 'nothing'}")
+    places = _logical(content.get("last_physical_to_logical_map"), card, file)
+    for number, record in enumerate(records):
+        place = f"{file}, record {number}"
+        name = f"{file.stem}-{record.get('rank', 0)}-{record.get('forward_pass_id', number)}"
+        yield from _documents(record, name, place, card, places)
+
+
+def _logical(given: Any, card: Card, file: Path) -> Any:
+    """[layers, physical experts] → logical ones; None where they are the same."""
+    if given is None:
+        return None
+    places = np.asarray(given)
+    if places.ndim != 2 or places.shape[0] != card.layers:
+        raise RecordError(
+            f"{file}: last_physical_to_logical_map: expected [{card.layers}, physical experts], as the card {card.path} says, "
+            f"found {list(places.shape)}"
+        )
+    same = places.shape[1] == card.experts and (places == np.arange(card.experts)).all()
+    return None if same else places
+
+
+def _documents(record: Any, name: str, place: str, card: Card, places: Any) -> Iterator[Document]:
+    if not isinstance(record, dict) or "topk_ids_of_layer" not in record:
+        raise RecordError(f"{place}: expected topk_ids_of_layer, found none")
+    ids = np.asarray(record["topk_ids_of_layer"])
+    token = np.asarray(record.get("input_ids", []))
+    if ids.ndim != 3 or ids.shape[0] != card.layers or len(token) != ids.shape[1]:
+        raise RecordError(
+            f"{place}: topk_ids_of_layer: expected [{card.layers} layers, {len(token)} tokens, {card.experts_per_token}], "
+            f"found {list(ids.shape)}"
+        )
+    if not ids.shape[1]:
+        return
+    # The recorder has room for eight experts, whatever the model's K; those past it are −1.
+    experts = in_layers(ids.transpose(1, 0, 2), card, place, "topk_ids_of_layer")
+    if experts.shape[2] > card.experts_per_token and (experts[:, :, card.experts_per_token :] < 0).all():
+        experts = experts[:, :, : card.experts_per_token]
+    if places is not None:
+        outside = (experts < 0) | (experts >= places.shape[1])
+        if outside.any():
+            raise RecordError(
+                f"{place}: expected a physical expert from 0 to {places.shape[1] - 1}, found {int(experts[outside][0])}"
+            )
+        experts = np.stack(
+            [places[layer][experts[:, row]] for row, layer in enumerate(card.expert_layers)], axis=1
+        )
+    lengths = record.get("extend_seq_lens")
+    if record.get("forward_mode") != _EXTEND or not lengths or sum(lengths) != len(token):
+        yield Document(id=name, experts=experts, place=place, token=token)
+        return
+    start = 0
+    for number, length in enumerate(lengths):
+        if length:
+            rows = slice(start, start + length)
+            yield Document(id=f"{name}/{number}", experts=experts[rows], place=place, token=token[rows])
+        start += length
