@@ -2,6 +2,7 @@ import Checkpoints
 import MoEModel
 import RoutingMetrics
 import Tracing
+import Traces
 
 /// `plan.json`: everything that decides an experiment's numbers, and must be the same for a run to be continued.
 struct ExperimentIdentity: Codable, Equatable {

@@ -8,6 +8,7 @@ struct NativeTypes {
     let model: NativeType<PythonModel>
     let trace: NativeType<OpenTrace>
     let session: NativeType<GrowingText>
+    let corpus: NativeType<GrowingCorpus>
     /// Exceptions; the module holds a reference for as long as the process lives.
     let checkpointError: PythonObject
     let traceError: PythonObject
@@ -19,6 +20,7 @@ struct NativeTypes {
         model = try ModelObject.makeType()
         trace = try TraceObject.makeType()
         session = try SessionObject.makeType()
+        corpus = try CorpusObject.makeType()
         checkpointError = try PythonReference(
             PyErr_NewExceptionWithDoc(
                 "moescope.CheckpointError", "A model's files are damaged, or not what their config says.",
@@ -38,7 +40,8 @@ struct NativeTypes {
     fileprivate func add(to module: borrowing PythonReference) throws(PythonError) {
         let named: [(StaticString, PythonObject)] = [
             ("Array", array.object), ("Table", table.object), ("Model", model.object), ("Trace", trace.object),
-            ("Session", session.object), ("CheckpointError", checkpointError), ("TraceError", traceError),
+            ("Session", session.object), ("Corpus", corpus.object),
+            ("CheckpointError", checkpointError), ("TraceError", traceError),
             ("TokenizerError", tokenizerError),
         ]
         for (name, object) in named {
