@@ -3,6 +3,7 @@
 #   make demo      the built-in model over its held-out corpus, and the report in Reports/demo/
 #   make test      every test
 #   make notebooks JupyterLab with the notebooks, once `make demo` has been run
+#   make docs      the documentation as a site, into build/docs/html
 #   make bench     side by side with other engines, into Benchmarks/RESULTS.md
 #   make parity    largest differences to Hugging Face transformers, shape by shape
 #   make conformance  settings given in every way, through Hugging Face transformers and here: the same or refused
@@ -12,9 +13,10 @@
 #   make fuzz      mutated files of every format, read as the commands read them: nothing may die, hang or fill memory
 #   make sanitize  kernels, readers and tests under sanitizers, and mutations that libFuzzer chooses
 #   make wheel     dist/moescope-….whl, tried where there is no Swift toolchain
+#   make release   the wheel, the source archive and their hashes in dist/, checked
 #   make format    formats the sources
 
-.PHONY: help demo test notebooks bench parity conformance calibrate endurance example fuzz sanitize wheel format build clean
+.PHONY: help demo test notebooks docs bench parity conformance calibrate endurance example fuzz sanitize wheel release format build clean
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -34,6 +36,11 @@ notebooks:
 	@Scripts/setup demo
 	@Scripts/build
 	@Scripts/notebooks
+
+docs:
+	@Scripts/setup demo
+	@Scripts/build
+	@Scripts/docs
 
 bench:
 	@Benchmarks/run
@@ -74,6 +81,10 @@ wheel:
 	@Scripts/setup demo
 	@Scripts/wheel
 
+release:
+	@Scripts/setup demo
+	@Scripts/release
+
 format:
 	@swift format format --in-place --parallel --recursive Sources Tests Package.swift
 
@@ -82,4 +93,4 @@ build:
 	@Scripts/build
 
 clean:
-	@rm -rf .build .cache dist .venv .venv-parity .venv-bench Benchmarks/.work Reports/demo traces
+	@rm -rf .build .cache build dist .venv .venv-parity .venv-bench .venv-docs Benchmarks/.work Reports/demo traces

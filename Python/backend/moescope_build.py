@@ -8,7 +8,9 @@ where no Swift toolchain is installed.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
+import io
 import platform
 import re
 import shutil
@@ -26,6 +28,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "Python" / "moescope"
 MODEL = ROOT / "Models" / "polyglot"
+VERSION = ROOT / "Sources" / "Traces" / "Version.swift"
 MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.model", "tokenizer.json", "README.md", "heldout.jsonl")
 # One library for Python 3.11 and everything later.
 TAG_PYTHON = "cp311-abi3"
@@ -38,7 +41,16 @@ Settings = dict[str, Any] | None
 
 def _project() -> dict[str, Any]:
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return project
+    return {**project, "version": version()}
+
+
+def version() -> str:
+    """The version, from the one place that says it."""
+    text = VERSION.read_text(encoding="utf-8")
+    found = re.search(r'current = "([^"]+)"', text)
+    if found is None:
+        sys.exit(f"moescope: {VERSION.relative_to(ROOT)}: expected a line `current = \"…\"`")
+    return found[1]
 
 
 def _say(text: str) -> None:
@@ -243,12 +255,26 @@ def build_editable(wheel_directory: str, config_settings: Settings = None, metad
 
 
 def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
-    """The tracked files of the checkout."""
+    """The tracked files of the checkout, with the time of its last commit: the same bytes for the same commit."""
     project = _project()
     base = f"{project['name']}-{project['version']}"
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    with tarfile.open(Path(sdist_directory) / f"{base}.tar.gz", "w:gz") as archive:
-        for name in filter(None, listed.split("\0")):
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    time = int(git("log", "-1", "--format=%ct"))
+
+    def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = time, 0, 0, "", ""
+        return entry
+
+    path = Path(sdist_directory) / f"{base}.tar.gz"
+    with gzip.GzipFile(path, "wb", mtime=time) as compressed, tarfile.open(fileobj=compressed, mode="w") as archive:
+        metadata = _metadata().encode()
+        entry = tarfile.TarInfo(f"{base}/PKG-INFO")
+        entry.size = len(metadata)
+        archive.addfile(plain(entry), io.BytesIO(metadata))
+        for name in sorted(filter(None, git("ls-files", "-z").split("\0"))):
             if (ROOT / name).exists():
-                archive.add(ROOT / name, f"{base}/{name}")
-    return f"{base}.tar.gz"
+                archive.add(ROOT / name, f"{base}/{name}", filter=plain)
+    return path.name

@@ -36,16 +36,20 @@ from moescope.interventions import (
     steer,
     top_k,
 )
-from moescope.model import Generation, Hook, Model, Run, Step, hooks, load
+from moescope.generation import Generation, Step
+from moescope.model import Model, hooks, load
 from moescope.quantization import quantize
 from moescope.report import report
+from moescope.runs import Hook, Run
 from moescope.tables import Table, table
 from moescope.traces import Trace, merge, open_trace, trace
+from moescope.weights import Expert, Weights
 
 __all__ = [
     "Array",
     "CheckpointError",
     "Experiment",
+    "Expert",
     "Generation",
     "Hook",
     "Intervention",
@@ -56,6 +60,7 @@ __all__ = [
     "TokenizerError",
     "Trace",
     "TraceError",
+    "Weights",
     "__version__",
     "ablate",
     "exclude",

@@ -7,22 +7,33 @@ import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from moescope import _arguments
+from moescope import _arguments, _moescope
+
+if TYPE_CHECKING:
+    from moescope.model import Model
 
 #: What `moescope.trace` and `moescope.experiment` read; see `moescope.trace`.
 Corpus = str | PathLike[str] | Iterable[Any] | Mapping[str, Sequence[Any]]
 
 _FIELDS: Final = ("text", "tokens", "id", "group", "parallel_id", "cluster")
+#: JSON of this length goes to the engine at once.
+_BATCH_CHARACTERS: Final = 1 << 18
 #: Columns that often hold what a group is.
 _GROUP_LIKE: Final = ("lang", "language", "locale", "label", "category", "domain", "source", "subset", "topic")
 
 
 def source(
-    corpus: Corpus, *, text: str | None = None, group: str | None = None, id: str | None = None
-) -> tuple[str | None, str | None]:
-    """A corpus as the engine takes it: a path, or documents as JSON."""
+    model: Model,
+    corpus: Corpus,
+    *,
+    text: str | None = None,
+    group: str | None = None,
+    id: str | None = None,
+    max_tokens: int | None = None,
+) -> tuple[str | None, _moescope.Corpus | None]:
+    """A corpus as the engine takes it: a path; or documents, tokenized as they come, whose texts are not kept."""
     if isinstance(corpus, str | PathLike):
         from moescope import corpus_files
 
@@ -35,8 +46,25 @@ def source(
                 f"{chosen[0]}: a file's fields are named text, id and group; read the file with pandas or json to choose others"
             )
         return fspath(corpus), None
-    encoded = (json.dumps(document) for document in _documents(_rows(corpus), {"text": text, "group": group, "id": id}))
-    return None, f"[{','.join(encoded)}]"
+    found = _moescope.corpus(model._native, max_tokens)
+    lines: list[str] = []
+    size = 0
+    for document in documents(corpus, text=text, group=group, id=id):
+        lines.append(json.dumps(document))
+        size += len(lines[-1])
+        if size > _BATCH_CHARACTERS:
+            found.append(f"[{','.join(lines)}]")
+            lines, size = [], 0
+    if lines:
+        found.append(f"[{','.join(lines)}]")
+    return None, found
+
+
+def documents(
+    corpus: Corpus, *, text: str | None = None, group: str | None = None, id: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """The documents of a corpus that is no path, one after the other: id, group, text or tokens, parallel_id, cluster."""
+    return _documents(_rows(corpus), {"text": text, "group": group, "id": id})
 
 
 def documents(corpus: Any, chosen: Mapping[str, str | None]) -> Iterator[dict[str, Any]]:
@@ -167,11 +195,11 @@ def _columns(row: Mapping[str, Any], chosen: Mapping[str, str | None]) -> dict[s
     if columns["group"] not in names:
         like = next((name for name in names if name.lower() in _GROUP_LIKE and name not in used), None)
         if like is not None:
-            warnings.warn(f"corpus: no groups are given; group={like!r} would compare documents by that column", stacklevel=6)
+            warnings.warn(f"corpus: no groups are given; group={like!r} would compare documents by that column", stacklevel=5)
     for name in names:
         near = difflib.get_close_matches(name.lower(), [field for field in _FIELDS if columns[field] not in names], 1, 0.8)
         if name not in used and near:
-            warnings.warn(f"corpus: {name!r} is not read; did you mean {near[0]!r}?", stacklevel=6)
+            warnings.warn(f"corpus: {name!r} is not read; did you mean {near[0]!r}?", stacklevel=5)
     return columns
 
 

@@ -121,7 +121,7 @@ def experiment(
     }
     if arms is not None:
         options["arms"] = [{"name": name, "changes": json.loads(to_json(changes))} for name, changes in arms.items()]
-    path, documents = source(corpus, text=text, group=group, id=id)
+    path, documents = source(model, corpus, text=text, group=group, id=id, max_tokens=max_tokens)
     temporary = tempfile.TemporaryDirectory(prefix="moescope-") if output is None else None
     folder = Path(temporary.name) / "experiment" if temporary is not None else Path(fspath(output or ""))
     tables = _moescope.experiment(model._native, path, documents, fspath(folder), json.dumps(options))

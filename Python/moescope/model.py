@@ -5,45 +5,41 @@ T tokens of a document · L layers · E experts · K experts per token · D hidd
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain, repeat
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, SupportsIndex, overload
+from typing import Any, Final, Literal, NoReturn, SupportsIndex, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moescope import _arguments, _moescope, notebook
+from moescope.edits import BATCH_TOKENS, Document, Edit, Edits, Interventions, batches, callbacks, scoped, split_edits, split_interventions
+from moescope.generation import Generation, Step, conversation
 from moescope.interventions import Intervention, to_json
+from moescope.points import Points
+from moescope.progress import display
+from moescope.runs import Run, Value, layer_of
 from moescope.tables import Table
+from moescope.weights import Floats, Weights, last_step
 
 Precision = Literal["exact", "precise", "fast"]
 Tokens = Sequence[SupportsIndex] | NDArray[np.integer[Any]]
-Value = NDArray[Any]
-Edit = Callable[[Any], Any] | Callable[[Any, "Hook"], Any]
+Cache = Literal["f32", "f16", "q8_0"]
+T = TypeVar("T")
 
+#: What stands for the groups, edits or interventions that are not there.
+_END: Final = object()
 #: Hook sites whose value is one array per document, not rows of the whole batch.
 _PER_DOCUMENT: Final = ("attn.scores", "attn.pattern")
-#: Rows of one wave of `Model.run_many`.
-_WAVE_ROWS: Final = 8192
-
-
-@dataclass(frozen=True)
-class Hook:
-    """Where an edit is called."""
-
-    #: The point's name: `blocks.2.resid_post`.
-    name: str
-    #: From 0; None outside the layers.
-    layer: int | None
-    #: At attention scores and patterns, the number of the document in the batch; None elsewhere.
-    document: int | None
 
 
 @dataclass(frozen=True)
@@ -61,141 +57,6 @@ class Config:
     experts: int
     experts_per_token: int
     context_length: int
-
-
-class Run:
-    """What one document's run gave. `run[name]` is the value at a captured hook point, over the engine's memory."""
-
-    def __init__(
-        self,
-        model: Model,
-        tokens: NDArray[np.int32],
-        logprob: NDArray[np.float32],
-        expert_indices: NDArray[np.int32],
-        expert_weights: NDArray[np.float32],
-        captured: Mapping[str, Value],
-    ) -> None:
-        self._model = model
-        #: [T] token ids, BOS included.
-        self.tokens = tokens
-        #: [T] natural log of p(token | the tokens before it); NaN in the first row. Empty with `logprobs=False`.
-        self.logprob = logprob
-        #: [L, T, K] chosen experts, by falling weight.
-        self.expert_indices = expert_indices
-        #: [L, T, K] mixing weights, as the model applies them.
-        self.expert_weights = expert_weights
-        self._captured = captured
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the captured points."""
-        return sorted(self._captured, key=_natural)
-
-    @property
-    def pieces(self) -> list[str]:
-        """[T] the tokens as the vocabulary writes them; `texts` is for readers."""
-        return self._model.pieces(self.tokens)
-
-    @property
-    def texts(self) -> list[str]:
-        """[T] the tokens as a person reads them: "␣der", "⏎"."""
-        return self._model.texts(self.tokens)
-
-    @property
-    def expert_count(self) -> int:
-        """E, experts in a layer."""
-        return self._model.config.experts
-
-    @property
-    def nll(self) -> float:
-        """Mean negative log-probability of the tokens after the first, in nats."""
-        return float(-np.mean(self.logprob[1:])) if len(self.logprob) > 1 else float("nan")
-
-    def __getitem__(self, name: str) -> Value:
-        """The value at a point, under any of its names. A name without a layer gives all captured layers, stacked."""
-        if name in self._captured:
-            return self._captured[name]
-        points = _moescope.hook_points(name, self._model._native)
-        found = [self._captured[point] for point in points if point in self._captured]
-        if not found:
-            captured = ", ".join(self.names) or "nothing"
-            raise KeyError(f"{name} was not captured; captured: {captured}")
-        return found[0] if len(points) == 1 else np.stack(found)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._captured
-
-    def _ipython_key_completions_(self) -> list[str]:
-        return self.names
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a Run holds its model and memory of the engine; keep the arrays that you need (np.save, np.savez)")
-
-    def _repr_html_(self) -> str:
-        return notebook.run(self)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        """Number of tokens, T."""
-        return len(self.tokens)
-
-    def __repr__(self) -> str:
-        lines = [f"<Run of {len(self)} tokens through {self._model.name}: {self.nll:.3f} nats per token"]
-        lines += [f"  {name:<32} {self._captured[name].dtype} {list(self._captured[name].shape)}" for name in self.names]
-        return "\n".join(lines) + ">"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One generated token, and what the hooks saw at the row it was predicted from."""
-
-    #: The id that was chosen.
-    token: int
-    #: The text it adds.
-    text: str
-    #: Natural log of its probability, before temperature.
-    logprob: float
-    #: [L, K] experts of the row that predicted it.
-    expert_indices: NDArray[np.int32]
-    #: [L, K] their weights.
-    expert_weights: NDArray[np.float32]
-    captured: Mapping[str, Value]
-
-    def __getitem__(self, name: str) -> Value:
-        """The captured value at that row: [E] for `blocks.3.router_logits`."""
-        return self.captured[name]
-
-
-class Generation(Iterator[Step]):
-    """What a model writes, token by token as it is asked for: an iterator of `Step`.
-
-        for step in model.generate("Der Rauch", capture="router_logits"): ...
-        model.generate("Der Rauch").text
-    """
-
-    def __init__(self, steps: Iterator[Step]) -> None:
-        self._steps = steps
-        self._texts: list[str] = []
-
-    def __next__(self) -> Step:
-        step = next(self._steps)
-        self._texts.append(step.text)
-        return step
-
-    @property
-    def text(self) -> str:
-        """All that is written after the prompt. What has not been asked for yet is generated now."""
-        for _ in self:
-            pass
-        return "".join(self._texts)
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __repr__(self) -> str:
-        return f"<Generation, {len(self._texts)} tokens so far: {''.join(self._texts)!r}>"
 
 
 class Model:
@@ -297,80 +158,169 @@ class Model:
         heads: at attention scores and patterns, only these heads.
         interventions: `moescope.ablate(…)` and its kin.
         edit: hook point → callable. It gets the value as a writable array and may change it in place or return
-            another of the same shape; with a second parameter it also gets a `Hook` that says where it is.
+            another of the same shape; with a second parameter it also gets a `Hook` that says where it is, and which rows are
+            whose in a batch.
         group: what interventions with `groups=` compare with.
         logprobs: False saves the product with the vocabulary.
 
         Raises ValueError with the nearest names for a hook point that does not exist, before any computation; TypeError
         for tokens that are no integers, and for an edit that returns something else than numbers.
         """
-        return self.run_many(
-            [text], capture=capture, layers=layers, heads=heads, interventions=interventions, edit=edit,
-            groups=[group], logprobs=logprobs,
-        )[0]  # fmt: skip
-
-    def run_many(
-        self,
-        texts: Sequence[str | Tokens],
-        *,
-        capture: Sequence[str] | str = (),
-        layers: Sequence[int] | None = None,
-        heads: Sequence[int] | None = None,
-        interventions: Sequence[Intervention] | Intervention = (),
-        edit: Mapping[str, Edit] | None = None,
-        groups: Sequence[str] | None = None,
-        logprobs: bool = True,
-    ) -> list[Run]:
-        """Runs many documents in large batches without padding: much faster than one at a time. See `run`.
-
-        All that is captured of all documents is in memory at the end; `runs` gives them one by one.
-        """
-        return list(
+        return next(
             self.runs(
-                texts, capture=capture, layers=layers, heads=heads, interventions=interventions, edit=edit, groups=groups,
+                [text], capture=capture, layers=layers, heads=heads, interventions=interventions, edit=edit, groups=[group],
                 logprobs=logprobs,
             )
         )  # fmt: skip
 
-    def runs(
+    @overload
+    def run_many(
+        self, texts: Iterable[str | Tokens], *, capture: Sequence[str] | str = ..., layers: Sequence[int] | None = ...,
+        heads: Sequence[int] | None = ..., interventions: Interventions = ..., edit: Edits | None = ...,
+        groups: Iterable[str] | None = ..., logprobs: bool = ..., batch_tokens: int = ..., progress: bool = ...,
+        to: None = ...,
+    ) -> list[Run]: ...
+    @overload
+    def run_many(
+        self, texts: Iterable[str | Tokens], *, capture: Sequence[str] | str = ..., layers: Sequence[int] | None = ...,
+        heads: Sequence[int] | None = ..., interventions: Interventions = ..., edit: Edits | None = ...,
+        groups: Iterable[str] | None = ..., logprobs: bool = ..., batch_tokens: int = ..., progress: bool = ...,
+        to: str | PathLike[str], format: Literal["npz", "safetensors"] = ...,
+    ) -> list[Path]: ...
+    @overload
+    def run_many(
+        self, texts: Iterable[str | Tokens], *, capture: Sequence[str] | str = ..., layers: Sequence[int] | None = ...,
+        heads: Sequence[int] | None = ..., interventions: Interventions = ..., edit: Edits | None = ...,
+        groups: Iterable[str] | None = ..., logprobs: bool = ..., batch_tokens: int = ..., progress: bool = ...,
+        to: Callable[[Run], T],
+    ) -> list[T]: ...
+    def run_many(
         self,
-        texts: Sequence[str | Tokens],
+        texts: Iterable[str | Tokens],
         *,
         capture: Sequence[str] | str = (),
         layers: Sequence[int] | None = None,
         heads: Sequence[int] | None = None,
-        interventions: Sequence[Intervention] | Intervention = (),
-        edit: Mapping[str, Edit] | None = None,
-        groups: Sequence[str] | None = None,
+        interventions: Interventions = (),
+        edit: Edits | None = None,
+        groups: Iterable[str] | None = None,
         logprobs: bool = True,
+        batch_tokens: int = BATCH_TOKENS,
+        progress: bool = False,
+        to: str | PathLike[str] | Callable[[Run], Any] | None = None,
+        format: Literal["npz", "safetensors"] = "npz",
+    ) -> list[Any]:
+        """Runs many documents in large batches without padding: much faster than one at a time.
+
+        Everything is as in `run`, but `interventions` and `edit` may also be a list, with those of each document in its place:
+
+            model.run_many([text] * 8, interventions=[[ms.ablate(layer=3, experts=[e])] for e in range(8)])
+
+        texts: any iterable; documents are read as they are needed.
+        to: where what is captured goes, so that no more than a batch of it is in memory: a folder, which gets `000000.npz` and so
+            on (see `Run.save`), or a function that is called with each `Run` and keeps copies of what it needs. Without it, all
+            runs are in memory at the end.
+        groups: what interventions with `groups=` compare with, one for each document.
+        batch_tokens: tokens that are computed together.
+        progress: whether to show a bar (tqdm's where it is installed).
+
+        Gives the runs; with `to`, the files' paths, or what the function returned.
+        """
+        runs = self.runs(
+            texts, capture=capture, layers=layers, heads=heads, interventions=interventions, edit=edit, groups=groups,
+            logprobs=logprobs, batch_tokens=batch_tokens, progress=progress,
+        )  # fmt: skip
+        if to is None:
+            return list(runs)
+        if not isinstance(to, str | PathLike):
+            return [to(run) for run in runs]
+        if format not in ("npz", "safetensors"):
+            raise ValueError(f"format: expected npz or safetensors, found {format!r}")
+        folder = Path(to)
+        folder.mkdir(parents=True, exist_ok=True)
+        return [run.save(folder / f"{run.number:06}.{format}") for run in runs]
+
+    def runs(
+        self,
+        texts: Iterable[str | Tokens],
+        *,
+        capture: Sequence[str] | str = (),
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        interventions: Interventions = (),
+        edit: Edits | None = None,
+        groups: Iterable[str] | None = None,
+        logprobs: bool = True,
+        batch_tokens: int = BATCH_TOKENS,
+        progress: bool = False,
     ) -> Iterator[Run]:
         """As `run_many`, one `Run` after the other: no more than one batch is in memory, unless what is yielded is kept.
 
             for run in model.runs(texts, capture="blocks.3.resid_post"):
-                np.save(f"{next(numbers)}.npy", run["blocks.3.resid_post"])
+                means.append(run["blocks.3.resid_post"].mean(0))
 
         A run's arrays are views of its batch's: keep a copy of what you need, and the batch is freed.
         """
         if isinstance(texts, str | bytes):
             raise TypeError(f"texts: expected a list of texts, found one {type(texts).__name__}; use run")
         capture = _arguments.names(capture, "capture")
-        groups = None if groups is None else _arguments.names(groups, "groups")
         layers = None if layers is None else _arguments.integers(layers, "layers")
         heads = None if heads is None else _arguments.integers(heads, "heads")
-        documents = [self._tokens(text) for text in texts]
-        if groups is not None and len(groups) != len(documents):
-            raise ValueError(f"groups: expected one per document ({len(documents)}), found {len(groups)}")
-        edits = [(name, _adapter(function)) for name, function in (edit or {}).items()]
-        described = to_json(interventions)
+        if _arguments.integer(batch_tokens, "batch_tokens") < 1:
+            raise ValueError(f"batch_tokens: expected at least 1, found {batch_tokens}")
+        shared, changes = split_interventions(interventions)
+        edits, own = split_edits(edit)
+        groups = None if groups is None else _arguments.names(groups, "groups")
+        count = len(texts) if isinstance(texts, Sized) else None
+        for name, values in (("groups", groups), ("interventions", changes), ("edit", own)):
+            if count is not None and isinstance(values, Sized) and len(values) != count:
+                raise ValueError(f"{name}: expected one per document ({count}), found {len(values)}")
 
-        def wave(numbers: range) -> list[Run]:
-            batch = documents[numbers.start : numbers.stop]
-            names = list(groups[numbers.start : numbers.stop]) if groups is not None else []
-            return self._split(
-                batch, self._native.run(batch, names, numbers.start, capture, layers, heads, described, edits, logprobs)
-            )
+        def run(batch: list[Document]) -> list[Run]:
+            described, names = scoped(batch, shared)
+            result = self._native.run(
+                [document.tokens for document in batch], names, batch[0].number, capture, layers, heads, described,
+                callbacks(batch, edits), logprobs,
+            )  # fmt: skip
+            return self._split(batch, result)
 
-        return (run for numbers in _waves([len(document) for document in documents]) for run in wave(numbers))
+        documents = self._documents(texts, groups, own, changes)
+        if isinstance(texts, Sequence) and all(not isinstance(values, Iterator) for values in (groups, own)):
+            # What can be looked at beforehand is checked before anything is computed.
+            documents = iter(list(documents))
+
+        def every() -> Iterator[Run]:
+            with ExitStack() as stack:
+                show = display("running", "documents") if progress else None
+                if show is not None:
+                    stack.callback(show.end)
+                    show(0, count)
+                for batch in batches(documents, batch_tokens):
+                    yield from run(batch)
+                    if show is not None:
+                        show(batch[-1].number + 1, count)
+
+        return every()
+
+    def _documents(
+        self,
+        texts: Iterable[str | Tokens],
+        groups: Iterable[str] | None,
+        edits: Iterable[Mapping[str, Edit] | None] | None,
+        interventions: Iterable[Sequence[Intervention]] | None,
+    ) -> Iterator[Document]:
+        """Documents with what is their own. Raises ValueError where there are fewer groups, edits or interventions than texts."""
+        others = {"groups": groups, "edit": edits, "interventions": interventions}
+        nothing: dict[str, Any] = {"groups": "", "edit": None, "interventions": ()}
+        columns = [
+            repeat(nothing[name]) if values is None else chain(values, repeat(_END)) for name, values in others.items()
+        ]
+        for number, (text, *own) in enumerate(zip(texts, *columns, strict=False)):
+            for name, value in zip(others, own, strict=True):
+                if value is _END:
+                    raise ValueError(f"{name}: expected one per document, found {number} for more documents")
+            group, edit, changes = own
+            yield Document(number, self._tokens(text), group, edit or {}, changes)
 
     def _tokens(self, text: str | Tokens) -> list[int]:
         tokens = self.encode(text) if isinstance(text, str) else _arguments.token_ids(text)
@@ -378,7 +328,7 @@ class Model:
             raise ValueError("a document needs at least one token")
         return tokens
 
-    def _split(self, batch: Sequence[Sequence[int]], result: Mapping[str, Any]) -> list[Run]:
+    def _split(self, batch: Sequence[Document], result: Mapping[str, Any]) -> list[Run]:
         """Each document's rows of a batch's arrays: views, not copies."""
         logprob = np.asarray(result["logprob"])
         indices = np.asarray(result["expert_indices"])
@@ -387,17 +337,21 @@ class Model:
         arrays = {name: np.asarray(value) for name, value in whole.items() if not isinstance(value, list)}
         runs = []
         first = 0
-        for number, tokens in enumerate(batch):
+        for place, document in enumerate(batch):
+            tokens = document.tokens
             rows = slice(first, first + len(tokens))
             first += len(tokens)
             captured = {
                 name: array[:, :, rows] if name.endswith("attn.summary") else array[rows]
                 for name, array in arrays.items()
             }
-            captured |= {name: np.asarray(value[number]) for name, value in whole.items() if isinstance(value, list)}
+            captured |= {name: np.asarray(value[place]) for name, value in whole.items() if isinstance(value, list)}
             runs.append(
-                Run(self, np.array(tokens, dtype=np.int32), logprob[rows], indices[:, rows], weights[:, rows], captured)
-            )
+                Run(
+                    self, np.array(tokens, dtype=np.int32), logprob[rows], indices[:, rows], weights[:, rows], captured,
+                    document.number,
+                )
+            )  # fmt: skip
         return runs
 
     def generate(
@@ -412,7 +366,7 @@ class Model:
         interventions: Sequence[Intervention] | Intervention = (),
         edit: Mapping[str, Edit] | None = None,
         stop_at_eos: bool = True,
-        cache: Literal["f32", "f16", "q8_0"] | None = None,
+        cache: Cache | None = None,
     ) -> Generation:
         """Continues a text, one `Step` per token; `.text` of what is returned is all of it, as one str.
 
@@ -430,8 +384,8 @@ class Model:
         capture = _arguments.names(capture, "capture")
         random = np.random.default_rng(seed)
         points = [point for name in capture for point in _moescope.hook_points(name, self._native)]
-        points = [point for point in points if layers is None or _layer(point) is None or _layer(point) in layers]
-        edits = [(name, _adapter(function)) for name, function in (edit or {}).items()]
+        points = [point for point in points if layers is None or layer_of(point) is None or layer_of(point) in layers]
+        edits = callbacks([Document(0, tokens, "", {}, ())], edit or {})
         described = to_json(interventions)
         session = _moescope.session(self._native, cache)
 
@@ -457,7 +411,62 @@ class Model:
                 if stop_at_eos and token in ends:
                     return
 
-        return Generation(steps())
+        return Generation(tokens, steps())
+
+    def chat(
+        self,
+        messages: str | Sequence[Mapping[str, str]],
+        *,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int = 0,
+        capture: Sequence[str] | str = (),
+        layers: Sequence[int] | None = None,
+        interventions: Sequence[Intervention] | Intervention = (),
+        edit: Mapping[str, Edit] | None = None,
+        stop_at_eos: bool = True,
+        cache: Cache | None = None,
+    ) -> Generation:
+        """Answers a conversation, in the format of the model's own template; everything else is as in `generate`.
+
+            model.chat([{"role": "system", "content": "Antworte kurz."}, {"role": "user", "content": "Was ist Rauch?"}]).text
+
+        messages: in order, each with "role" ("system", "user" or "assistant") and "content"; or what the user says, as a text.
+            Content never becomes a control token, whatever it spells.
+
+        Templates are rendered by jinja2 in a process of its own. Raises ValueError where the template refuses the conversation, or
+        the model has none and is not of Mixtral's kind.
+        """
+        return self.generate(
+            self.chat_tokens(messages), max_tokens=max_tokens, temperature=temperature, seed=seed, capture=capture,
+            layers=layers, interventions=interventions, edit=edit, stop_at_eos=stop_at_eos, cache=cache,
+        )  # fmt: skip
+
+    def chat_tokens(self, messages: str | Sequence[Mapping[str, str]]) -> list[int]:
+        """Token ids of a conversation, up to where the model is to answer."""
+        return self._native.chat(conversation(messages), sys.executable)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The model's weights, as arrays when they are asked for."""
+        return Weights(self._native)
+
+    @cached_property
+    def points(self) -> Points:
+        """Names of hook points, for tab completion: `model.points.router_logits`, `model.points.blocks[3].attn.pattern`."""
+        return Points(str(row["name"]) for row in hooks()).of(self.config.layers)
+
+    def final_norm(self, residual: Any) -> Floats:
+        """The last norm, [..., D], of rows of the residual stream [..., D]."""
+        return last_step(self._native, residual, self.config.hidden_size, logits=False)
+
+    def unembed(self, residual: Any) -> Floats:
+        """The logits, [..., V], that the model would give if it stopped at these rows of the residual stream, [..., D]: its last
+        norm, output matrix and whatever its family does to logits. The logit lens.
+
+        Takes rows × V × 4 bytes: a document at a time, for a large vocabulary.
+        """
+        return last_step(self._native, residual, self.config.hidden_size, logits=True)
 
 
 @overload
@@ -475,7 +484,10 @@ def load(
     threads: int | None = None,
     memory: int | str | None = None,
 ) -> Model:
-    """Opens a model: a Hugging Face folder, a `.gguf` file, or `"polyglot"`, the built-in one.
+    """Opens a model: a Hugging Face folder, a `.gguf` file, a name on the Hub, or `"polyglot"`, the built-in one.
+
+    A name such as `"mistralai/Mixtral-8x7B-v0.1"` is looked for in this machine's Hugging Face cache (HF_HUB_CACHE, HF_HOME, else
+    ~/.cache/huggingface/hub), with `@REVISION` for another than main; nothing is downloaded.
 
     precision: "exact" computes in f32 throughout and is the reference. "precise" is nearly exact and fast, on processors with
         AMX only. "fast" rounds activations for the large products: to bf16 with AMX; elsewhere to int8 where weights are
@@ -511,50 +523,9 @@ def _built_in(name: str) -> str | None:
     return None
 
 
-def _adapter(function: Edit) -> Callable[[_moescope.Array, str, int | None], None]:
-    """The engine's callback for a user's edit: what it returns, if anything, replaces the value."""
-    takes_hook = _required_parameters(function) >= 2
-
-    def edit(array: _moescope.Array, name: str, document: int | None) -> None:
-        value = np.asarray(array)
-        arguments = (value, Hook(name, _layer(name), document)) if takes_hook else (value,)
-        changed = function(*arguments)
-        if changed is not None and changed is not value:
-            _arguments.edited(name, value, changed)
-
-    return edit
-
-
-def _required_parameters(function: Callable[..., Any]) -> int:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return 1  # built in C, without a signature
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(1 for p in parameters if p.kind in positional and p.default is inspect.Parameter.empty)
-
-
-def _layer(point: str) -> int | None:
-    parts = point.split(".")
-    return int(parts[1]) if parts[0] == "blocks" else None
-
-
-def _natural(name: str) -> tuple[int, str]:
-    layer = _layer(name)
-    return (-1 if layer is None else layer, name)
-
-
 def _last_row(point: str, result: Any) -> Value:
     """The newest row of a captured value; of a pattern, the newest query's row of every head."""
     value = np.asarray(result[0] if isinstance(result, list) else result)
     if point.endswith("attn.summary"):
         return value[:, :, -1]
     return value[:, -1] if point.endswith(_PER_DOCUMENT) else value[-1]
-
-
-def _waves(lengths: Sequence[int]) -> Iterator[range]:
-    """Ranges of documents of at most `_WAVE_ROWS` tokens together, at least one document each."""
-    first = 0
-    for end in _moescope.waves(list(lengths), _WAVE_ROWS):
-        yield range(first, end)
-        first = end

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from moescope.model import Run
+    from moescope.runs import Run
 
 #: Tokens and layers that are shown; more would make a cell of megabytes.
 _SHOWN_TOKENS: Final = 400

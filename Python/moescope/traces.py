@@ -6,14 +6,11 @@ N rows in all documents · L captured layers · E experts · K slots · H heads.
 from __future__ import annotations
 
 import json
-import sys
-import time
-import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +19,10 @@ from moescope import _arguments, _moescope, notebook
 from moescope.corpora import Corpus, source
 from moescope.interventions import Intervention, to_json
 from moescope.model import Model
+from moescope.progress import display
 from moescope.tables import Table, table
 
 Progress = Callable[[int, int, int, int], object]
-
-#: Seconds between two lines of progress.
-_PROGRESS_SECONDS: Final = 0.2
 
 
 class Trace:
@@ -281,7 +276,8 @@ def trace(
     corpus: a `.jsonl` file or a folder of `.txt` files, as for `moescope trace`; texts; mappings with "text" or "tokens" and
         optionally "id", "group", "parallel_id" (the same text in another group) and "cluster" (source, manual, author:
         documents of one cluster are not independent), in any iterable; a mapping of such columns; a pandas, Polars or
-        pyarrow table; a split of Hugging Face `datasets`.
+        pyarrow table; a split of Hugging Face `datasets`. Documents of an iterable are tokenized as they come: their texts are
+        not kept, only their tokens (4 bytes each), since a trace names the hash of all of them before the first is run.
     text, group, id: the columns that hold them, where they have other names.
     output: the trace's folder, made here.
     capture: "router_logits" or "router_logits_f16", "attention_summary", "predicted" (the most probable next token of
@@ -301,14 +297,20 @@ def trace(
         "interventions": json.loads(to_json(interventions)),
         "resume": resume,
     }
-    path, documents = source(corpus, text=text, group=group, id=id)
-    line = _progress_line() if progress is True else None
-    report: Progress | None = line if progress is True else (progress or None)
+    path, documents = source(model, corpus, text=text, group=group, id=id, max_tokens=max_tokens)
+    shown = display("tracing", "tokens") if progress is True else None
+
+    def show(documents: int, all_documents: int, tokens: int, all_tokens: int) -> None:
+        if shown is not None:
+            shown(tokens, all_tokens, f"{documents:,} of {all_documents:,} documents")
+
     try:
-        _moescope.trace(model._native, path, documents, fspath(output), json.dumps(options), report)
+        _moescope.trace(
+            model._native, path, documents, fspath(output), json.dumps(options), show if progress is True else progress or None
+        )
     finally:
-        if line is not None:
-            line.end()
+        if shown is not None:
+            shown.end()
     return open_trace(output)
 
 
@@ -340,59 +342,3 @@ def _patterns(name: str, model: Model) -> list[list[int]]:
     except ValueError:
         raise ValueError(f"capture: expected attention_pattern:LAYER.HEAD, found {name!r}") from None
     return [[one_layer, one_head] for one_layer in layers for one_head in heads]
-
-
-def _progress_line() -> _ProgressBar | _ProgressLine:
-    try:
-        from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]
-    except ImportError:
-        return _ProgressLine()
-    return _ProgressBar(tqdm)
-
-
-class _ProgressBar:
-    """tqdm's bar: in a notebook its widget, elsewhere a line on standard error."""
-
-    def __init__(self, bar: Any) -> None:
-        self._make = bar
-        self._bar: Any = None
-
-    def __call__(self, documents: int, all_documents: int, tokens: int, all_tokens: int) -> None:
-        if self._bar is None:
-            with warnings.catch_warnings():
-                # Without ipywidgets, tqdm says so and goes on as text.
-                warnings.simplefilter("ignore")
-                self._bar = self._make(total=all_tokens, initial=tokens, unit=" tokens", unit_scale=True, desc="tracing")
-        self._bar.set_postfix_str(f"{documents:,} of {all_documents:,} documents", refresh=False)
-        self._bar.update(tokens - self._bar.n)
-
-    def end(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-class _ProgressLine:
-    """Tokens, tokens per second and time left: one line on a terminal, a few lines elsewhere."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-        self._first: int | None = None
-        self._last = 0.0
-        self._is_terminal = sys.stderr.isatty()
-
-    def __call__(self, documents: int, all_documents: int, tokens: int, all_tokens: int) -> None:
-        now = time.monotonic()
-        self._first = tokens if self._first is None else self._first
-        wait = _PROGRESS_SECONDS if self._is_terminal else 10.0
-        if now - self._last < wait and tokens < all_tokens:
-            return
-        self._last = now
-        rate = (tokens - self._first) / max(now - self._start, 1e-9)
-        left = f", {(all_tokens - tokens) / rate:.0f} s left" if rate > 0 and tokens < all_tokens else ""
-        text = f"{tokens:,} of {all_tokens:,} tokens, {documents} of {all_documents} documents, {rate:,.0f} tokens/s{left}"
-        sys.stderr.write(f"\r\x1b[K{text}" if self._is_terminal else f"{text}\n")
-        sys.stderr.flush()
-
-    def end(self) -> None:
-        if self._is_terminal:
-            sys.stderr.write("\n")

@@ -141,9 +141,10 @@ public final class Checkpoint: Sendable {
         }
     }
 
-    /// The folder's name, or the file's without its extension.
+    /// The folder's name, or the file's without its extension; in a Hugging Face cache, whose folders are named by commits, the model's.
     public var name: String {
         let path = url.standardizedFileURL
+        if let hub = HubName.around(path) { return hub.name }
         return path.pathExtension == "gguf" ? path.deletingPathExtension().lastPathComponent : path.lastPathComponent
     }
 

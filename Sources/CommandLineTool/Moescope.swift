@@ -3,6 +3,7 @@ import FileFormats
 import Foundation
 import Hooks
 import Tracing
+import Traces
 
 /// The command line: every command, and how they begin and end.
 package struct Moescope: ParsableCommand {

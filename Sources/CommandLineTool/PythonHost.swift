@@ -25,7 +25,7 @@ package struct PythonHost: Sendable {
     private static let held = Mutex<PythonHost?>(nil)
 
     /// The one of this process, once its command line has begun.
-    static var current: PythonHost? {
+    package static var current: PythonHost? {
         get { held.withLock { $0 } }
         set { held.withLock { $0 = newValue } }
     }

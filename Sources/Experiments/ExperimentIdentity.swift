@@ -3,6 +3,7 @@ import MoEModel
 import RoutingMetrics
 import Traces
 import Tracing
+import Traces
 
 /// `plan.json`: everything that decides an experiment's numbers, and must be the same for a run to be continued.
 struct ExperimentIdentity: Codable, Equatable {

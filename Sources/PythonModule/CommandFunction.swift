@@ -13,12 +13,7 @@ enum CommandFunction {
         // Python has its own answers to these; a command has the system's.
         signal(SIGINT, SIG_DFL)
         signal(SIGPIPE, SIG_DFL)
-        let python = PythonHost(isEmbedded: false, program: URL(filePath: interpreter), prefix: []) { arguments in
-            var copies = ([interpreter] + arguments).map { strdup($0) } + [nil]
-            execv(interpreter, &copies)
-            throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .ENOEXEC)
-        }
-        Moescope.main(words, python: python)
+        Moescope.main(words, python: PythonHost(interpreter))
         exit(0)
     }
 }

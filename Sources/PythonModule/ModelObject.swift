@@ -54,8 +54,35 @@ enum ModelObject {
                         try ModelObject.run(try types.model.payload(of: object), arguments, count)
                     }
                 },
+                MethodEntry("tensor", "tensor(role, layer or None, expert or None) -> Array, a copy in float32.") {
+                    object, arguments, count in
+                    answering { () throws(PythonError) in
+                        try ModelObject.tensor(try types.model.payload(of: object), arguments, count)
+                    }
+                },
+                MethodEntry("finish", "finish(rows of the residual stream as bytes, whether logits) -> dict.") {
+                    object, arguments, count in
+                    answering { () throws(PythonError) in
+                        try ModelObject.finish(try types.model.payload(of: object), arguments, count)
+                    }
+                },
+                MethodEntry("chat", "chat(messages as JSON, interpreter) -> list of token ids.") {
+                    object, arguments, count in
+                    answering { () throws(PythonError) in
+                        try ModelObject.chat(try types.model.payload(of: object), arguments, count)
+                    }
+                },
             ],
             getters: [
+                (
+                    "inventory", "Which weights there are, as JSON.",
+                    { object, _ in
+                        answering { () throws(PythonError) in
+                            try ToPython.string(try ModelObject.inventory(try types.model.payload(of: object)))
+                                .release()
+                        }
+                    }
+                ),
                 (
                     "facts", "Configuration and provenance, as JSON.",
                     { object, _ in
@@ -63,7 +90,7 @@ enum ModelObject {
                             try ToPython.string(try ModelObject.facts(try types.model.payload(of: object))).release()
                         }
                     }
-                )
+                ),
             ],
             slots: [PyType_Slot(Py_tp_repr, represent)])
     }

@@ -9,6 +9,7 @@ struct NativeTypes {
     let trace: NativeType<OpenTrace>
     let traceWriter: NativeType<OpenTraceWriter>
     let session: NativeType<GrowingText>
+    let corpus: NativeType<GrowingCorpus>
     /// Exceptions; the module holds a reference for as long as the process lives.
     let checkpointError: PythonObject
     let traceError: PythonObject
@@ -21,6 +22,7 @@ struct NativeTypes {
         trace = try TraceObject.makeType()
         traceWriter = try TraceWriterObject.makeType()
         session = try SessionObject.makeType()
+        corpus = try CorpusObject.makeType()
         checkpointError = try PythonReference(
             PyErr_NewExceptionWithDoc(
                 "moescope.CheckpointError", "A model's files are damaged, or not what their config says.",
@@ -40,8 +42,8 @@ struct NativeTypes {
     fileprivate func add(to module: borrowing PythonReference) throws(PythonError) {
         let named: [(StaticString, PythonObject)] = [
             ("Array", array.object), ("Table", table.object), ("Model", model.object), ("Trace", trace.object),
-            ("TraceWriter", traceWriter.object),
-            ("Session", session.object), ("CheckpointError", checkpointError), ("TraceError", traceError),
+            ("TraceWriter", traceWriter.object), ("Session", session.object), ("Corpus", corpus.object),
+            ("CheckpointError", checkpointError), ("TraceError", traceError),
             ("TokenizerError", tokenizerError),
         ]
         for (name, object) in named {

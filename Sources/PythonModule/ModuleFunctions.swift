@@ -4,6 +4,7 @@ import Hooks
 import Tensors
 import Traces
 import Tracing
+import Traces
 
 /// The functions of `_moescope`.
 enum ModuleFunctions {
@@ -16,6 +17,10 @@ enum ModuleFunctions {
         },
         MethodEntry("session", "session(model, cache or None) -> Session: a text that grows.") { _, arguments, count in
             answering { () throws(PythonError) in try SessionObject.open(arguments, count) }
+        },
+        MethodEntry("corpus", "corpus(model, max_tokens or None) -> Corpus: documents, tokenized as they come.") {
+            _, arguments, count in
+            answering { () throws(PythonError) in try CorpusObject.open(arguments, count) }
         },
         MethodEntry("open_trace", "open_trace(path) -> Trace") { _, arguments, count in
             answering { () throws(PythonError) in try TraceObject.open(arguments, count) }
@@ -61,16 +66,6 @@ enum ModuleFunctions {
         MethodEntry("command", "command(arguments, interpreter): the command line, which ends the process.") {
             _, arguments, count in
             answering { () throws(PythonError) in try CommandFunction.run(arguments, count) }
-        },
-        MethodEntry("waves", "waves(lengths, limit) -> where each wave of documents ends.") { _, arguments, count in
-            answering { () throws(PythonError) in
-                let arguments = try Arguments(arguments, count, expected: 2...2)
-                let lengths = try FromPython.ints(try arguments[0], "lengths")
-                let waves = Waves.pack(lengths, try FromPython.int(try arguments[1], "limit"))
-                return try ToPython.list(count: waves.count) { (index) throws(PythonError) in
-                    try ToPython.int(waves[index].upperBound).release()
-                }.release()
-            }
         },
         MethodEntry("hook_points", "hook_points(name, model) -> the names that a name stands for.") {
             _, arguments, count in

@@ -10,6 +10,16 @@ public struct Corpus: Sendable {
             case text(String)
             /// Token ids, taken exactly as given.
             case tokens([Int32])
+            /// A document that was tokenized and let go (`CorpusReader`): its first tokens, the SHA-256 (hex) of what it was, and
+            /// whether that was a text.
+            case read(tokens: [Int32], sha256: String, isText: Bool)
+
+            var isText: Bool {
+                switch self {
+                case .text, .read(_, _, isText: true): true
+                case .tokens, .read: false
+                }
+            }
         }
 
         public var id: String
@@ -49,15 +59,7 @@ public struct Corpus: Sendable {
     /// Documents given in memory; the hash is that of their JSON Lines form.
     public init(source: String, documents: [Document]) {
         var hash = SHA256()
-        for document in documents {
-            for part in [document.id, document.group, document.parallelID ?? ""] { hash.update(data: Data(part.utf8)) }
-            // Nothing where there is no cluster, so that a trace begun without clusters can be resumed.
-            if let cluster = document.cluster { hash.update(data: Data("\0cluster\0\(cluster)\0".utf8)) }
-            switch document.content {
-            case .text(let text): hash.update(data: Data(text.utf8))
-            case .tokens(let tokens): hash.update(data: Data(tokens.map { "\($0)" }.joined(separator: ",").utf8))
-            }
-        }
+        for document in documents { document.hash(into: &hash) }
         self.init(source: source, sha256: hash.finalize().hex, documents: documents)
     }
 

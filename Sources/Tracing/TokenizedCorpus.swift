@@ -27,10 +27,6 @@ public struct TokenizedCorpus: Sendable {
         var truncated: [Bool] = []
         for document in corpus.documents {
             let ids = try Self.tokens(of: document, tokenizer: tokenizer, config: config, source: corpus.source)
-            guard !ids.isEmpty else {
-                throw CorpusError(
-                    file: corpus.source, field: "text", reason: "document \"\(document.id)\" has no token")
-            }
             tokens.append(Array(ids.prefix(limit)))
             truncated.append(ids.count > limit)
         }
@@ -39,8 +35,19 @@ public struct TokenizedCorpus: Sendable {
         self.truncated = truncated
     }
 
-    private static func tokens(
+    /// A document's tokens, at least one.
+    static func tokens(
         of document: Corpus.Document, tokenizer: (any Tokenizer)?, config: ModelConfig, source: String
+    ) throws(CorpusError) -> [Int32] {
+        let ids = try all(document, tokenizer: tokenizer, config: config, source: source)
+        guard !ids.isEmpty else {
+            throw CorpusError(file: source, field: "text", reason: "document \"\(document.id)\" has no token")
+        }
+        return ids
+    }
+
+    private static func all(
+        _ document: Corpus.Document, tokenizer: (any Tokenizer)?, config: ModelConfig, source: String
     ) throws(CorpusError) -> [Int32] {
         switch document.content {
         case .text(let text):
@@ -50,6 +57,7 @@ public struct TokenizedCorpus: Sendable {
                     reason: "document \"\(document.id)\" is text, and the model has no tokenizer; give \"tokens\"")
             }
             return tokenizer.tokens(of: text)
+        case .read(let tokens, _, _): return tokens
         case .tokens(let tokens):
             for token in tokens where token < 0 || Int(token) >= config.vocabularySize {
                 throw CorpusError(

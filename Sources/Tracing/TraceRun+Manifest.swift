@@ -15,9 +15,7 @@ extension TraceRun {
             throw HookError.layerOutOfRange("--layers", layer: layer, layerCount: config.layerCount)
         }
         let width = Model.routingWidth(expertsPerToken: config.expertsPerToken, options.interventions)
-        let readsText = corpus.documents.contains {
-            if case .text = $0.content { true } else { false }
-        }
+        let readsText = corpus.documents.contains(where: \.content.isText)
         return TraceManifest(
             model: TraceManifest.Model(
                 name: model.checkpoint.name, architecture: config.architecture, layers: config.layerCount,

@@ -1,5 +1,4 @@
 import Checkpoints
-import Crypto
 import FileFormats
 import Foundation
 import Hooks
@@ -157,13 +156,8 @@ public struct TraceRun {
 
     private func record(_ index: Int) -> TraceDocument {
         let document = corpus.documents[index]
-        let bytes: [UInt8] =
-            switch document.content {
-            case .text(let text): Array(text.utf8)
-            case .tokens(let tokens): tokens.flatMap { withUnsafeBytes(of: $0.littleEndian, Array.init) }
-            }
         return TraceDocument(
-            id: document.id, group: document.group, textSHA256: SHA256.hash(data: bytes).hex,
+            id: document.id, group: document.group, textSHA256: document.contentSHA256,
             tokens: tokens[index].count, truncated: tokenized.truncated[index], parallelID: document.parallelID,
             cluster: document.cluster)
     }

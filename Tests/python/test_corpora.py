@@ -1,6 +1,5 @@
 """Corpora as researchers hold them, and single values where a list is meant."""
 
-import json
 import pickle
 import warnings
 
@@ -29,9 +28,7 @@ SHAPES = {
 
 
 def documents(corpus, **columns):
-    path, text = corpora.source(corpus, **columns)
-    assert path is None
-    return json.loads(text)
+    return list(corpora.documents(corpus, **columns))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -80,9 +77,9 @@ def test_columns_of_integers_and_tokens():
         (b"text", {}, "expected texts, mappings or a data frame, found bytes"),
     ],
 )
-def test_what_is_no_corpus_is_named(corpus, columns, said):
+def test_what_is_no_corpus_is_named(model, corpus, columns, said):
     with pytest.raises((TypeError, ValueError)) as error:
-        corpora.source(corpus, **columns)
+        corpora.source(model, corpus, **columns)
     assert said in str(error.value)
 
 

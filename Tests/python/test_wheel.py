@@ -26,9 +26,9 @@ def command(root, *arguments, **options):
 def test_metadata_is_there_without_compiling(backend, tmp_path, monkeypatch):
     monkeypatch.setattr(backend, "_compile", lambda: pytest.fail("nothing is to be compiled"))
     info = tmp_path / backend.prepare_metadata_for_build_wheel(str(tmp_path))
-    assert info.name == "moescope-0.1.0.dist-info"
+    assert info.name == f"moescope-{backend.version()}.dist-info"
     metadata = (info / "METADATA").read_text()
-    assert "Name: moescope\nVersion: 0.1.0\n" in metadata and "Requires-Dist: numpy>=1.26\n" in metadata
+    assert f"Name: moescope\nVersion: {backend.version()}\n" in metadata and "Requires-Dist: numpy>=1.26\n" in metadata
     assert (info / "entry_points.txt").read_text() == "[console_scripts]\nmoescope = moescope.command:main\n"
     assert "Tag: cp311-abi3-manylinux_2_35_x86_64\n" in (info / "WHEEL").read_text()
 
@@ -51,7 +51,7 @@ def test_a_library_looks_for_others_beside_itself_alone(backend, root, tmp_path)
 def test_an_editable_install_has_the_command(backend, tmp_path):
     wheel = zipfile.ZipFile(tmp_path / backend.build_editable(str(tmp_path)))
     assert "moescope_checkout.pth" in wheel.namelist()
-    assert b"moescope = moescope.command:main" in wheel.read("moescope-0.1.0.dist-info/entry_points.txt")
+    assert b"moescope = moescope.command:main" in wheel.read(f"moescope-{backend.version()}.dist-info/entry_points.txt")
 
 
 def test_the_command_of_the_library_is_that_of_the_program(root):

@@ -1,19 +1,20 @@
+import Checkpoints
 import Foundation
 import Tracing
 import MoEModel
 import Tokenizers
 
 /// How a model wants a conversation written.
-enum ChatFormat {
+package enum ChatFormat {
     case mistral(MistralInstruct)
     case template(TemplatePrompt)
 
     /// The template that the model brings; where it brings none, Mixtral's own format for models of its kind.
-    init(_ loaded: LoadedModel, tokenizer: any Tokenizer) throws {
-        let checkpoint = loaded.model.checkpoint
+    /// - Parameter python: what templates are rendered by.
+    package init(_ checkpoint: Checkpoint, tokenizer: any Tokenizer, python: PythonHost? = .current) throws {
         let isMistral = ["mixtral", "llama"].contains(checkpoint.config.architecture)
         if let template = try checkpoint.chatTemplate() {
-            self = .template(TemplatePrompt(template: template, tokenizer: tokenizer))
+            self = .template(TemplatePrompt(template: template, tokenizer: tokenizer, python: python))
         } else if isMistral, let format = MistralInstruct(tokenizer) {
             say(
                 "warning: \(checkpoint.name) brings no chat template, so it may not be trained to converse; "
@@ -21,11 +22,13 @@ enum ChatFormat {
             self = .mistral(format)
         } else {
             throw ModelError.unsupported(
-                "\(checkpoint.name) brings no chat template, so it was hardly trained to converse; leave out --chat")
+                "\(checkpoint.name) brings no chat template, so it was hardly trained to converse; let it continue a text instead"
+            )
         }
     }
 
-    func tokens(_ messages: [ChatMessage]) throws -> [Int32] {
+    /// Ids of a conversation, up to where the model is to answer.
+    package func tokens(_ messages: [ChatMessage]) throws -> [Int32] {
         switch self {
         case .mistral(let format): format.tokens(messages)
         case .template(let template): try template.tokens(messages)

@@ -113,7 +113,8 @@ struct GenerateCommand: ParsableCommand {
         let before = InterruptFlag.install()
         defer { InterruptFlag.restore(before) }
         if chat {
-            let conversation = Chat(try ChatFormat(loaded, tokenizer: tokenizer), generation, system: system)
+            let conversation = Chat(
+                try ChatFormat(loaded.model.checkpoint, tokenizer: tokenizer), generation, system: system)
             try converse(conversation, recording)
         } else if let corpus {
             try continueCorpus(try readCorpus(corpus), &generation, recording)
@@ -154,7 +155,7 @@ struct GenerateCommand: ParsableCommand {
             let all: [Int32]
             let text: String
             switch document.content {
-            case .tokens(let given): (all, text) = (given, generation.tokenizer.decode(given))
+            case .tokens(let given), .read(let given, _, _): (all, text) = (given, generation.tokenizer.decode(given))
             case .text(let given): (all, text) = (generation.tokenizer.tokens(of: given), given)
             }
             let tokens = Array(all.prefix(promptTokens ?? .max))

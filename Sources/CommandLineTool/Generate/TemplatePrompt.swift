@@ -4,13 +4,14 @@ import Tokenizers
 
 /// A model's own Jinja template, rendered by Python in a process of its own: the template is code from a stranger,
 /// and it runs in jinja2's sandbox, where it can neither reach this process nor stop it.
-struct TemplatePrompt {
+package struct TemplatePrompt {
     let template: ChatTemplate
     let tokenizer: any Tokenizer
+    let python: PythonHost?
 
     /// Why a conversation cannot be put into the model's format.
-    struct Failure: Error, CustomStringConvertible {
-        var description: String
+    package struct Failure: Error, CustomStringConvertible {
+        package var description: String
     }
 
     /// Ids of a conversation, up to where the model is to answer.
@@ -41,7 +42,7 @@ struct TemplatePrompt {
             template: template.text,
             messages: messages.map { [["role", $0.role.rawValue], ["content", $0.content]] },
             special_tokens: tokenizer.frame.named.map { [$0.name, $0.piece] })
-        guard let python = PythonHost.current, let script = PythonHost.package?.appending(path: "moescope/chat.py")
+        guard let python, let script = PythonHost.package?.appending(path: "moescope/chat.py")
         else {
             throw Failure(
                 description:

@@ -19,7 +19,7 @@ struct DataPackage {
 
     var json: JSON {
         [
-            "version": .string(ReportVersion.current),
+            "version": .string(Version.current),
             "created": .string(created),
             "sources": [
                 ["title": .string("corpus \(manifest.corpus.source)"), "sha256": .string(manifest.corpus.sha256)],

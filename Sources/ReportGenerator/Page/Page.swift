@@ -2,6 +2,7 @@ import Crypto
 import Foundation
 import FileFormats
 import RoutingMetrics
+import Traces
 
 /// The report as one self-contained HTML file: every script and style is inside and named by its hash in the page's
 /// Content-Security-Policy, so nothing else can run, and nothing is asked of any network.
@@ -34,7 +35,7 @@ struct Page: Sendable {
             + "style-src \(Self.source(style)); img-src data:; base-uri 'none'; form-action 'none'"
         var number = 0
         let object: [String: Any] = [
-            "policy": policy, "version": ReportVersion.current, "title": title, "byline": byline,
+            "policy": policy, "version": Version.current, "title": title, "byline": byline,
             "style": style, "scripts": scripts.map { ["text": $0] },
             "facts": facts.map { ["name": $0.name, "value": $0.value] },
             "contents": [["id": "findings", "title": "Findings"]]
@@ -170,9 +171,4 @@ struct Page: Sendable {
             },
         ]
     }
-}
-
-/// The version a page names in its footer and metadata.
-public enum ReportVersion {
-    public static let current = "0.1.0"
 }

@@ -62,7 +62,7 @@ public struct Report: Sendable {
         let package = DataPackage(
             name: "moescope-report", title: title,
             description:
-                "Routing metrics of \(manifest.model.name) over \(manifest.corpus.source), by MoEScope \(ReportVersion.current).",
+                "Routing metrics of \(manifest.model.name) over \(manifest.corpus.source), by MoEScope \(Version.current).",
             created: date, tables: tables, files: files, metrics: metrics, manifest: manifest)
         try Self.write(
             Data((package.json.serialized(.pretty) + "\n").utf8), to: folder.appending(path: "datapackage.json"))
@@ -134,7 +134,7 @@ public struct Report: Sendable {
         let interventions =
             manifest.interventions.isEmpty ? "none" : manifest.interventions.map(\.kind).joined(separator: ", ")
         return [
-            "MoEScope \(ReportVersion.current) made this page from a trace of \(date). Everything shown was computed from that trace. "
+            "MoEScope \(Version.current) made this page from a trace of \(date). Everything shown was computed from that trace. "
                 + "The page makes no network request.",
             "Model: \(manifest.model.name), weights \(Self.known(manifest.model.quantization)), SHA-256 "
                 + "\(Self.known(manifest.model.sha256)). Corpus: \(manifest.corpus.source), SHA-256 \(manifest.corpus.sha256). "

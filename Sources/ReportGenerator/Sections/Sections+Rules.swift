@@ -1,5 +1,6 @@
 import Foundation
 import RoutingMetrics
+import Traces
 
 extension Sections {
     /// When which sentence is printed, and a text about the statistics that can be put into a paper.
@@ -33,7 +34,7 @@ extension Sections {
         let settings = sample.settings
         let level = Prose.percent(settings.level)
         return
-            "Methods, for a paper: Routing was recorded with MoEScope \(ReportVersion.current) over \(Prose.count(sample.documents)) documents "
+            "Methods, for a paper: Routing was recorded with MoEScope \(Version.current) over \(Prose.count(sample.documents)) documents "
             + "(\(Prose.count(sample.tokens)) tokens; \(settings.skippedPositions) at the start of each left out). Shares of experts were "
             + "compared between each \(names.noun) and the others by studentized contrasts of ratios, whose variances were taken over documents, "
             + "parallel sets of documents, or clusters of documents, with Satterthwaite's degrees of freedom. A p-value is the larger of one "
