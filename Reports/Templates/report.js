@@ -113,13 +113,13 @@ async function draw(figure) {
 }
 
 let round = 0;
-/** Draws every figure, from the top; between two of them the page answers its reader. */
+/** Draws every figure, from the top; between two of them, when the page opens, it answers its reader. */
 async function drawAll() {
   const mine = ++round;
   for (const figure of report.figures) {
     try {
       await draw(figure);
-      if (!draw.printing) await new Promise((resume) => setTimeout(resume));
+      if (mine === 1 && !draw.printing) await new Promise((resume) => setTimeout(resume));
       if (mine !== round) return;
     } catch (error) {
       document.querySelector(`[data-figure="${figure.id}"]`)?.classList.add("failed");

@@ -13,7 +13,7 @@ struct ScriptingTests {
 
     @Test(arguments: [
         (["trace", "polyglot", "--corups", "c.jsonl", "--output", "t"], "--corups", "--corpus"),
-        (["report", "t", "--htlm=r.html"], "--htlm", "--html"),
+        (["report", "t", "--htm=r.html"], "--htm", "--html"),
         (["experiment", "ablation", "polyglot", "--corpus", "c", "--ouput", "o"], "--ouput", "--output"),
     ])
     func aMisspeltOptionIsNamedWithTheNearest(_ arguments: [String], _ found: String, _ nearest: String) throws {
@@ -62,9 +62,9 @@ struct ScriptingTests {
         let json = try object(try run("json", "--json"))
         #expect(json["kind"] as? String == "top-k" && json["documents"] as? Int == 12 && json["tokens"] as? Int == 36)
         let files = try #require(json["files"] as? [String])
-        #expect(files.contains("plan.json") && files.contains("experiment-effects.csv"))
+        #expect(files.contains("plan.json") && files.contains("effects.csv"))
         let csv = try run("csv", "--csv")
-        #expect(csv.hasPrefix("# experiment-effects\narm,"), "\(csv.prefix(80))")
+        #expect(csv.hasPrefix("# effects\narm,"), "\(csv.prefix(80))")
     }
 
     @Test func calibrationIsWrittenAsOtherJSON() throws {
