@@ -13,12 +13,16 @@ Letters in shapes: T tokens of a document · L layers · E experts · K experts 
 H query heads · G key/value heads · d head size · V vocabulary.
 """
 
+import sys as _sys
+
 try:
     import numpy as _numpy  # noqa: F401
 except ImportError as error:
-    raise ImportError(
-        "moescope needs numpy: pip install numpy, or use an environment that has it (a checkout's: . .venv/bin/activate)"
-    ) from error
+    _needed = "moescope needs numpy: pip install numpy, or use an environment that has it (a checkout's: . .venv/bin/activate)"
+    # A command that was started as `python -m moescope.…` is no program of the reader's: one line, and no traceback.
+    if _sys.argv[:1] == ["-m"]:
+        _sys.exit(f"Error: {_needed}")
+    raise ImportError(_needed) from error
 
 from moescope import _native as _native  # finds and loads the engine before anything below asks for it
 from moescope import metrics

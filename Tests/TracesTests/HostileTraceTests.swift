@@ -23,7 +23,7 @@ import Traces
 
     /// What replaces what, in which file, and what is said then. The trace has 3 shards of 8, 5 and 8 tokens.
     static let lies: [(file: String, old: String, new: String, said: String)] = [
-        ("manifest.json", "\"vocab_size\" : 100", "\"vocab_size\" : -1", "field model.vocab_size: expected 1 to"),
+        ("manifest.json", "\"vocab_size\" : 100", "\"vocab_size\" : -1", "field model.vocab_size: expected 0 to"),
         ("manifest.json", "\"layers\" : 3", "\"layers\" : -3", "field model.layers: expected 1 to"),
         (
             "manifest.json", "\"layers\" : 3", "\"layers\" : 2",
@@ -31,7 +31,7 @@ import Traces
         ),
         ("manifest.json", "\"experts\" : 4", "\"experts\" : 20000", "field model.experts: expected 1 to 4096"),
         ("manifest.json", "\"experts_per_token\" : 2", "\"experts_per_token\" : 5", "expected 1 to 4, found 5"),
-        ("manifest.json", "\"heads\" : 2", "\"heads\" : 0", "field model.heads"),
+        ("manifest.json", "\"heads\" : 2", "\"heads\" : -1", "field model.heads"),
         ("manifest.json", "\"heads\" : 2", "\"heads\" : 1", "field capture.attention_pattern: expected [layer, head]"),
         ("manifest.json", "\"documents\" : 2", "\"documents\" : 9223372036854775807", "field shards[0].documents"),
         ("manifest.json", "\"tokens\" : 8", "\"tokens\" : 9223372036854775807", "field shards[0].tokens"),
