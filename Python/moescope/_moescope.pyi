@@ -133,6 +133,7 @@ def experiment(
     documents: Corpus | None,
     output: str,
     options: str,
+    progress: Callable[[int, int], object] | None,
     /,
 ) -> list[Table]: ...
 def metric_definitions() -> str: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, cast
@@ -14,6 +14,7 @@ from moescope.corpora import Corpus, source
 from moescope.interventions import Intervention, to_json
 from moescope.metrics import Settings, _values
 from moescope.model import Model
+from moescope.progress import display
 from moescope.tables import Table
 
 class ExperimentSettings(TypedDict, total=False):
@@ -83,6 +84,7 @@ def experiment(
     max_tokens: int | None = None,
     max_documents: int | None = None,
     resume: bool = False,
+    progress: bool | Callable[[int, int], object] = False,
     **settings: Unpack[ExperimentSettings],
 ) -> Experiment:
     """Runs the untouched model and every variant over the same documents, and compares them document by document.
@@ -100,6 +102,7 @@ def experiment(
     renormalize: for "ablation", divide the weights of the experts left by their sum.
     max_tokens, max_documents: cut documents to so many tokens; take so many documents of each group.
     resume: go on with an interrupted experiment of the same plan.
+    progress: True for a bar (tqdm's where it is installed), or a callable(passes, all passes).
     settings: bootstrap, permutations, minimum_documents, seed (of controls too).
     """
     if (design is None) == (arms is None):
@@ -124,5 +127,11 @@ def experiment(
     path, documents = source(model, corpus, text=text, group=group, id=id, max_tokens=max_tokens)
     temporary = tempfile.TemporaryDirectory(prefix="moescope-") if output is None else None
     folder = Path(temporary.name) / "experiment" if temporary is not None else Path(fspath(output or ""))
-    tables = _moescope.experiment(model._native, path, documents, fspath(folder), json.dumps(options))
+    shown = display("experiment", "passes") if progress is True else None
+    report = shown if shown is not None else progress if callable(progress) else None
+    try:
+        tables = _moescope.experiment(model._native, path, documents, fspath(folder), json.dumps(options), report)
+    finally:
+        if shown is not None:
+            shown.end()
     return Experiment(map(Table, tables), folder, temporary)

@@ -22,7 +22,7 @@ struct BenchCommand: ParsableCommand {
               moescope bench polyglot -n 0 --record --capture none --capture router_logits,attention_summary
             """)
 
-    @Argument(help: "A Hugging Face folder, a .gguf file, or a built-in model (polyglot).")
+    @Argument(help: .model)
     var model: String
 
     @Option(name: .customShort("p"), help: ArgumentHelp("Tokens to prefill; 0 leaves it out.", valueName: "n"))

@@ -35,7 +35,7 @@ struct ExperimentCommand: ParsableCommand {
     @Argument(help: "ablation, steering, top-k, random-routing, or plan (with --plan).")
     var kind: Kind
 
-    @Argument(help: "A Hugging Face folder, a .gguf file, or a built-in model (polyglot).")
+    @Argument(help: .model)
     var model: String
 
     @Option(help: ArgumentHelp("As moescope trace takes it.", valueName: "path"))

@@ -19,7 +19,7 @@ struct ImportanceCommand: ParsableCommand {
               moescope quantize polyglot --type Q2_K --importance imatrix.gguf --output polyglot-Q2_K.gguf
             """)
 
-    @Argument(help: "A Hugging Face folder, a .gguf file, or a built-in model (polyglot).")
+    @Argument(help: .model)
     var model: String
 
     @Option(

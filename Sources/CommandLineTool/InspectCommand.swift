@@ -17,7 +17,10 @@ struct InspectCommand: ParsableCommand {
             """)
 
     @Argument(
-        help: "A Hugging Face folder, a .gguf file, polyglot, or a model known by name (mixtral-8x7b, mixtral-8x22b).")
+        help: """
+            A Hugging Face folder, a .gguf file, polyglot, a name on the Hub that is in this machine's cache, or a model known by \
+            name (mixtral-8x7b, mixtral-8x22b).
+            """)
     var model: String
 
     @Flag(help: "Print JSON.")

@@ -22,7 +22,7 @@ struct MemoryCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "A Hugging Face folder, a config.json, a .gguf file, polyglot, or a model known by name.",
+            "A Hugging Face folder, a config.json, a .gguf file, polyglot, a name on the Hub in this machine's cache, or a model known by name.",
             valueName: "model"))
     var models: [String]
 

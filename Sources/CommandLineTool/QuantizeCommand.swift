@@ -16,7 +16,7 @@ struct QuantizeCommand: ParsableCommand {
               moescope quantize polyglot --type Q8_0 --output polyglot-Q8_0.gguf
             """)
 
-    @Argument(help: "A Hugging Face folder, a .gguf file, or polyglot, the built-in model.")
+    @Argument(help: .model)
     var model: String
 
     @Option(help: "\(QuantizationMix.allCases.map(\.rawValue).joined(separator: ", ")).")

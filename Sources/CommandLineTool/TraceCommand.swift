@@ -28,7 +28,7 @@ struct TraceCommand: ParsableCommand {
               cat c.jsonl | moescope trace polyglot --corpus - --output traces/piped
             """)
 
-    @Argument(help: "A Hugging Face folder, a .gguf file, or a built-in model (polyglot).")
+    @Argument(help: .model)
     var model: String
 
     @Option(

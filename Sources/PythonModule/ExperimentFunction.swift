@@ -71,24 +71,31 @@ enum ExperimentFunction {
         }
     }
 
-    /// `experiment(model, corpus path or None, documents as JSON or None, output, request as JSON) -> list of Table`
+    /// `experiment(model, corpus path or None, documents or None, output, request as JSON, progress or None) -> list of Table`
+    ///
+    /// `progress(passes, all passes)` is called after every pass.
     ///
     /// The folder gets what `moescope experiment` writes: `plan.json`, `nll.jsonl`, `result.json` and the tables.
     static func run(_ arguments: UnsafePointer<PythonObject?>?, _ count: Int) throws(PythonError) -> PythonObject {
-        let arguments = try Arguments(arguments, count, expected: 5...5)
+        let arguments = try Arguments(arguments, count, expected: 6...6)
         let loaded = try types.model.payload(of: try arguments[0])
         let corpus = try CorpusArgument(path: try arguments[1], documents: try arguments[2])
         let output = URL(fileURLWithPath: try FromPython.string(try arguments[3], "output"), isDirectory: true)
         let request = try FromPython.json(Request.self, try arguments[4], "options")
         try request.check()
         let settings = try request.settings.settings()
+        let progress = moescope_is_none(try arguments[5]) != 0 ? nil : try arguments[5]
         let tables = try loaded.pass { interpreter in
             let run = try ExperimentRun(
                 model: loaded.model, tokenizer: loaded.tokenizer, corpus: try corpus.read(),
                 maximumTokens: request.max_tokens, maximumDocuments: request.max_documents)
             let plan = try request.plan(run, seed: settings.seed)
             let likelihoods = try run.run(
-                plan, into: output, resume: request.resume, isCancelled: { interpreter.isInterrupted })
+                plan, into: output, resume: request.resume,
+                progress: { done, total in
+                    guard let progress else { return }
+                    try interpreter.locked { () throws(PythonError) in try progress.called(with: [done, total]) }
+                }, isCancelled: { interpreter.isInterrupted })
             let result = ExperimentResult(
                 plan, likelihoods, groupOf: run.corpus.documents.map(\.group), ids: run.corpus.documents.map(\.id),
                 parallel: run.corpus.documents.map(\.parallelID), clusters: run.corpus.documents.map(\.cluster),

@@ -49,7 +49,7 @@ enum ModuleFunctions {
             _, arguments, count in
             answering { () throws(PythonError) in try MetricFunctions.paired(arguments, count) }
         },
-        MethodEntry("experiment", "experiment(model, path, documents, output, options) -> list of Table") {
+        MethodEntry("experiment", "experiment(model, path, documents, output, options, progress) -> list of Table") {
             _, arguments, count in
             answering { () throws(PythonError) in try ExperimentFunction.run(arguments, count) }
         },

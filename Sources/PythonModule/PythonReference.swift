@@ -184,3 +184,11 @@ func set(
 ) throws(PythonError) {
     guard PyDict_SetItemString(dictionary.object, key, value.object) == 0 else { throw .raised }
 }
+
+extension PythonObject {
+    /// Calls it with integers, and lets go of what it returns.
+    func called(with counts: [Int]) throws(PythonError) {
+        let arguments = try ToPython.tuple(counts)
+        _ = try PythonReference(PyObject_Call(self, arguments.object, nil))
+    }
+}

@@ -41,7 +41,7 @@ enum TraceFunction {
         }
     }
 
-    /// `trace(model, corpus path or None, documents as JSON or None, output, request as JSON, progress or None) -> None`
+    /// `trace(model, corpus path or None, documents or None, output, request as JSON, progress or None) -> None`
     ///
     /// `progress(documents, all documents, tokens, all tokens)` is called after every wave.
     static func run(_ arguments: UnsafePointer<PythonObject?>?, _ count: Int) throws(PythonError) -> PythonObject {
@@ -60,17 +60,11 @@ enum TraceFunction {
                 into: output, resume: request.resume,
                 progress: { state in
                     guard let progress else { return }
-                    try interpreter.locked { () throws(PythonError) in try report(state, to: progress) }
+                    let counts = [state.documents, state.totalDocuments, state.tokens, state.totalTokens]
+                    try interpreter.locked { () throws(PythonError) in try progress.called(with: counts) }
                 },
                 isCancelled: { interpreter.isInterrupted })
         }
         return ToPython.none()
-    }
-
-    private static func report(_ state: TraceRun.Progress, to progress: PythonObject) throws(PythonError) {
-        let arguments = try ToPython.tuple([
-            state.documents, state.totalDocuments, state.tokens, state.totalTokens,
-        ])
-        _ = try PythonReference(PyObject_Call(progress, arguments.object, nil))
     }
 }

@@ -139,3 +139,18 @@ def test_csv_is_safe_for_spreadsheets_and_loses_nothing(tmp_path):
     assert '\n"",' in text
     found = [float(row[1]) if row[1] else None for row in rows]
     assert str(found) == str(numbers)
+
+
+def test_an_experiment_says_how_far_it_is(model, corpus, tmp_path, capsys):
+    said = []
+    arms = {"without 5": ms.ablate(layer=3, experts=5)}
+    ms.experiment(model, corpus[::4], arms=arms, max_tokens=16, bootstrap=50, permutations=49, progress=lambda *counts: said.append(counts))
+    assert said[-1][0] == said[-1][1] >= 2 and [done for done, _ in said] == sorted(done for done, _ in said)
+    ms.experiment(model, corpus[::4], arms=arms, max_tokens=16, bootstrap=50, permutations=49, progress=True)
+    assert f"{said[-1][1]}" in capsys.readouterr().err
+
+    def stop(*counts):
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        ms.experiment(model, corpus[::4], arms=arms, max_tokens=16, progress=stop)

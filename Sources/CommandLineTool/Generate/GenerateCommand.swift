@@ -30,7 +30,7 @@ struct GenerateCommand: ParsableCommand {
               moescope generate polyglot --corpus prompts.jsonl --trace traces/generated
             """)
 
-    @Argument(help: "A Hugging Face folder, a .gguf file, or a built-in model (polyglot).")
+    @Argument(help: .model)
     var model: String
 
     @Option(help: ArgumentHelp("Text to continue; - reads it from standard input.", valueName: "text"))
