@@ -1,17 +1,19 @@
 extension String {
-    /// How many letters are to be put in, taken out or changed to make one word of the other (Levenshtein 1966).
+    /// How many letters are to be put in, taken out, changed or swapped with their neighbour to make one word of the other
+    /// (Damerau 1964, no letter touched twice).
     package func editDistance(to other: String) -> Int {
         let (a, b) = (Array(self), Array(other))
-        var row = Array(0...b.count)
+        var before = [Int](repeating: 0, count: b.count + 1)
+        var last = Array(0...b.count)
         for i in a.indices {
-            var diagonal = row[0]
-            row[0] = i + 1
+            var row = [i + 1]
             for j in b.indices {
-                let substitution = diagonal + (a[i] == b[j] ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = Swift.min(substitution, row[j] + 1, row[j + 1] + 1)
+                var least = Swift.min(last[j] + (a[i] == b[j] ? 0 : 1), row[j] + 1, last[j + 1] + 1)
+                if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { least = Swift.min(least, before[j - 1] + 1) }
+                row.append(least)
             }
+            (before, last) = (last, row)
         }
-        return row[b.count]
+        return last[b.count]
     }
 }

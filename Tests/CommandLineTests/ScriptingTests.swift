@@ -13,7 +13,7 @@ struct ScriptingTests {
 
     @Test(arguments: [
         (["trace", "polyglot", "--corups", "c.jsonl", "--output", "t"], "--corups", "--corpus"),
-        (["report", "t", "--htm=r.html"], "--htm", "--html"),
+        (["report", "t", "--htlm=r.html"], "--htlm", "--html"),
         (["experiment", "ablation", "polyglot", "--corpus", "c", "--ouput", "o"], "--ouput", "--output"),
     ])
     func aMisspeltOptionIsNamedWithTheNearest(_ arguments: [String], _ found: String, _ nearest: String) throws {
