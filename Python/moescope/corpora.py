@@ -34,45 +34,42 @@ def source(
     max_tokens: int | None = None,
 ) -> tuple[str | None, _moescope.Corpus | None]:
     """A corpus as the engine takes it: a path; or documents, tokenized as they come, whose texts are not kept."""
-    if isinstance(corpus, str | PathLike):
+    chosen = {"text": text, "group": group, "id": id}
+    if not isinstance(corpus, str | PathLike):
+        found = documents(corpus, text=text, group=group, id=id)
+    else:
         from moescope import corpus_files
 
-        if fspath(corpus) != "-" and corpus_files.is_readable(corpus):
-            found = corpus_files.read(corpus, text=text, group=group, id=id)
-            return None, f"[{','.join(json.dumps(document) for document in found)}]"
-        chosen = [name for name, value in (("text", text), ("group", group), ("id", id)) if value is not None]
-        if chosen:
-            raise TypeError(
-                f"{chosen[0]}: a file's fields are named text, id and group; read the file with pandas or json to choose others"
-            )
-        return fspath(corpus), None
-    found = _moescope.corpus(model._native, max_tokens)
+        if fspath(corpus) == "-" or not corpus_files.is_readable(corpus):
+            named = [name for name, column in chosen.items() if column is not None]
+            if named:
+                raise TypeError(
+                    f"{named[0]}: a file's fields are named text, id and group; read the file with pandas or json to choose others"
+                )
+            return fspath(corpus), None
+        found = corpus_files.read(corpus, text=text, group=group, id=id)
+    tokenized = _moescope.corpus(model._native, max_tokens)
     lines: list[str] = []
     size = 0
-    for document in documents(corpus, text=text, group=group, id=id):
+    for document in found:
         lines.append(json.dumps(document))
         size += len(lines[-1])
         if size > _BATCH_CHARACTERS:
-            found.append(f"[{','.join(lines)}]")
+            tokenized.append(f"[{','.join(lines)}]")
             lines, size = [], 0
     if lines:
-        found.append(f"[{','.join(lines)}]")
-    return None, found
+        tokenized.append(f"[{','.join(lines)}]")
+    return None, tokenized
 
 
 def documents(
-    corpus: Corpus, *, text: str | None = None, group: str | None = None, id: str | None = None
+    corpus: Any, *, text: str | None = None, group: str | None = None, id: str | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The documents of a corpus that is no path, one after the other: id, group, text or tokens, parallel_id, cluster."""
-    return _documents(_rows(corpus), {"text": text, "group": group, "id": id})
+    """The documents of a corpus that is no path, one after the other, as the engine's JSON has them.
 
-
-def documents(corpus: Any, chosen: Mapping[str, str | None]) -> Iterator[dict[str, Any]]:
-    """Documents as the engine's JSON has them, one after the other.
-
-    chosen: for "text", "group" and "id" the columns that hold them, where they have other names.
+    text, group, id: the columns that hold them, where they have other names.
     """
-    return _documents(_rows(corpus), chosen)
+    return _documents(_rows(corpus), {"text": text, "group": group, "id": id})
 
 
 def _rows(corpus: Any) -> Iterator[Any]:

@@ -61,10 +61,9 @@ def read(
     for name, value in (("max_documents", max_documents), ("sample", sample)):
         if value is not None and value < 1:
             raise ValueError(f"{name}: expected at least 1, found {value}")
-    columns = {"text": text, "group": group, "id": id}
-    rows: Iterable[Any] = rows_of(file, [name for name in columns.values() if name is not None])
+    rows: Iterable[Any] = rows_of(file, [name for name in (text, group, id) if name is not None])
     try:
-        documents = islice(checked(rows, columns), max_documents)
+        documents = islice(checked(rows, text=text, group=group, id=id), max_documents)
         yield from documents if sample is None else _sample(documents, sample, seed)
     except (ValueError, TypeError) as problem:
         message = str(problem).removeprefix("corpus: ")

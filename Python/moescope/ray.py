@@ -136,7 +136,7 @@ def _documents(
 ) -> Iterator[dict[str, Any]]:
     if isinstance(corpus, str | PathLike):
         return corpus_files.read(corpus, text=text, group=group, id=id, max_documents=limit)
-    found = corpora.documents(corpus, {"text": text, "group": group, "id": id})
+    found = corpora.documents(corpus, text=text, group=group, id=id)
     return (document for number, document in enumerate(found) if limit is None or number < limit)
 
 

@@ -282,7 +282,7 @@ def trace(
     output: the trace's folder, made here.
     capture: "router_logits" or "router_logits_f16", "attention_summary", "predicted" (the most probable next token of
         every row), "speculative" (experts guessed 1, 2 and 10 layers ahead), "attention_pattern:LAYER.HEAD" (`*` for
-        every layer or head). Chosen experts, their weights and log-probabilities are always recorded.
+        every layer or head, `attention_pattern:*` for all). Chosen experts, their weights and log-probabilities are always recorded.
     layers: record only these.
     max_tokens: cut documents to this many tokens.
     wave_tokens: tokens computed together.
@@ -335,7 +335,9 @@ def _capture(names: Sequence[str] | str, model: Model) -> dict[str, Any]:
 
 
 def _patterns(name: str, model: Model) -> list[list[int]]:
-    layer, _, head = name.partition(":")[2].partition(".")
+    layer, dot, head = name.partition(":")[2].partition(".")
+    if layer == "*" and not dot:
+        head = "*"
     try:
         layers = range(model.config.layers) if layer == "*" else [int(layer)]
         heads = range(model.config.heads) if head == "*" else [int(head)]
