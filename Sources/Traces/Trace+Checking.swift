@@ -5,10 +5,20 @@ import Synchronization
 /// Which files of an opened trace have been checked against the manifest, so that each is read for it once.
 final class CheckedFiles: Sendable {
     private let files = Mutex<[String: FileIdentity]>([:])
+    /// Held while a file is checked, so that a second thread waits instead of checking it too.
+    private let locks = Mutex<[String: NSLock]>([:])
 
     /// Runs `check` unless it has succeeded for this file since the file last changed.
     func once(_ path: String, _ url: URL, _ check: () throws(FileError) -> Void) throws(FileError) {
         let identity = FileIdentity(url)
+        if let identity, files.withLock({ $0[path] }) == identity { return }
+        let lock = locks.withLock { locks in
+            let lock = locks[path] ?? NSLock()
+            locks[path] = lock
+            return lock
+        }
+        lock.lock()
+        defer { lock.unlock() }
         if let identity, files.withLock({ $0[path] }) == identity { return }
         try check()
         if let identity { files.withLock { $0[path] = identity } }

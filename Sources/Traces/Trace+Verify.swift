@@ -91,6 +91,9 @@ extension MappedShard {
             return FileError.trace(
                 .mismatch, file: file.url.path, field: "tensor \(tensor), \(place)", expected: expected, found: found)
         }
+        // Read once: they are asked for every row.
+        let vocabulary = manifest.model.vocabSize
+        let (hasTokens, hasLogprobs) = (layout.hasTokens, layout.hasLogprobs)
         for item in documents {
             for row in item.rows {
                 let inDocument = row - item.firstRow
@@ -100,11 +103,11 @@ extension MappedShard {
                 if Int(position[row]) != inDocument {
                     return problem("position", row: row, expected: "\(inDocument)", found: "\(position[row])")
                 }
-                if layout.hasTokens, !(0..<manifest.model.vocabSize ~= Int(token[row])) {
+                if hasTokens, !(0..<vocabulary ~= Int(token[row])) {
                     return problem(
-                        "token", row: row, expected: "0 to \(manifest.model.vocabSize - 1)", found: "\(token[row])")
+                        "token", row: row, expected: "0 to \(vocabulary - 1)", found: "\(token[row])")
                 }
-                guard layout.hasLogprobs else { continue }
+                guard hasLogprobs else { continue }
                 let value = logprob[row]
                 if inDocument == 0 ? !value.isNaN : !(value <= 0) {
                     return problem(
