@@ -20,6 +20,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, Any, Final
 
+from moescope._optional import require_pyarrow
 from moescope.corpora import documents as checked
 
 _TABLES: Final = (".parquet", ".pq")
@@ -132,22 +133,14 @@ def _opened(file: Path, packed: str) -> IO[str]:
     if packed == ".xz":
         return lzma.open(file, "rt", encoding="utf-8", newline="")
     if packed == ".zst":
-        pa = _pyarrow(f"{file}: reading .zst")
+        pa = require_pyarrow(f"{file}: reading .zst")
         return io.TextIOWrapper(pa.CompressedInputStream(str(file), "zstd"), encoding="utf-8", newline="")
     return file.open(encoding="utf-8-sig", newline="")
 
 
-def _pyarrow(purpose: str) -> Any:
-    try:
-        import pyarrow  # type: ignore[import-untyped, unused-ignore]
-    except ImportError:
-        raise ImportError(f"{purpose} needs pyarrow: pip install pyarrow") from None
-    return pyarrow
-
-
 def _parquet(file: Path) -> Iterator[Mapping[str, Any]]:
-    pa = _pyarrow(f"{file}: reading Parquet")
-    from pyarrow import parquet
+    pa = require_pyarrow(f"{file}: reading Parquet")
+    from pyarrow import parquet  # type: ignore[import-untyped, unused-ignore]
 
     try:
         table = parquet.ParquetFile(file)
@@ -159,7 +152,7 @@ def _parquet(file: Path) -> Iterator[Mapping[str, Any]]:
 
 def _arrow(file: Path) -> Iterator[Mapping[str, Any]]:
     """Arrow's file format, or its stream format, which `datasets` writes under the same ending."""
-    pa = _pyarrow(f"{file}: reading Arrow")
+    pa = require_pyarrow(f"{file}: reading Arrow")
     try:
         with pa.memory_map(str(file)) as source:
             try:

@@ -22,6 +22,8 @@ from urllib.parse import quote
 import numpy as np
 
 from moescope import TraceError
+from moescope._optional import require_pyarrow
+from moescope.progress import put_line
 from moescope.records import numpy_archives
 from moescope.traces import Trace, open_trace
 
@@ -91,15 +93,6 @@ def export(
     return target
 
 
-def require_pyarrow(purpose: str) -> Any:
-    """The module pyarrow. Raises ImportError saying what to install."""
-    try:
-        import pyarrow  # type: ignore[import-untyped, unused-ignore]
-    except ImportError:
-        raise ImportError(f"{purpose} needs pyarrow: pip install pyarrow") from None
-    return pyarrow
-
-
 class _Export:
     def __init__(
         self,
@@ -124,8 +117,7 @@ class _Export:
                 self.members.setdefault(group, []).append(index)
         self.lengths: list[int] = trace.documents["tokens"]
         self.done = 0
-        tokens = sum(self.lengths[index] for documents in self.members.values() for index in documents)
-        self.total = tokens
+        self.total = sum(self.lengths[index] for documents in self.members.values() for index in documents)
 
     def run(self, tables: Sequence[str], threads: int) -> None:
         """Writes the small tables, then the large ones, so many files at a time."""
@@ -159,7 +151,7 @@ class _Export:
         """Documents of one file each: as many as make a file large, but enough files for all threads."""
         layers = len(self.trace.layers) if table == "routing" else 1
         all_rows = sum(self.lengths[index] for index in documents) * layers
-        spread = max(1, all_rows * len(self.members) // max(1, threads * len(self.members)))
+        spread = max(1, all_rows // max(1, threads))
         limit = min(_FILE_ROWS, max(_ROW_GROUP, spread if len(self.members) < threads else _FILE_ROWS))
         parts: list[list[int]] = [[]]
         rows = 0
@@ -196,7 +188,7 @@ class _Export:
             arrays: dict[str, Any] = {key: _plain_array(columns[key]) for key in names}
             np.savez_compressed(self.folder / f"{name}.npz", **arrays)
             return
-        import pyarrow as pa
+        import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
 
         if isinstance(columns, dict):
             integers = ("index", "tokens", "prompt_tokens")
@@ -349,9 +341,7 @@ class _Line:
             return
         self._last = now
         rate = done / max(now - self._start, 1e-9)
-        text = f"exporting: {done / max(total, 1):.0%} · {rate / 1e6:.1f} million rows/s"
-        sys.stderr.write(f"\r\x1b[K{text}" if sys.stderr.isatty() else f"{text}\n")
-        sys.stderr.flush()
+        put_line(f"exporting: {done / max(total, 1):.0%} · {rate / 1e6:.1f} million rows/s")
 
 
 def main(request: dict[str, Any]) -> None:

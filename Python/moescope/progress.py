@@ -11,6 +11,12 @@ from typing import Any, Final, Protocol
 _SECONDS: Final = 0.2
 
 
+def put_line(text: str) -> None:
+    """Puts a line in place of the last one on a terminal; elsewhere below it."""
+    sys.stderr.write(f"\r\x1b[K{text}" if sys.stderr.isatty() else f"{text}\n")
+    sys.stderr.flush()
+
+
 class Display(Protocol):
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
         """`done` of `total` (None: nobody knows) are done."""
@@ -67,8 +73,7 @@ class _Line:
         of = "" if total is None else f" of {total:,}"
         left = f", {(total - done) / rate:.0f} s left" if rate > 0 and total is not None and done < total else ""
         text = f"{done:,}{of} {self._unit}{', ' if note else ''}{note}, {rate:,.0f} {self._unit}/s{left}"
-        sys.stderr.write(f"\r\x1b[K{text}" if self._is_terminal else f"{text}\n")
-        sys.stderr.flush()
+        put_line(text)
 
     def end(self) -> None:
         if self._is_terminal:

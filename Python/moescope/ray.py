@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from tempfile import mkdtemp
 from typing import Any, Final
 
 from moescope import _moescope, corpora, corpus_files
+from moescope.progress import put_line
 from moescope.traces import Trace, open_trace
 
 #: Characters of text, or tokens, in a piece: small enough that a lost one is little, large enough that an engine is busy.
@@ -275,6 +275,4 @@ class _Line:
 
     def __call__(self, done: int, read: int) -> None:
         rate = done / max(time.monotonic() - self._start, 1e-9)
-        text = f"{done:,} documents of {read:,} read so far, {rate:,.1f} documents/s"
-        sys.stderr.write(f"\r\x1b[K{text}" if sys.stderr.isatty() else f"{text}\n")
-        sys.stderr.flush()
+        put_line(f"{done:,} documents of {read:,} read so far, {rate:,.1f} documents/s")

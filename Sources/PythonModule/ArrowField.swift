@@ -18,18 +18,15 @@ struct ArrowField {
         let context = Context()
         context.children = ArrowChildren(children.count)
         for (index, child) in children.enumerated() { child.write(to: context.children.make(index)) }
-        if let values = dictionary.first {
-            let inner = UnsafeMutablePointer<ArrowSchema>.allocate(capacity: 1)
-            values.write(to: inner)
-            context.dictionary = inner
-        }
+        context.dictionary = ArrowChildren(dictionary.count)
+        for (index, values) in dictionary.enumerated() { values.write(to: context.dictionary.make(index)) }
         context.metadata = Self.encoded(metadata)
         schema.initialize(
             to: ArrowSchema(
                 format: context.string(format), name: context.string(name),
                 metadata: context.metadata.map { UnsafePointer($0.assumingMemoryBound(to: CChar.self)) },
                 flags: mayBeNull ? 2 : 0, childCount: Int64(children.count), children: context.children.pointers,
-                dictionary: context.dictionary,
+                dictionary: context.dictionary.first,
                 release: { schema in
                     guard let schema, let context = schema.pointee.context else { return }
                     Unmanaged<Context>.fromOpaque(context).release()
@@ -43,7 +40,7 @@ struct ArrowField {
         var strings: [UnsafeMutablePointer<CChar>?] = []
         var metadata: UnsafeMutableRawPointer?
         var children = ArrowChildren<ArrowSchema>(0)
-        var dictionary: UnsafeMutablePointer<ArrowSchema>?
+        var dictionary = ArrowChildren<ArrowSchema>(0)
 
         func string(_ text: String) -> UnsafePointer<CChar>? {
             strings.append(strdup(text))
@@ -54,10 +51,7 @@ struct ArrowField {
             for string in strings { free(string) }
             metadata?.deallocate()
             children.free { $0.pointee.release?($0) }
-            if let dictionary {
-                dictionary.pointee.release?(dictionary)
-                dictionary.deallocate()
-            }
+            dictionary.free { $0.pointee.release?($0) }
         }
     }
 
@@ -85,6 +79,9 @@ struct ArrowField {
 struct ArrowChildren<Structure> {
     let pointers: UnsafeMutablePointer<UnsafeMutablePointer<Structure>?>?
     private let count: Int
+
+    /// The only one, where there is one: the values of a dictionary.
+    var first: UnsafeMutablePointer<Structure>? { count > 0 ? pointers?[0] : nil }
 
     init(_ count: Int) {
         self.count = count

@@ -40,16 +40,13 @@ struct ArrowNode {
         let context = Context(buffers, owners)
         context.children = ArrowChildren(children.count)
         for (index, child) in children.enumerated() { child.write(to: context.children.make(index)) }
-        if let values = dictionary.first {
-            let inner = UnsafeMutablePointer<ArrowArray>.allocate(capacity: 1)
-            values.write(to: inner)
-            context.dictionary = inner
-        }
+        context.dictionary = ArrowChildren(dictionary.count)
+        for (index, values) in dictionary.enumerated() { values.write(to: context.dictionary.make(index)) }
         array.initialize(
             to: ArrowArray(
                 length: Int64(length), nullCount: Int64(nullCount), offset: 0, bufferCount: Int64(buffers.count),
                 childCount: Int64(children.count), buffers: context.buffers, children: context.children.pointers,
-                dictionary: context.dictionary,
+                dictionary: context.dictionary.first,
                 release: { array in
                     guard let array, let context = array.pointee.context else { return }
                     Unmanaged<Context>.fromOpaque(context).release()
@@ -62,7 +59,7 @@ struct ArrowNode {
         let owners: [AnyObject]
         let buffers: UnsafeMutablePointer<UnsafeRawPointer?>
         var children = ArrowChildren<ArrowArray>(0)
-        var dictionary: UnsafeMutablePointer<ArrowArray>?
+        var dictionary = ArrowChildren<ArrowArray>(0)
 
         init(_ source: [UnsafeRawPointer?], _ owners: [AnyObject]) {
             self.owners = owners
@@ -73,10 +70,7 @@ struct ArrowNode {
         deinit {
             buffers.deallocate()
             children.free { $0.pointee.release?($0) }
-            if let dictionary {
-                dictionary.pointee.release?(dictionary)
-                dictionary.deallocate()
-            }
+            dictionary.free { $0.pointee.release?($0) }
         }
     }
 }

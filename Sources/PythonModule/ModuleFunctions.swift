@@ -4,7 +4,6 @@ import Hooks
 import Tensors
 import Traces
 import Tracing
-import Traces
 
 /// The functions of `_moescope`.
 enum ModuleFunctions {

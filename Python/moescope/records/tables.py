@@ -16,8 +16,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from moescope._optional import require_pyarrow
 from moescope.cards import Card
-from moescope.exporting import require_pyarrow
 from moescope.traces import Trace, open_trace
 from moescope.writing import Document, RecordError, TraceWriter
 
