@@ -21,7 +21,7 @@ _FIELDS: Final = ("text", "tokens", "id", "group", "parallel_id", "cluster")
 #: JSON of this length goes to the engine at once.
 _BATCH_CHARACTERS: Final = 1 << 18
 #: Columns that often hold what a group is.
-_GROUP_LIKE: Final = ("lang", "language", "locale", "label", "category", "domain", "source", "subset", "topic")
+_GROUP_LIKE: Final = _moescope.group_like_fields.split()
 
 
 def source(

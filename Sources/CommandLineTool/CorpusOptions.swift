@@ -39,7 +39,7 @@ struct CorpusOptions: ParsableArguments {
     ]
 
     /// The corpus, read by the engine, or by Python where it is of a kind or in columns that the engine does not know.
-    func read(_ path: String) throws -> Corpus {
+    func read(_ path: String, _ loaded: LoadedModel, maximumTokens: Int?) throws -> Corpus {
         let name = path.lowercased()
         let isTable =
             Self.endings.contains { name.hasSuffix($0) }
@@ -47,8 +47,10 @@ struct CorpusOptions: ParsableArguments {
                 FileManager.default.fileExists(atPath: "\(path)/\($0)")
             }
             || Self.holdsTables(path)
-        guard path != "-", isTable || isChoosing else { return try readCorpus(path) }
-        return try readThroughPython(path)
+        guard path != "-", isTable || isChoosing else {
+            return try loaded.readCorpus(path, maximumTokens: maximumTokens)
+        }
+        return try readThroughPython(path, loaded, maximumTokens: maximumTokens)
     }
 
     private static func holdsTables(_ folder: String) -> Bool {
@@ -65,8 +67,8 @@ struct CorpusOptions: ParsableArguments {
         var seed: Int
     }
 
-    /// JSON lines come through a pipe, as fast as they are read: nothing is written to disk between.
-    private func readThroughPython(_ path: String) throws -> Corpus {
+    /// JSON lines come through a pipe, as fast as they are read: nothing is written to disk between, and one line is held.
+    private func readThroughPython(_ path: String, _ loaded: LoadedModel, maximumTokens: Int?) throws -> Corpus {
         guard let host = PythonHost.current else { throw CocoaError(.featureUnsupported) }
         let request = Request(
             path: path, text: textColumn, group: groupColumn, id: idColumn, max_documents: maxDocuments,
@@ -82,7 +84,7 @@ struct CorpusOptions: ParsableArguments {
         process.standardInput = FileHandle.nullDevice
         try process.run()
         let result = Result {
-            try Corpus.read("/dev/fd/\(pipe.fileHandleForReading.fileDescriptor)")
+            try loaded.corpus("/dev/fd/\(pipe.fileHandleForReading.fileDescriptor)", maximumTokens: maximumTokens)
         }
         if case .failure = result { process.terminate() }
         process.waitUntilExit()

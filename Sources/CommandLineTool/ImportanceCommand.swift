@@ -48,7 +48,8 @@ struct ImportanceCommand: ParsableCommand {
     func run() throws {
         let loaded = try LoadedModel(model, precision: precision, threads: threads).sayingNotices()
         let corpus = try TokenizedCorpus(
-            try readCorpus(corpus), tokenizer: loaded.tokenizer, config: loaded.model.config, maximumTokens: maxTokens)
+            try loaded.readCorpus(corpus, maximumTokens: maxTokens), tokenizer: loaded.tokenizer,
+            config: loaded.model.config, maximumTokens: maxTokens)
         let fitting = loaded.model.waveRows(memory: MachineMemory.available / 4 * 3, recordedBytesPerRow: 0)
         let statistics = ActivationStatistics()
         let progress = ProgressLine("measuring", unit: "tokens")

@@ -25,10 +25,10 @@ enum CorpusArgument {
         self = .path(named)
     }
 
-    /// Reads the file or folder, where one is named.
-    func read() throws -> Corpus {
+    /// Reads the file or folder, where one is named, and keeps the tokens of its documents.
+    func read(_ loaded: LoadedModel, maximumTokens: Int?) throws -> Corpus {
         switch self {
-        case .path(let path): try Corpus.read(path)
+        case .path(let path): try loaded.corpus(path, maximumTokens: maximumTokens)
         case .documents(let corpus): corpus
         }
     }

@@ -87,7 +87,8 @@ enum ExperimentFunction {
         let progress = moescope_is_none(try arguments[5]) != 0 ? nil : try arguments[5]
         let tables = try loaded.pass { interpreter in
             let run = try ExperimentRun(
-                model: loaded.model, tokenizer: loaded.tokenizer, corpus: try corpus.read(),
+                model: loaded.model, tokenizer: loaded.tokenizer,
+                corpus: try corpus.read(loaded.loaded, maximumTokens: request.max_tokens),
                 maximumTokens: request.max_tokens, maximumDocuments: request.max_documents)
             let plan = try request.plan(run, seed: settings.seed)
             let likelihoods = try run.run(

@@ -1,5 +1,6 @@
 import CPython
 import Traces
+import Tracing
 
 /// The types of the module, made once when it is first imported.
 struct NativeTypes {
@@ -75,7 +76,11 @@ public func initializeModule() -> UnsafeMutablePointer<PyObject>? {
         let made = try NativeTypes()
         madeTypes = made
         try made.add(to: module)
-        guard PyModule_AddStringConstant(module.object, "version", ModuleFunctions.version) == 0 else { throw .raised }
+        for (name, value) in [
+            ("version", ModuleFunctions.version), ("group_like_fields", Corpus.groupLikeFields.joined(separator: " ")),
+        ] {
+            guard PyModule_AddStringConstant(module.object, name, value) == 0 else { throw .raised }
+        }
         return module.release()
     }
 }

@@ -7,17 +7,16 @@ import Tracing
 
 /// A model with its tokenizer, as Python holds it.
 final class PythonModel: Sendable {
-    let model: Model
+    let loaded: LoadedModel
+    var model: Model { loaded.model }
     /// nil where the checkpoint brings none.
-    let tokenizer: (any Tokenizer)?
+    var tokenizer: (any Tokenizer)? { loaded.tokenizer }
     /// Threads inside a pass of this model.
     private let running = Mutex<Set<pthread_t>>([])
 
     /// - Parameter memory: bytes the model may take with what runs on it; nil: three quarters of what is free.
     init(path: String, precision: Precision, threads: Int?, memory: Int?) throws {
-        let loaded = try LoadedModel(path, precision: precision, threads: threads, memory: memory)
-        model = loaded.model
-        tokenizer = loaded.tokenizer
+        loaded = try LoadedModel(path, precision: precision, threads: threads, memory: memory)
     }
 
     /// Runs a pass, unless this thread is inside one: a callback that ran its own model would wait for itself.

@@ -54,7 +54,8 @@ enum TraceFunction {
         let progress = moescope_is_none(try arguments[5]) != 0 ? nil : try arguments[5]
         try loaded.pass { interpreter in
             let run = try TraceRun(
-                model: loaded.model, tokenizer: loaded.tokenizer, corpus: try corpus.read(), options: options,
+                model: loaded.model, tokenizer: loaded.tokenizer,
+                corpus: try corpus.read(loaded.loaded, maximumTokens: options.maximumTokens), options: options,
                 version: ModuleFunctions.version)
             try run.run(
                 into: output, resume: request.resume,

@@ -9,7 +9,9 @@ extension Corpus {
     ///
     /// Links to files and folders are followed. What begins with a dot is left out, as are files of other kinds; `remarks`
     /// says so.
-    static func readFolder(_ path: String) throws(CorpusError) -> Corpus {
+    static func readFolder(
+        _ path: String, keeping: (Document) throws(CorpusError) -> Document
+    ) throws(CorpusError) -> Corpus {
         let root = URL(filePath: path, directoryHint: .isDirectory)
         var listing = FolderListing()
         try listing.visit(root.path, name: "", ancestors: [])
@@ -28,7 +30,8 @@ extension Corpus {
             hash.update(data: Data(name.utf8))
             hash.update(data: data)
             let folder = name.split(separator: "/").dropLast()
-            documents.append(Document(id: name, group: folder.first.map(String.init) ?? "", content: .text(text)))
+            let document = Document(id: name, group: folder.first.map(String.init) ?? "", content: .text(text))
+            documents.append(try keeping(document))
         }
         var corpus = Corpus(source: root.lastPathComponent, sha256: hash.finalize().hex, documents: documents)
         corpus.remarks = listing.remarks.map { "\(path): \($0)" }

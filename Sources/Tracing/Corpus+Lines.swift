@@ -4,47 +4,93 @@ import FileFormats
 
 extension Corpus {
     /// Reads a JSON Lines corpus: one object a line, with "id", "group", "parallel_id", "cluster", and "text" or
-    /// "tokens".
+    /// "tokens". One line is held at a time.
     ///
     /// JSON is taken as Python's json module writes it, NaN and halves of surrogate pairs included; a key that appears twice is an
     /// error. Other keys are allowed and not looked at.
-    static func parse(_ data: Data, source: String, file: String? = nil) throws(CorpusError) -> Corpus {
-        let file = file ?? "standard input"
-        var candidates = GroupCandidates()
-        let result = data.withUnsafeBytes { bytes in
-            Result { () throws(CorpusError) -> [Document] in try readLines(bytes, file: file, &candidates) }
+    static func readLines(
+        _ path: String, source: String, keeping: (Document) throws(CorpusError) -> Document
+    ) throws(CorpusError) -> Corpus {
+        var lines = CorpusLines(file: path == "-" ? "standard input" : path)
+        try InputFile.read(path) { (piece) throws(CorpusError) in try lines.append(piece, keeping: keeping) }
+        return try lines.finish(source: source, keeping: keeping)
+    }
+}
+
+extension Corpus {
+    /// Names of fields and columns that often hold what a group is, the likeliest first.
+    public static let groupLikeFields = [
+        "lang", "language", "locale", "label", "category", "domain", "source", "subset", "topic",
+    ]
+}
+
+/// Lines of a corpus that come in pieces.
+private struct CorpusLines {
+    let file: String
+    private var documents: [Corpus.Document] = []
+    private var candidates = GroupCandidates()
+    private var hash = SHA256()
+    private var number = 0
+    /// The beginning of a line whose end has not come.
+    private var begun: [UInt8] = []
+
+    init(file: String) { self.file = file }
+
+    mutating func append(
+        _ piece: UnsafeRawBufferPointer, keeping: (Corpus.Document) throws(CorpusError) -> Corpus.Document
+    ) throws(CorpusError) {
+        hash.update(bufferPointer: piece)
+        var start = 0
+        while let end = piece[start...].firstIndex(of: UInt8(ascii: "\n")) {
+            let rest = UnsafeRawBufferPointer(rebasing: piece[start..<end])
+            if begun.isEmpty {
+                try take(rest, keeping)
+            } else {
+                begun.append(contentsOf: rest)
+                try takeBegun(keeping)
+            }
+            start = end + 1
         }
-        let documents = try result.get()
+        begun.append(contentsOf: piece[start...])
+    }
+
+    mutating func finish(
+        source: String, keeping: (Corpus.Document) throws(CorpusError) -> Corpus.Document
+    ) throws(CorpusError) -> Corpus {
+        if !begun.isEmpty { try takeBegun(keeping) }
         guard !documents.isEmpty else { throw CorpusError(file: file, reason: "the corpus holds no document") }
-        var corpus = Corpus(source: source, sha256: SHA256.hash(data: data).hex, documents: documents)
+        var corpus = Corpus(source: source, sha256: hash.finalize().hex, documents: documents)
         corpus.remarks = candidates.remark(for: documents).map { ["\(file): \($0)"] } ?? []
         return corpus
     }
 
-    private static func readLines(
-        _ bytes: UnsafeRawBufferPointer, file: String, _ candidates: inout GroupCandidates
-    ) throws(CorpusError) -> [Document] {
-        var documents: [Document] = []
-        var start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
-        var number = 0
-        while start < bytes.count {
-            let rest = bytes[start...]
-            let end = rest.firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
-            number += 1
-            let line = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
-            start = end + 1
-            if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
-            let parsed = try CorpusLine(line, file: file, number: number)
-            candidates.add(parsed.object)
-            documents.append(try parsed.document())
+    private mutating func takeBegun(
+        _ keeping: (Corpus.Document) throws(CorpusError) -> Corpus.Document
+    ) throws(CorpusError) {
+        let line = begun
+        begun.removeAll(keepingCapacity: true)
+        let taken = line.withUnsafeBytes { bytes in
+            Result { () throws(CorpusError) in try take(bytes, keeping) }
         }
-        return documents
+        try taken.get()
+    }
+
+    private mutating func take(
+        _ bytes: UnsafeRawBufferPointer, _ keeping: (Corpus.Document) throws(CorpusError) -> Corpus.Document
+    ) throws(CorpusError) {
+        number += 1
+        let mark = number == 1 && bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+        let line = UnsafeRawBufferPointer(rebasing: bytes[mark...])
+        if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { return }
+        let parsed = try CorpusLine(line, file: file, number: number)
+        candidates.add(parsed.object)
+        documents.append(try keeping(try parsed.document()))
     }
 }
 
 /// Fields of the lines that look like groups and are not called so.
 private struct GroupCandidates {
-    private static let names = ["lang", "language", "label", "domain", "category"]
+    private static var names: [String] { Corpus.groupLikeFields }
     /// Different values of each; beyond some, a field names documents and not groups.
     private var values: [String: Set<String>] = [:]
     private static let mostValues = 1024

@@ -65,18 +65,22 @@ public struct Corpus: Sendable {
 
     /// Reads and checks a whole corpus before anything runs.
     ///
-    /// - Parameter path: a JSON Lines file, a folder of text files (see `readFolder`), or `-` for standard input. A file may be
-    ///   a pipe, and may be compressed with gzip.
+    /// - Parameters:
+    ///   - path: a JSON Lines file, a folder of text files (see `readFolder`), or `-` for standard input. A file may be a pipe, and may
+    ///     be compressed with gzip. It is read as a stream.
+    ///   - keeping: what is kept of a document: all of it, or its tokens only (`CorpusReader.tokenized`).
     /// - Throws: `CorpusError` naming file, line and field.
-    public static func read(_ path: String) throws(CorpusError) -> Corpus {
-        if path == "-" { return try parse(try InputFile.contents(path), source: "-") }
+    public static func read(
+        _ path: String,
+        keeping: (Document) throws(CorpusError) -> Document = { (document) throws(CorpusError) in document }
+    ) throws(CorpusError) -> Corpus {
+        if path == "-" { return try readLines(path, source: "-", keeping: keeping) }
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
             throw CorpusError(file: path, reason: "no such file or folder")
         }
-        if isFolder.boolValue { return try readFolder(path) }
-        return try parse(
-            try InputFile.contents(path), source: URL(filePath: path).lastPathComponent, file: path)
+        if isFolder.boolValue { return try readFolder(path, keeping: keeping) }
+        return try readLines(path, source: URL(filePath: path).lastPathComponent, keeping: keeping)
     }
 }
 

@@ -11,13 +11,19 @@ public struct CorpusReader {
     private let config: ModelConfig
     /// Tokens that are kept of a document.
     private let limit: Int
+    /// What errors call the corpus.
+    private let source: String
     private var documents: [Corpus.Document] = []
     private var hash = SHA256()
 
     /// - Parameters:
     ///   - tokenizer: may be nil where every document gives its tokens.
     ///   - maximumTokens: what documents will be cut to; nil: to the model's context.
-    public init(tokenizer: (any Tokenizer)?, config: ModelConfig, maximumTokens: Int? = nil) {
+    ///   - source: what errors call the corpus.
+    public init(
+        tokenizer: (any Tokenizer)?, config: ModelConfig, maximumTokens: Int? = nil, source: String = Corpus.inMemory
+    ) {
+        self.source = source
         self.tokenizer = tokenizer
         self.config = config
         // One more than is kept at the end, so that it is known which documents are cut.
@@ -29,13 +35,18 @@ public struct CorpusReader {
 
     /// - Throws: `CorpusError` for tokens the model does not have, text without a tokenizer, and documents without a token.
     public mutating func append(_ document: Corpus.Document) throws(CorpusError) {
-        let tokens = try TokenizedCorpus.tokens(
-            of: document, tokenizer: tokenizer, config: config, source: Corpus.inMemory)
+        let kept = try tokenized(document)
         document.hash(into: &hash)
+        documents.append(kept)
+    }
+
+    /// The document with its first tokens in place of its text. Throws as `append` does.
+    public func tokenized(_ document: Corpus.Document) throws(CorpusError) -> Corpus.Document {
+        let tokens = try TokenizedCorpus.tokens(of: document, tokenizer: tokenizer, config: config, source: source)
         var kept = document
         kept.content = .read(
             tokens: Array(tokens.prefix(limit)), sha256: document.contentSHA256, isText: document.content.isText)
-        documents.append(kept)
+        return kept
     }
 
     public func finish() -> Corpus {

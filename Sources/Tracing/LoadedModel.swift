@@ -21,4 +21,16 @@ public struct LoadedModel: Sendable {
             checkpoint, precision: precision, threads: threads, memory: memory ?? MachineMemory.available / 4 * 3)
         tokenizer = try checkpoint.tokenizerFile.map { try TokenizerFile.open($0) }
     }
+
+    /// A corpus of this model: the tokens of its documents, whose texts are let go as they are read.
+    ///
+    /// - Parameters:
+    ///   - path: see `Corpus.read`.
+    ///   - maximumTokens: what documents will be cut to; nil: to the model's context.
+    public func corpus(_ path: String, maximumTokens: Int?) throws(CorpusError) -> Corpus {
+        let reader = CorpusReader(
+            tokenizer: tokenizer, config: model.config, maximumTokens: maximumTokens,
+            source: path == "-" ? "standard input" : path)
+        return try Corpus.read(path, keeping: reader.tokenized)
+    }
 }

@@ -27,7 +27,8 @@ public struct TokenizedCorpus: Sendable {
         var truncated: [Bool] = []
         for document in corpus.documents {
             let ids = try Self.tokens(of: document, tokenizer: tokenizer, config: config, source: corpus.source)
-            tokens.append(Array(ids.prefix(limit)))
+            // The same array where nothing is cut: it is not copied.
+            tokens.append(ids.count > limit ? Array(ids.prefix(limit)) : ids)
             truncated.append(ids.count > limit)
         }
         self.corpus = corpus
