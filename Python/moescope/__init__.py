@@ -41,7 +41,9 @@ from moescope.interventions import (
     top_k,
 )
 from moescope.generation import Generation, Step
-from moescope.model import Model, hooks, load
+from moescope.loading import load
+from moescope.model import Model
+from moescope.points import hooks
 from moescope.quantization import quantize
 from moescope.report import report
 from moescope.runs import Hook, Run

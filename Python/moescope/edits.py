@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,8 @@ Edits = Mapping[str, Edit] | Iterable[Mapping[str, Edit] | None]
 #: For all documents; or, where one of them is a list or None, for each document its own.
 Interventions = Intervention | Iterable[Intervention | Sequence[Intervention] | None]
 
+#: What stands for the groups, edits or interventions that are not there.
+_END: Final = object()
 #: Tokens of one batch, where nobody says otherwise.
 BATCH_TOKENS: Final = 8192
 
@@ -37,6 +40,26 @@ class Document:
     #: Its own edits and interventions; those for all are elsewhere.
     edits: Mapping[str, Edit]
     interventions: Sequence[Intervention]
+
+
+def described(
+    texts: Iterable[list[int]],
+    groups: Iterable[str] | None,
+    edits: Iterable[Mapping[str, Edit] | None] | None,
+    interventions: Iterable[Sequence[Intervention]] | None,
+) -> Iterator[Document]:
+    """Documents with what is their own. Raises ValueError where there are fewer groups, edits or interventions than texts."""
+    others = {"groups": groups, "edit": edits, "interventions": interventions}
+    nothing: dict[str, Any] = {"groups": "", "edit": None, "interventions": ()}
+    columns = [
+        repeat(nothing[name]) if values is None else chain(values, repeat(_END)) for name, values in others.items()
+    ]
+    for number, (tokens, *own) in enumerate(zip(texts, *columns, strict=False)):
+        for name, value in zip(others, own, strict=True):
+            if value is _END:
+                raise ValueError(f"{name}: expected one per document, found {number} for more documents")
+        group, edit, changes = own
+        yield Document(number, tokens, group, edit or {}, changes)
 
 
 def batches(documents: Iterable[Document], most: int) -> Iterator[list[Document]]:

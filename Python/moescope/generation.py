@@ -6,9 +6,9 @@ L layers · E experts · K experts per token.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from moescope.runs import Value
 
 _ROLES: Final = ("system", "user", "assistant")
+#: Hook sites whose value is one array per document, not rows of the whole batch.
+_PER_DOCUMENT: Final = ("attn.scores", "attn.pattern")
 
 
 @dataclass(frozen=True)
@@ -100,3 +102,47 @@ def conversation(messages: str | Sequence[Mapping[str, str]]) -> str:
             raise ValueError(f"{place}: role: expected {', '.join(_ROLES)}, found {message.get('role')!r}")
         checked.append({"role": message["role"], "content": message["content"]})
     return json.dumps(checked)
+
+
+def steps(
+    prompt: list[int],
+    read: Callable[[list[int]], Mapping[str, Any]],
+    decode: Callable[[list[int]], str],
+    points: Sequence[str],
+    *,
+    temperature: float,
+    seed: int,
+    ends: frozenset[int],
+) -> Iterator[Step]:
+    """Tokens one after the other, until one of `ends`.
+
+    read: what the engine gives for further tokens. decode: the text of all of them.
+    """
+    random = np.random.default_rng(seed)
+    known, text, unread = prompt, decode(prompt), prompt
+    while True:
+        result = read(unread)
+        z = np.asarray(result["next_logits"]).astype(np.float64)
+        log_p = z - z.max() - np.log(np.exp(z - z.max()).sum())
+        if temperature == 0:
+            token = int(log_p.argmax())
+        else:
+            p = np.exp((log_p - log_p.max()) / temperature)
+            token = int(random.choice(len(p), p=p / p.sum()))
+        known, unread = [*known, token], [token]
+        longer = decode(known)
+        added = longer[len(text) :] if longer.startswith(text) else decode([token])
+        text = longer
+        captured = {point: _last_row(point, result[point]) for point in points}
+        indices, weights = np.asarray(result["expert_indices"]), np.asarray(result["expert_weights"])
+        yield Step(token, added, float(log_p[token]), indices[:, -1], weights[:, -1], captured)
+        if token in ends:
+            return
+
+
+def _last_row(point: str, result: Any) -> Value:
+    """The newest row of a captured value; of a pattern, the newest query's row of every head."""
+    value = np.asarray(result[0] if isinstance(result, list) else result)
+    if point.endswith("attn.summary"):
+        return value[:, :, -1]
+    return value[:, -1] if point.endswith(_PER_DOCUMENT) else value[-1]

@@ -6,29 +6,26 @@ T tokens of a document · L layers · E experts · K experts per token · D hidd
 from __future__ import annotations
 
 import json
-import os
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import chain, repeat
-from os import PathLike, fspath
+from itertools import islice
+from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, SupportsIndex, TypeVar, overload
+from typing import Any, Literal, NoReturn, SupportsIndex, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moescope import _arguments, _moescope, notebook
-from moescope.edits import BATCH_TOKENS, Document, Edit, Edits, Interventions, batches, callbacks, scoped, split_edits, split_interventions
-from moescope.generation import Generation, Step, conversation
+from moescope.edits import BATCH_TOKENS, Document, Edit, Edits, Interventions, batches, callbacks, described, scoped, split_edits, split_interventions
+from moescope.generation import Generation, conversation, steps
 from moescope.interventions import Intervention, to_json
-from moescope.points import Points
+from moescope.points import Points, hooks
 from moescope.progress import display
-from moescope.runs import Run, Value, layer_of
-from moescope.tables import Table
+from moescope.runs import Run, layer_of, split
 from moescope.weights import Floats, Weights, last_step
 
 Precision = Literal["exact", "precise", "fast"]
@@ -36,10 +33,6 @@ Tokens = Sequence[SupportsIndex] | NDArray[np.integer[Any]]
 Cache = Literal["f32", "f16", "q8_0"]
 T = TypeVar("T")
 
-#: What stands for the groups, edits or interventions that are not there.
-_END: Final = object()
-#: Hook sites whose value is one array per document, not rows of the whole batch.
-_PER_DOCUMENT: Final = ("attn.scores", "attn.pattern")
 
 
 @dataclass(frozen=True)
@@ -268,23 +261,23 @@ class Model:
         heads = None if heads is None else _arguments.integers(heads, "heads")
         if _arguments.integer(batch_tokens, "batch_tokens") < 1:
             raise ValueError(f"batch_tokens: expected at least 1, found {batch_tokens}")
-        shared, changes = split_interventions(interventions)
+        shared, each = split_interventions(interventions)
         edits, own = split_edits(edit)
         groups = None if groups is None else _arguments.names(groups, "groups")
         count = len(texts) if isinstance(texts, Sized) else None
-        for name, values in (("groups", groups), ("interventions", changes), ("edit", own)):
+        for name, values in (("groups", groups), ("interventions", each), ("edit", own)):
             if count is not None and isinstance(values, Sized) and len(values) != count:
                 raise ValueError(f"{name}: expected one per document ({count}), found {len(values)}")
 
         def run(batch: list[Document]) -> list[Run]:
-            described, names = scoped(batch, shared)
+            changes, names = scoped(batch, shared)
             result = self._native.run(
-                [document.tokens for document in batch], names, batch[0].number, capture, layers, heads, described,
+                [document.tokens for document in batch], names, batch[0].number, capture, layers, heads, changes,
                 callbacks(batch, edits), logprobs,
             )  # fmt: skip
-            return self._split(batch, result)
+            return split(self, batch, result)
 
-        documents = self._documents(texts, groups, own, changes)
+        documents = described(map(self._tokens, texts), groups, own, each)
         if isinstance(texts, Sequence) and all(not isinstance(values, Iterator) for values in (groups, own)):
             # What can be looked at beforehand is checked before anything is computed.
             documents = iter(list(documents))
@@ -302,57 +295,11 @@ class Model:
 
         return every()
 
-    def _documents(
-        self,
-        texts: Iterable[str | Tokens],
-        groups: Iterable[str] | None,
-        edits: Iterable[Mapping[str, Edit] | None] | None,
-        interventions: Iterable[Sequence[Intervention]] | None,
-    ) -> Iterator[Document]:
-        """Documents with what is their own. Raises ValueError where there are fewer groups, edits or interventions than texts."""
-        others = {"groups": groups, "edit": edits, "interventions": interventions}
-        nothing: dict[str, Any] = {"groups": "", "edit": None, "interventions": ()}
-        columns = [
-            repeat(nothing[name]) if values is None else chain(values, repeat(_END)) for name, values in others.items()
-        ]
-        for number, (text, *own) in enumerate(zip(texts, *columns, strict=False)):
-            for name, value in zip(others, own, strict=True):
-                if value is _END:
-                    raise ValueError(f"{name}: expected one per document, found {number} for more documents")
-            group, edit, changes = own
-            yield Document(number, self._tokens(text), group, edit or {}, changes)
-
     def _tokens(self, text: str | Tokens) -> list[int]:
         tokens = self.encode(text) if isinstance(text, str) else _arguments.token_ids(text)
         if not tokens:
             raise ValueError("a document needs at least one token")
         return tokens
-
-    def _split(self, batch: Sequence[Document], result: Mapping[str, Any]) -> list[Run]:
-        """Each document's rows of a batch's arrays: views, not copies."""
-        logprob = np.asarray(result["logprob"])
-        indices = np.asarray(result["expert_indices"])
-        weights = np.asarray(result["expert_weights"])
-        whole = {name: value for name, value in result.items() if name not in ("logprob", "expert_indices", "expert_weights")}
-        arrays = {name: np.asarray(value) for name, value in whole.items() if not isinstance(value, list)}
-        runs = []
-        first = 0
-        for place, document in enumerate(batch):
-            tokens = document.tokens
-            rows = slice(first, first + len(tokens))
-            first += len(tokens)
-            captured = {
-                name: array[:, :, rows] if name.endswith("attn.summary") else array[rows]
-                for name, array in arrays.items()
-            }
-            captured |= {name: np.asarray(value[place]) for name, value in whole.items() if isinstance(value, list)}
-            runs.append(
-                Run(
-                    self, np.array(tokens, dtype=np.int32), logprob[rows], indices[:, rows], weights[:, rows], captured,
-                    document.number,
-                )
-            )  # fmt: skip
-        return runs
 
     def generate(
         self,
@@ -382,36 +329,18 @@ class Model:
             raise ValueError(f"max_tokens: expected 0 or more, found {max_tokens}")
         layers = None if layers is None else _arguments.integers(layers, "layers")
         capture = _arguments.names(capture, "capture")
-        random = np.random.default_rng(seed)
         points = [point for name in capture for point in _moescope.hook_points(name, self._native)]
         points = [point for point in points if layers is None or layer_of(point) is None or layer_of(point) in layers]
         edits = callbacks([Document(0, tokens, "", {}, ())], edit or {})
-        described = to_json(interventions)
+        described_changes = to_json(interventions)
         session = _moescope.session(self._native, cache)
 
-        def steps() -> Iterator[Step]:
-            known, text, unread = tokens, self.decode(tokens), tokens
-            ends = frozenset(self._facts["ends"])
-            for _ in range(max_tokens):
-                result = session.append(unread, points, None, described, edits)
-                z = np.asarray(result["next_logits"]).astype(np.float64)
-                log_p = z - z.max() - np.log(np.exp(z - z.max()).sum())
-                if temperature == 0:
-                    token = int(log_p.argmax())
-                else:
-                    p = np.exp((log_p - log_p.max()) / temperature)
-                    token = int(random.choice(len(p), p=p / p.sum()))
-                known, unread = [*known, token], [token]
-                longer = self.decode(known)
-                added = longer[len(text) :] if longer.startswith(text) else self.decode([token])
-                text = longer
-                captured = {point: _last_row(point, result[point]) for point in points}
-                indices, weights = np.asarray(result["expert_indices"]), np.asarray(result["expert_weights"])
-                yield Step(token, added, float(log_p[token]), indices[:, -1], weights[:, -1], captured)
-                if stop_at_eos and token in ends:
-                    return
+        def read(tokens: list[int]) -> dict[str, Any]:
+            return session.append(tokens, points, None, described_changes, edits)
 
-        return Generation(tokens, steps())
+        ends = frozenset(self._facts["ends"]) if stop_at_eos else frozenset()
+        written = steps(tokens, read, self.decode, points, temperature=temperature, seed=seed, ends=ends)
+        return Generation(tokens, islice(written, max_tokens))
 
     def chat(
         self,
@@ -467,65 +396,3 @@ class Model:
         Takes rows × V × 4 bytes: a document at a time, for a large vocabulary.
         """
         return last_step(self._native, residual, self.config.hidden_size, logits=True)
-
-
-@overload
-def load(
-    model: str, *, precision: Precision = ..., threads: int | None = ..., memory: int | str | None = ...
-) -> Model: ...
-@overload
-def load(
-    model: PathLike[str], *, precision: Precision = ..., threads: int | None = ..., memory: int | str | None = ...
-) -> Model: ...
-def load(
-    model: str | PathLike[str],
-    *,
-    precision: Precision = "fast",
-    threads: int | None = None,
-    memory: int | str | None = None,
-) -> Model:
-    """Opens a model: a Hugging Face folder, a `.gguf` file, a name on the Hub, or `"polyglot"`, the built-in one.
-
-    A name such as `"mistralai/Mixtral-8x7B-v0.1"` is looked for in this machine's Hugging Face cache (HF_HUB_CACHE, HF_HOME, else
-    ~/.cache/huggingface/hub), with `@REVISION` for another than main; nothing is downloaded.
-
-    precision: "exact" computes in f32 throughout and is the reference. "precise" is nearly exact and fast, on processors with
-        AMX only. "fast" rounds activations for the large products: to bf16 with AMX; elsewhere to int8 where weights are
-        quantized, otherwise to bf16 (AVX-512) or to 16-bit integers with a scale per block (AVX2).
-    threads: to compute with; by default all processors.
-    memory: bytes, or text such as "12G", that the model may take with what runs on it. Weights of more than half of it
-        are read from disk once per pass. By default three quarters of what is free.
-
-    Raises FileNotFoundError, or CheckpointError naming file and tensor.
-    """
-    path = fspath(model)
-    opened = Model(
-        _moescope.load(_built_in(path) or path, precision, threads, None if memory is None else str(memory))
-    )
-    for notice in opened._facts["notices"]:
-        warnings.warn(f"{opened.path}: {notice}", stacklevel=2)
-    return opened
-
-
-def hooks() -> Table:
-    """Every hook point: name, shape, type, whether it can be edited, what it is."""
-    return Table(_moescope.hooks())
-
-
-def _built_in(name: str) -> str | None:
-    """A built-in model that came with this package, or lies in its checkout; MOESCOPE_MODELS goes before both."""
-    if name != "polyglot" or os.environ.get("MOESCOPE_MODELS"):
-        return None
-    package = Path(__file__).resolve().parent
-    for folder in (package / "Models" / name, package.parents[1] / "Models" / name):
-        if (folder / "config.json").exists():
-            return str(folder)
-    return None
-
-
-def _last_row(point: str, result: Any) -> Value:
-    """The newest row of a captured value; of a pattern, the newest query's row of every head."""
-    value = np.asarray(result[0] if isinstance(result, list) else result)
-    if point.endswith("attn.summary"):
-        return value[:, :, -1]
-    return value[:, -1] if point.endswith(_PER_DOCUMENT) else value[-1]

@@ -1,8 +1,11 @@
-"""Names of hook points that an editor or a notebook completes: `model.points.blocks[3].attn.pattern`."""
+"""Hook points: what there is, and names that an editor or a notebook completes: `model.points.blocks[3].attn.pattern`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+from moescope import _moescope
+from moescope.tables import Table
 
 _LAYER = "blocks.{l}."
 
@@ -37,3 +40,8 @@ class Points:
 
     def __repr__(self) -> str:
         return f"<hook points: {', '.join(self._prefix + name for name in self._names)}>"
+
+
+def hooks() -> Table:
+    """Every hook point: name, shape, type, whether it can be edited, what it is."""
+    return Table(_moescope.hooks())

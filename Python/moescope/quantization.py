@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike, fspath
 
 from moescope import _moescope
-from moescope.model import _built_in
+from moescope.loading import built_in
 
 
 def quantize(model: str | PathLike[str], output: str | PathLike[str], *, type: str) -> int:
@@ -14,4 +14,4 @@ def quantize(model: str | PathLike[str], output: str | PathLike[str], *, type: s
     :param type: "Q4_K_M", "Q8_0", "F16", …: as `moescope quantize --type`, which is the same function.
     """
     path = fspath(model)
-    return _moescope.quantize(_built_in(path) or path, type, fspath(output))
+    return _moescope.quantize(built_in(path) or path, type, fspath(output))

@@ -6,7 +6,7 @@ T tokens of a document · L layers · E experts · K experts per token.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from moescope import _moescope, notebook
 
 if TYPE_CHECKING:
+    from moescope.edits import Document
     from moescope.model import Model
 
 Value = NDArray[Any]
@@ -160,3 +161,30 @@ def layer_of(point: str) -> int | None:
 def _natural(name: str) -> tuple[int, str]:
     layer = layer_of(name)
     return (-1 if layer is None else layer, name)
+
+
+def split(model: Model, batch: Sequence[Document], result: Mapping[str, Any]) -> list[Run]:
+    """Each document's rows of a batch's arrays: views, not copies."""
+    logprob = np.asarray(result["logprob"])
+    indices = np.asarray(result["expert_indices"])
+    weights = np.asarray(result["expert_weights"])
+    whole = {name: value for name, value in result.items() if name not in ("logprob", "expert_indices", "expert_weights")}
+    arrays = {name: np.asarray(value) for name, value in whole.items() if not isinstance(value, list)}
+    runs = []
+    first = 0
+    for place, document in enumerate(batch):
+        tokens = document.tokens
+        rows = slice(first, first + len(tokens))
+        first += len(tokens)
+        captured = {
+            name: array[:, :, rows] if name.endswith("attn.summary") else array[rows]
+            for name, array in arrays.items()
+        }
+        captured |= {name: np.asarray(value[place]) for name, value in whole.items() if isinstance(value, list)}
+        runs.append(
+            Run(
+                model, np.array(tokens, dtype=np.int32), logprob[rows], indices[:, rows], weights[:, rows], captured,
+                document.number,
+            )
+        )  # fmt: skip
+    return runs
