@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from make_checkpoint import SHAPES, make
+from make_newer_checkpoint import make as make_newer
 from measure import MOESCOPE, ROOT, WORK, execute, say
 
 POLYGLOT = ROOT / "Models" / "polyglot"
@@ -19,6 +20,24 @@ def checkpoint(shape: str, kind: str, **changes: int) -> Path:
     if not (path / "config.json" if kind == "hf" else path).exists():
         say(f"making {path.name}")
         make(replace(SHAPES[shape], **changes), kind, path)
+    return path
+
+
+def newer_checkpoint(shape: str) -> Path:
+    """A folder of a shape of make_newer_checkpoint.py."""
+    path = WORK / "checkpoints" / f"{shape}.hf"
+    # config.json is written last.
+    if not (path / "config.json").exists():
+        say(f"making {path.name}")
+        make_newer(shape, path, None)
+    return path
+
+
+def converted(folder: Path, kind: str) -> Path:
+    """A folder as a GGUF file, made by `moescope quantize`."""
+    path = folder.with_suffix(f".{kind}.gguf")
+    if not path.exists():
+        execute([MOESCOPE, "quantize", folder, "--type", kind, "--output", path])
     return path
 
 

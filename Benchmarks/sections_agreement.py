@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from checkpoints import POLYGLOT, checkpoint, polyglot_documents, quantized_polyglot
+from checkpoints import POLYGLOT, checkpoint, converted, newer_checkpoint, polyglot_documents, quantized_polyglot
 from engines import HERE, trace
 from measure import MOESCOPE, WORK, Section, execute
 
@@ -20,6 +20,10 @@ def agreement(quick: bool) -> Section:
         beside_llama(section, f"polyglot {kind}", quantized_polyglot(kind), tokens)
     for kind in ("Q8_0", "Q4_K_M"):
         beside_llama(section, f"small {kind}, random weights", checkpoint("small", kind), random)
+    # The experts' type stays as it is; the rest becomes Q8_0.
+    narrow = [[token % 8000 for token in tokens] for tokens in random]
+    beside_llama(section, "gpt-oss-small MXFP4, random weights", converted(newer_checkpoint("gpt-oss-small"), "Q8_0"), narrow)
+    fast_and_exact(section, "deepseek-v3-small FP8, random weights", newer_checkpoint("deepseek-v3-small"), narrow)
     return section
 
 
@@ -72,16 +76,32 @@ def beside_llama(section: Section, case: str, model: Path, documents: list[list[
     execute([sys.executable, HERE / "peer_llama.py", model, "--tokens", tokens, "--logits", folder / "llama.npy"])
     theirs = log_softmax(np.load(folder / "llama.npy"))
     for precision in ("fast", "exact"):
-        output = folder / f"{precision}.npy"
-        execute([MOESCOPE, "run", HERE / "logits_ours.py", model, tokens, output, precision],
-                {"VIRTUAL_ENV": sys.prefix, "PYTHONPATH": str(HERE.parent / "Python")})  # fmt: skip
-        ours = log_softmax(np.load(output))
+        ours = log_softmax(our_logits(model, documents, precision, folder))
         divergence = float((np.exp(theirs) * (theirs - ours)).sum(1).mean())
         section.add(f"{case}: KL of the next token", precision, "against llama.cpp", "nats", [divergence])
         if precision == "fast":
             section.check(
                 f"{case}: mean KL against llama.cpp", "< 1e-3", f"{divergence:.1e}", bool(divergence < 1e-3)
             )
+
+
+def fast_and_exact(section: Section, case: str, model: Path, documents: list[list[int]]) -> None:
+    """Mean KL(exact ‖ fast) of the next-token distribution, for what no peer reads."""
+    folder = WORK / "logits"
+    folder.mkdir(parents=True, exist_ok=True)
+    exact, fast = (log_softmax(our_logits(model, documents, precision, folder)) for precision in ("exact", "fast"))
+    divergence = float((np.exp(exact) * (exact - fast)).sum(1).mean())
+    section.add(f"{case}: KL of the next token", "fast", "against exact", "nats", [divergence])
+    section.check(f"{case}: mean KL of fast against exact", "< 1e-3", f"{divergence:.1e}", bool(divergence < 1e-3))
+
+
+def our_logits(model: Path, documents: list[list[int]], precision: str, folder: Path) -> np.ndarray:
+    tokens = folder / "tokens.json"
+    tokens.write_text(json.dumps(documents))
+    output = folder / f"{precision}.npy"
+    execute([MOESCOPE, "run", HERE / "logits_ours.py", model, tokens, output, precision],
+            {"VIRTUAL_ENV": sys.prefix, "PYTHONPATH": str(HERE.parent / "Python")})  # fmt: skip
+    return np.load(output)
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
