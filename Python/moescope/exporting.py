@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike, fspath
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -26,6 +24,7 @@ from moescope._optional import require_pyarrow
 from moescope.progress import put_line
 from moescope.records import numpy_archives
 from moescope.traces import Trace, open_trace
+from moescope.writing import new_folder
 
 FORMATS: Final = ("parquet", "arrow", "csv", "npz")
 TABLES: Final = ("documents", "tokens", "routing", "load")
@@ -79,17 +78,9 @@ def export(
             raise ValueError(f"groups: the trace has no group {group!r}; it has {', '.join(trace.groups)}")
     if format != "npz":
         require_pyarrow(f"writing {format}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # One folder that is renamed when it is whole.
-    staged = Path(mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    try:
-        staged.chmod(0o755)
+    with new_folder(target) as staged:
         job = _Export(trace, staged, format, groups, logits, progress)
         job.run(tables, threads or os.cpu_count() or 1)
-        os.replace(staged, target)
-    except BaseException:
-        rmtree(staged, ignore_errors=True)
-        raise
     return target
 
 
@@ -268,7 +259,7 @@ def parquet_writer(path: Path, schema: Any) -> Any:
     from pyarrow import parquet
 
     # Dictionaries of what hardly repeats cost time and save nothing.
-    repeating = [field.name for field in schema if _repeats(field)]
+    repeating = [name for field in schema if (name := _repeating(field)) is not None]
     return parquet.ParquetWriter(
         path,
         schema,
@@ -281,10 +272,16 @@ def parquet_writer(path: Path, schema: Any) -> Any:
     )
 
 
-def _repeats(field: Any) -> bool:
+def _repeating(field: Any) -> str | None:
+    """The path of the column's values in Parquet where a dictionary makes them smaller: texts, and numbers of experts."""
     import pyarrow as pa
 
-    return bool(pa.types.is_dictionary(field.type) or pa.types.is_string(field.type))
+    kind = field.type
+    if pa.types.is_dictionary(kind) or pa.types.is_string(kind):
+        return str(field.name)
+    if pa.types.is_fixed_size_list(kind) and pa.types.is_integer(kind.value_type):
+        return f"{field.name}.list.{kind.value_field.name}"
+    return None
 
 
 def _plain_array(values: Iterable[Any]) -> np.ndarray[Any, Any]:

@@ -10,12 +10,13 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Final
 
-from moescope import TraceError
+from moescope import TraceError, _moescope
 from moescope.cards import Card, CardError, read_card
 from moescope.records import llama, megatron, numpy_archives, sglang, tables, vllm
-from moescope.records.reading import Reader
+from moescope.records.reading import Reader, naming
+from moescope.tables import Table
 from moescope.traces import Trace, open_trace
-from moescope.writing import RecordError, TraceWriter
+from moescope.writing import Document, RecordError, TraceWriter, new_folder
 
 #: Who wrote the files, and what reads them.
 READERS: Final[dict[str, Reader]] = {
@@ -57,7 +58,8 @@ def import_record(
         raise ValueError(f"format: expected one of {', '.join(READERS)}, found {format!r}")
     paths = [files] if isinstance(files, str | PathLike) else list(files)
     if format == "parquet" and tables.is_export(paths):
-        return tables.restore(paths, output)
+        with naming(Path(fspath(paths[0]))):
+            return tables.restore(paths, output)
     if model is None:
         raise ValueError("model: expected the model's config.json or a card")
     card = read_card(model)
@@ -68,7 +70,7 @@ def import_record(
         seen: dict[str, str] = {}
         for file in found:
             counts = [0, 0]
-            for document in READERS[format](file, card):
+            for document in _documents(file, card, format):
                 if document.id in seen:
                     raise RecordError(f"{document.place}: the id {document.id!r} was there before, in {seen[document.id]}")
                 seen[document.id] = document.place
@@ -83,6 +85,55 @@ def import_record(
         whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
         writer.commit(source=name, sha256=whole, provenance={"kind": "imported", "format": format, "sources": sources})
     return open_trace(output)
+
+
+def _documents(file: Path, card: Card, format: str) -> Iterator[Document]:
+    with naming(file):
+        yield from READERS[format](file, card)
+
+
+def import_load(
+    files: Sequence[str | PathLike[str]] | str | PathLike[str],
+    *,
+    output: str | PathLike[str],
+    model: str | PathLike[str],
+    format: str = "sglang",
+) -> dict[str, Table]:
+    """Tables of expert load, of records that hold counts of forward passes and no tokens: SGLang's modes stat, stat_approx and per_pass.
+
+    Returns the tables of the metric `load` by name, and writes each to `output`, which must not be there, as CSV; about.json says what they
+    were made of. Counts are summed over passes and files. Passes are no documents: there are no intervals, and no other metric can be computed.
+
+    Raises as `import_record` does.
+    """
+    if format != "sglang":
+        raise ValueError(f"format: expected sglang, whose recorder counts passes, found {format!r}")
+    card = read_card(model)
+    paths = [files] if isinstance(files, str | PathLike) else list(files)
+    target = Path(fspath(output))
+    if target.exists():
+        raise FileExistsError(f"{target}: something is there already; choose another folder")
+    total: Any = 0
+    sources: list[dict[str, Any]] = []
+    for file in _files([Path(fspath(path)) for path in paths], format):
+        with naming(file):
+            counts, passes = sglang.counts(file, card)
+        total = total + counts
+        sources.append({"name": file.name, "passes": passes, "sha256": _sha256(file)})
+    request = {"layers": card.expert_layers, "counts": total.tolist()}
+    tables_of_load = {table.name: Table(table) for table in _moescope.load_tables(json.dumps(request))}
+    about = {
+        "kind": "load",
+        "format": format,
+        "model": card.fields,
+        "sources": sources,
+        "note": "Counts of forward passes, summed. The record holds no tokens: there is no trace, and there are no intervals.",
+    }
+    with new_folder(target) as staged:
+        for name, table in tables_of_load.items():
+            table.to_csv(staged / f"{name}.csv")
+        (staged / "about.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return tables_of_load
 
 
 def _files(paths: Sequence[Path], format: str) -> Iterator[Path]:
@@ -109,6 +160,14 @@ def _sha256(path: Path) -> str:
 
 def main(request: dict[str, Any]) -> None:
     """The command `moescope import`."""
+    if request.get("load_only"):
+        import_load(request["files"], format=request["from"], output=request["output"], model=request["model"])
+        print(
+            f"{request['output']}: tables of expert load. The record holds counts of forward passes and no tokens: there is no trace, "
+            "and no other metric can be computed.",
+            file=sys.stderr,
+        )
+        return
     trace = import_record(
         request["files"],
         format=request["from"],

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike, fspath
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -25,6 +30,20 @@ _SHARD_BYTES: Final = 1 << 27
 
 #: What a record may lack, in the manifest's order.
 _OMISSIBLE: Final = ("token", "logprob", "expert_weights")
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder that gets its name when all is written into it; nothing is left of it where that fails."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    try:
+        staged.chmod(0o755)
+        yield staged
+        os.replace(staged, target)
+    except BaseException:
+        rmtree(staged, ignore_errors=True)
+        raise
 
 
 class RecordError(ValueError):
@@ -275,6 +294,8 @@ def _check(document: Document, card: Card) -> None:
             raise RecordError(f"{place}: expected {name} {list(shape)}, found {list(values.shape)}")
     vocabulary = card.fields.get("vocab_size", 0)
     if document.token is not None:
+        if document.token.dtype.kind not in "iu":
+            raise RecordError(f"{place}: expected token ids as integers, found {document.token.dtype}")
         if not vocabulary:
             raise RecordError(f"{card.path}: expected vocab_size, as the record has token ids, found none")
         bad = (document.token < 0) | (document.token >= vocabulary)

@@ -41,7 +41,7 @@ struct ExperimentCommand: ParsableCommand {
     @Option(help: ArgumentHelp("As moescope trace takes it.", valueName: "path"))
     var corpus: String
 
-    @Option(help: ArgumentHelp("Folder for plan, results and tables.", valueName: "folder"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("Folder for plan, results and tables.", valueName: "folder"))
     var output: String
 
     @Option(
@@ -116,7 +116,8 @@ struct ExperimentCommand: ParsableCommand {
     func run() throws {
         let loaded = try LoadedModel(model, precision: precision, threads: threads).sayingNotices()
         let run = try ExperimentRun(
-            model: loaded.model, tokenizer: loaded.tokenizer, corpus: try readCorpus(corpus), maximumTokens: maxTokens,
+            model: loaded.model, tokenizer: loaded.tokenizer,
+            corpus: try loaded.readCorpus(corpus, maximumTokens: maxTokens), maximumTokens: maxTokens,
             maximumDocuments: maxDocuments)
         let plan = try makePlan(run)
         let line = ProgressLine("experiment", unit: "passes")

@@ -34,7 +34,7 @@ struct ExportCommand: ParsableCommand {
     @Option(help: "parquet, arrow (Arrow IPC files), csv or npz.")
     var format: Format = .parquet
 
-    @Option(help: ArgumentHelp("Folder to write the tables to.", valueName: "folder"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("Folder to write the tables to.", valueName: "folder"))
     var output: String
 
     @Option(help: ArgumentHelp("Only these tables: documents, tokens, routing, load.", valueName: "list"))

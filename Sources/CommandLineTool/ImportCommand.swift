@@ -16,7 +16,7 @@ struct ImportCommand: ParsableCommand {
 
             --from says who wrote the files:
               vllm             a JSON line for each request, or .npz: routed_experts [tokens, expert layers, K], token ids beside it
-              sglang           the expert distribution recorder's .pt files, mode per_token (other modes hold no tokens)
+              sglang           the expert distribution recorder's .pt files, mode per_token (for other modes: --load-only)
               llama-moe-trace  llama.cpp's CSV: phase,token,layer,rank,expert; a file is a document
               megatron         the inference engine's JSON or JSON lines with routing_indices
               npz              NumPy archives: experts [tokens, layers, K], and whichever is there of weights, logits, token, logprob, …
@@ -28,6 +28,7 @@ struct ImportCommand: ParsableCommand {
             Examples:
               moescope import --from vllm requests.jsonl --model DeepSeek-V3/config.json --output traces/dsv3
               moescope import --from sglang expert_distribution_recorder_*.pt --model card.json --output traces/served
+              moescope import --from sglang counts.pt --load-only --model card.json --output tables/served
               moescope import --from parquet exported/ --output traces/again
             """)
 
@@ -47,10 +48,16 @@ struct ImportCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The group of all documents that name none: a language, a domain.", valueName: "name"))
     var group: String?
 
-    @Option(help: ArgumentHelp("Folder to write the trace to.", valueName: "folder"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("Folder to write the trace to.", valueName: "folder"))
     var output: String
 
+    @Flag(
+        help:
+            "Only tables of expert load, of counts without tokens: SGLang's modes stat, stat_approx and per_pass.")
+    var loadOnly = false
+
     private struct Request: Encodable {
+        var load_only: Bool
         var files: [String]
         var from: Record
         var model: String?
@@ -63,10 +70,16 @@ struct ImportCommand: ParsableCommand {
             throw ValidationError(
                 "--model: expected the model's config.json or a card; a record of \(from.rawValue) has none")
         }
+        guard !loadOnly || from == .sglang && group == nil else {
+            throw ValidationError(
+                "--load-only: expected --from sglang and no --group: counts of passes have no documents")
+        }
     }
 
     func run() throws {
         try PythonPart.run(
-            "importing", Request(files: files, from: from, model: model, group: group, output: output))
+            "importing",
+            Request(
+                load_only: loadOnly, files: files, from: from, model: model, group: group, output: output))
     }
 }

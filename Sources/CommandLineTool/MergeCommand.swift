@@ -19,7 +19,7 @@ struct MergeCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("Folders of the traces, in the order in which they are joined.", valueName: "trace"))
     var traces: [String]
 
-    @Option(help: ArgumentHelp("Folder to write the trace to.", valueName: "folder"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("Folder to write the trace to.", valueName: "folder"))
     var output: String
 
     func validate() throws {

@@ -32,7 +32,7 @@ struct SubsetCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Only the first so many of the documents chosen.", valueName: "n"))
     var first: Int?
 
-    @Option(help: ArgumentHelp("Folder to write the trace to.", valueName: "folder"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("Folder to write the trace to.", valueName: "folder"))
     var output: String
 
     func validate() throws {

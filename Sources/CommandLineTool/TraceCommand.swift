@@ -40,7 +40,7 @@ struct TraceCommand: ParsableCommand {
 
     @OptionGroup(title: "Columns and choice of documents") var corpusOptions: CorpusOptions
 
-    @Option(help: ArgumentHelp("Folder to write the trace to.", valueName: "folder"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("Folder to write the trace to.", valueName: "folder"))
     var output: String
 
     @Option(
@@ -87,7 +87,8 @@ struct TraceCommand: ParsableCommand {
         options.waveTokens = waveTokens
         options.memory = memory?.bytes
         let run = try TraceRun(
-            model: loaded.model, tokenizer: loaded.tokenizer, corpus: try corpusOptions.read(corpus), options: options,
+            model: loaded.model, tokenizer: loaded.tokenizer,
+            corpus: try corpusOptions.read(corpus, loaded, maximumTokens: maxTokens), options: options,
             version: Moescope.version)
         let size = run.projectedBytes + run.projectedPatternBytes
         say(

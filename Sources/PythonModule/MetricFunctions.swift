@@ -105,6 +105,28 @@ enum MetricFunctions {
         return try types.table.make(table).release()
     }
 
+    /// Counts of a record that holds no tokens.
+    private struct Counts: Decodable {
+        /// The model's numbers.
+        var layers: [Int]
+        /// [layers, experts]: assignments.
+        var counts: [[Int]]
+    }
+
+    /// `load_tables(counts as JSON) -> list of Table`: the metric load of counts, without intervals.
+    static func loadTables(_ arguments: UnsafePointer<PythonObject?>?, _ count: Int) throws(PythonError) -> PythonObject
+    {
+        let arguments = try Arguments(arguments, count, expected: 1...1)
+        let given = try FromPython.json(Counts.self, try arguments[0], "counts")
+        guard given.layers.count == given.counts.count, Set(given.counts.map(\.count)).count <= 1 else {
+            throw .value("load_tables: expected counts [\(given.layers.count) layers, experts]")
+        }
+        let definition = LoadMetric.definition
+        let notes = [("title", definition.title), ("formula", definition.formula), ("source", definition.source)]
+        let tables = LoadMetric.tables(counts: zip(given.layers, given.counts).map { (layer: $0, experts: $1) })
+        return try TableObject.list(tables.map { TableStorage($0, notes: notes) })
+    }
+
     private static func tables(_ compute: @escaping @Sendable () throws -> any MetricValues) throws(PythonError)
         -> PythonObject
     {

@@ -48,6 +48,10 @@ enum ModuleFunctions {
             _, arguments, count in
             answering { () throws(PythonError) in try MetricFunctions.paired(arguments, count) }
         },
+        MethodEntry("load_tables", "load_tables(counts) -> list of Table: the load of counts, without intervals.") {
+            _, arguments, count in
+            answering { () throws(PythonError) in try MetricFunctions.loadTables(arguments, count) }
+        },
         MethodEntry("experiment", "experiment(model, path, documents, output, options, progress) -> list of Table") {
             _, arguments, count in
             answering { () throws(PythonError) in try ExperimentFunction.run(arguments, count) }

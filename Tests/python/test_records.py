@@ -11,7 +11,7 @@ import pytest
 
 import moescope as ms
 from moescope.cards import CardError, read_card
-from moescope.importing import import_record
+from moescope.importing import import_load, import_record
 from moescope.writing import RecordError
 
 RECORDS = Path(__file__).resolve().parents[1] / "Fixtures" / "records"
@@ -167,6 +167,49 @@ def test_bad_records_are_one_line_and_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="token is missing"):
         import_record(tmp_path / "pr.csv", format="llama-moe-trace", model=CARD, output=tmp_path / "t")
     assert not (tmp_path / "t").exists() and not list(tmp_path.glob(".t*"))
+
+
+def test_what_sglang_itself_wrote(tmp_path: Path) -> None:
+    """Its recorder's dump in mode per_token, with a copy of expert 2: the routing that vllm.jsonl holds, sequence by sequence."""
+    theirs = import_record(RECORDS / "sglang-recorder-tokens.pt", format="sglang", model=CARD, output=tmp_path / "theirs")
+    trace = import_record(RECORDS / "vllm.jsonl", format="vllm", model=CARD, output=tmp_path / "trace")
+    assert theirs.documents["tokens"] == trace.documents["tokens"] == [5, 4]
+    assert (theirs.tokens == trace.tokens).all()
+    for layer in trace.layers:
+        assert (np.sort(theirs.expert_indices(layer), axis=1) == np.sort(trace.expert_indices(layer), axis=1)).all()
+
+
+def test_counts_of_passes_are_load(tmp_path: Path) -> None:
+    """Both modes say how often each expert was chosen in vllm.jsonl's routing, and no more."""
+    trace = import_record(RECORDS / "vllm.jsonl", format="vllm", model=CARD, output=tmp_path / "trace")
+    counted = np.zeros((2, 6), dtype=int)
+    for row in trace.load():
+        counted[[1, 3].index(row["layer"]), row["expert"]] += row["assignments"]
+    assert counted.sum() == 9 * 2 * 2
+    # The last two were written by SGLang's own recorder.
+    for name in ("sglang-stat.pt", "sglang-passes.pt", "sglang-recorder-stat.pt", "sglang-recorder-passes.pt"):
+        folder = tmp_path / name
+        found = import_load(RECORDS / name, model=CARD, output=folder)
+        assert (np.array(found["load"]["assignments"]).reshape(2, 6) == counted).all()
+        assert found["load"]["layer"] == [1] * 6 + [3] * 6
+        share = counted / counted.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(np.array(found["load"]["share"]).reshape(2, 6), share)
+        np.testing.assert_allclose(found["load-layers"]["cv"], counted.std(axis=1) / counted.mean(axis=1))
+        # No documents, no interval.
+        assert set(found["load-layers"]["cv_lower"]) == {None}
+        assert (folder / "load.csv").read_text().splitlines()[1].startswith(f"1,0,{counted[0, 0]},")
+        about = json.loads((folder / "about.json").read_text())
+        assert about["sources"][0]["passes"] == 2 and "no tokens" in about["note"]
+    with pytest.raises(FileExistsError, match="something is there already"):
+        import_load(RECORDS / "sglang-stat.pt", model=CARD, output=folder)
+    for name, content, match in [
+        ("other", {"logical_count": np.zeros((1, 4, 5), dtype=np.int32)}, r"logical_count: expected counts \[passes, 4, 6\], found int32 \[1, 4, 5\]"),
+        ("empty", {"rank": 0}, "expected logical_count or records, found rank"),
+    ]:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(RecordError, match=match):
+            patch.setattr("moescope.records.torch_files.load", lambda file, content=content: content)
+            import_load(RECORDS / "sglang.pt", model=CARD, output=tmp_path / name)
+        assert not (tmp_path / name).exists()
 
 
 def test_cards(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ Only `experts` must be there; what is not there is absent from the trace.
 from __future__ import annotations
 
 import operator
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 
 from moescope.cards import Card
-from moescope.records.reading import in_layers
+from moescope.records.reading import archive, in_layers
 from moescope.traces import Trace
 from moescope.writing import Document, RecordError
 
@@ -30,11 +29,7 @@ _TEXTS: Final = ("id", "group", "parallel_id", "cluster")
 
 
 def read(file: Path, card: Card) -> Iterator[Document]:
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise RecordError(f"{file}: expected a NumPy archive: {error}") from None
+    arrays = archive(file)
     if "experts" not in arrays:
         raise RecordError(f"{file}: expected experts, found {', '.join(arrays) or 'nothing'}")
     unknown = set(arrays) - {*_COLUMNS, *_TEXTS, "lengths"}

@@ -1,23 +1,72 @@
-"""What the readers of records share: arrays out of JSON, and layers in the order of a card."""
+"""What the readers of records share: arrays out of JSON and archives, layers in the order of a card, errors that name the file."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import csv
 import io
 import json
+import struct
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from moescope.cards import Card
+from moescope import TraceError
+from moescope.cards import Card, CardError
 from moescope.writing import Document, RecordError
 
 #: Yields the documents of one file.
 Reader = Callable[[Path, Card], Iterator[Document]]
+
+
+#: What libraries raise on files that are not what their names say: zipfile, NumPy's header parser, json, csv, pyarrow.
+_DAMAGE = (
+    ValueError, OverflowError, EOFError, NotImplementedError, RecursionError, MemoryError, SyntaxError, tokenize.TokenError, struct.error,
+    zlib.error, csv.Error, zipfile.BadZipFile,
+)  # fmt: skip
+
+
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Makes what a library says of a damaged file one line that names it."""
+    try:
+        yield
+    except (RecordError, CardError, TraceError):
+        raise
+    except OSError as error:
+        # pyarrow's own have no number.
+        if error.errno is not None:
+            raise
+        raise RecordError(_named(file, error)) from None
+    except _DAMAGE as error:
+        raise RecordError(_named(file, error)) from None
+
+
+def _named(file: Path, error: BaseException) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return f"{file}: it cannot be read: {lines[0]}"
+
+
+def archive(file: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz file. Raises RecordError for anything else in it."""
+    try:
+        with np.load(file, allow_pickle=False) as members:
+            arrays = {name: members[name] for name in members.files}
+    except (*_DAMAGE, OSError, AttributeError) as error:
+        raise RecordError(f"{file}: expected a NumPy archive: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from None
+    for name, values in arrays.items():
+        if not isinstance(values, np.ndarray) or values.dtype.kind not in "iufbU":
+            found = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
+            raise RecordError(f"{file}: {name}: expected an array of numbers or texts, found {found}")
+    return arrays
 
 
 def json_lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,7 +8,9 @@ Requests have no name in these files. Every sequence of an extend pass is a docu
 document that the file names, and each pass is a document of its own. Weights are not recorded. `topk_ids_of_layer` holds physical experts; with the map in
 the file they become logical ones, where the two differ.
 
-The modes `stat` and `per_pass` hold counts of passes and no tokens: a trace cannot be made of them.
+The modes `stat`, `stat_approx` and `per_pass` hold counts of passes and no tokens: no trace can be made of them, only tables of load (`counts`).
+`stat`: {"rank", "logical_count" [passes, layers, experts], …}, summed over ranks by the recorder (`_StatAccumulator.dump`). `per_pass`: records with
+`global_physical_count` [layers, physical experts] of one rank each (`_DetailAccumulator`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from moescope.cards import Card
 from moescope.records import torch_files
@@ -35,7 +38,7 @@ def read(file: Path, card: Card) -> Iterator[Document]:
     if "logical_count" in content or isinstance(records, list) and records and "topk_ids_of_layer" not in records[0]:
         raise RecordError(
             f"{file}: the record holds counts of passes, and no tokens; expected one of the mode per_token "
-            "(--expert-distribution-recorder-mode per_token)"
+            "(--expert-distribution-recorder-mode per_token); `moescope import --load-only` makes tables of the load of these counts"
         )
     if not isinstance(records, list):
         raise RecordError(f"{file}: expected records, found {', '.join(map(str, content)) or 'nothing'}")
@@ -44,6 +47,50 @@ def read(file: Path, card: Card) -> Iterator[Document]:
         place = f"{file}, record {number}"
         name = f"{file.stem}-{record.get('rank', 0)}-{record.get('forward_pass_id', number)}"
         yield from _documents(record, name, place, card, places)
+
+
+def counts(file: Path, card: Card) -> tuple[NDArray[np.int64], int]:
+    """Assignments [layers with experts, experts], summed over all passes of a file in any mode; and how many passes they are."""
+    content = torch_files.load(file)
+    if not isinstance(content, dict):
+        raise RecordError(f"{file}: expected a recorder's dictionary, found {type(content).__name__}")
+    total = np.zeros((card.layers, card.experts), dtype=np.int64)
+    if "logical_count" in content:
+        logical = _whole(content["logical_count"], f"{file}: logical_count", ("passes", card.layers, card.experts))
+        # A buffer that is not full yet holds empty passes.
+        return _routed(total + logical.sum(axis=0), card), int(logical.any(axis=(1, 2)).sum())
+    records = content.get("records")
+    if not isinstance(records, list) or not records:
+        raise RecordError(f"{file}: expected logical_count or records, found {', '.join(map(str, content)) or 'nothing'}")
+    given = content.get("last_physical_to_logical_map")
+    places = _logical(given, card, file)
+    width = card.experts if places is None else places.shape[1]
+    passes = set()
+    for number, record in enumerate(records):
+        place = f"{file}, record {number}: global_physical_count"
+        if not isinstance(record, dict) or "global_physical_count" not in record:
+            raise RecordError(f"{place}: expected it, found none")
+        physical = _whole(record["global_physical_count"], place, (card.layers, width))
+        if places is None:
+            total += physical
+        else:
+            for layer in range(card.layers):
+                np.add.at(total[layer], places[layer], physical[layer])
+        passes.add(record.get("forward_pass_id", number))
+    return _routed(total, card), len(passes)
+
+
+def _routed(total: NDArray[np.int64], card: Card) -> NDArray[np.int64]:
+    return total[card.expert_layers]
+
+
+def _whole(given: Any, place: str, shape: tuple[Any, ...]) -> NDArray[np.int64]:
+    """Counts of a shape whose first length may be any."""
+    found = np.asarray(given)
+    fits = found.ndim == len(shape) and all(isinstance(want, str) or want == have for want, have in zip(shape, found.shape, strict=True))
+    if not fits or found.dtype.kind not in "iu" or (found < 0).any():
+        raise RecordError(f"{place}: expected counts [{', '.join(map(str, shape))}], found {found.dtype} {list(found.shape)}")
+    return found.astype(np.int64)
 
 
 def _logical(given: Any, card: Card, file: Path) -> Any:
@@ -56,6 +103,8 @@ def _logical(given: Any, card: Card, file: Path) -> Any:
             f"{file}: last_physical_to_logical_map: expected [{card.layers}, physical experts], as the card {card.path} says, "
             f"found {list(places.shape)}"
         )
+    if places.dtype.kind not in "iu" or (places < 0).any() or (places >= card.experts).any():
+        raise RecordError(f"{file}: last_physical_to_logical_map: expected experts from 0 to {card.experts - 1}")
     same = places.shape[1] == card.experts and (places == np.arange(card.experts)).all()
     return None if same else places
 

@@ -30,9 +30,7 @@ def read(file: Path, card: Card) -> Iterator[Document]:
     """Documents of a table in anyone's Parquet files, in the order in which they are there."""
     dataset = _dataset(file)
     names = dataset.schema.names
-    for name in _NEEDED:
-        if name not in names:
-            raise RecordError(f"{file}: expected the column {name}, found {', '.join(names)}")
+    _check_columns(file, names, _NEEDED)
     wanted = [*_NEEDED, *(name for name in ("weights", "logits", "group", "token", "logprob") if name in names)]
     for key, rows in _documents(_rows(dataset, wanted)):
         yield _assembled(key, rows, card, f"{file}, document {key}")
@@ -53,19 +51,24 @@ def restore(paths: Sequence[str | PathLike[str]], output: str | PathLike[str]) -
         summary = json.loads((folder / "trace.json").read_text(encoding="utf-8"))
         manifest = summary["manifest"]
         model = manifest["model"]
-    except (ValueError, KeyError, TypeError) as error:
+        capture = dict(manifest["capture"])
+        corpus = {name: manifest["corpus"][name] for name in ("source", "sha256", "documents")}
+        card = Card(
+            str(folder / "trace.json"),
+            {**model, "experts_per_token": capture.get("experts_per_token") or model["experts_per_token"]},
+            captured=tuple(int(layer) for layer in capture["layers"]),
+            allows_empty_slots=bool(manifest["interventions"]),
+        )
+        layers = len(card.expert_layers)
+        _ = (card.layers, card.experts, card.experts_per_token)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise RecordError(f"{folder / 'trace.json'}: expected what `moescope export` wrote: {error}") from None
     for name in ("documents.parquet", "tokens", "routing"):
         if not (folder / name).exists():
             raise RecordError(f"{folder / name}: it is missing; export the tables documents, tokens and routing")
-    lines = parquet.read_table(folder / "documents.parquet").to_pylist()
-    capture = dict(manifest["capture"])
-    card = Card(
-        str(folder / "trace.json"),
-        {**model, "experts_per_token": capture.get("experts_per_token") or model["experts_per_token"]},
-        captured=tuple(capture["layers"]),
-        allows_empty_slots=bool(manifest["interventions"]),
-    )
+    listed = parquet.read_table(folder / "documents.parquet")
+    _check_columns(folder / "documents.parquet", listed.schema.names, ("index", "id", "group", "tokens"))
+    lines = listed.to_pylist()
     for name in ("attention_summary", "attention_pattern", "speculative", "predicted", "columns", "router_logits", "absent"):
         capture.pop(name, None)
     kept = ("tokenizer", "interventions", "compute", "generation")
@@ -73,13 +76,12 @@ def restore(paths: Sequence[str | PathLike[str]], output: str | PathLike[str]) -
     # The model as it was: an intervention's K is the capture's.
     fields["model"] = model
     fields["capture"] = capture
-    whole = len(lines) == manifest["corpus"]["documents"]
+    whole = len(lines) == corpus["documents"]
     with TraceWriter(output, card, None, fields) as writer:
         if summary.get("vocabulary") is not None:
             writer.vocabulary(json.dumps(summary["vocabulary"]))
         sizes = {line["index"]: line["tokens"] for line in lines}
         tokens = _by_document(_files(folder / "tokens"), ["token", "logprob", "predicted"], sizes)
-        layers = len(card.expert_layers)
         routing = _by_document(
             _files(folder / "routing"),
             ["layer", "experts", "weights", "logits"],
@@ -100,13 +102,18 @@ def restore(paths: Sequence[str | PathLike[str]], output: str | PathLike[str]) -
             # Written as it is: the order of equal weights is the model's.
             document.ordered = document.ordered or document.weights is not None
             writer.add(document)
-        corpus = manifest["corpus"]
         provenance = manifest.get("provenance")
         if not whole:
             source = {"name": folder.name, "documents": len(lines), "tokens": writer.tokens}
             provenance = {"kind": "subset", "sources": [source]}
         writer.commit(source=corpus["source"], sha256=corpus["sha256"], provenance=provenance)
     return open_trace(output)
+
+
+def _check_columns(file: Path, names: Sequence[str], needed: Sequence[str]) -> None:
+    for name in needed:
+        if name not in names:
+            raise RecordError(f"{file}: expected the column {name}, found {', '.join(names)}")
 
 
 def _dataset(path: Path) -> Any:
@@ -216,6 +223,7 @@ def _by_document(files: list[Path], columns: list[str], sizes: Mapping[int, int]
 
     for place, path in enumerate(files):
         file = parquet.ParquetFile(path)
+        _check_columns(path, file.schema_arrow.names, ("document", "position"))
         for batch in file.iter_batches(1 << 20, columns=["document"]):
             for index in np.unique(batch.column(0).to_numpy()).tolist():
                 owner[index] = place

@@ -21,14 +21,13 @@ from typing import Any
 import numpy as np
 
 from moescope.cards import Card
-from moescope.records.reading import array, in_layers, json_lines, logprobs
+from moescope.records.reading import archive, array, in_layers, json_lines, logprobs
 from moescope.writing import Document, RecordError
 
 
 def read(file: Path, card: Card) -> Iterator[Document]:
     if file.suffix == ".npz":
-        with np.load(file, allow_pickle=False) as archive:
-            yield _document({name: archive[name] for name in archive.files}, {}, file.stem, str(file), card)
+        yield _document(archive(file), {}, file.stem, str(file), card)
         return
     for place, request in json_lines(file):
         _same_model(request, card, place)

@@ -32,7 +32,30 @@ public struct LoadMetric: MetricResult, Equatable {
     public var sample: MetricSample
     public var layers: [Layer]
 
-    public var tables: [MetricTable] {
+    public var tables: [MetricTable] { Self.tables(layers) }
+
+    /// Tables of counts that no document is known of: values without intervals.
+    ///
+    /// - Parameter counts: layers by the model's numbers, with the assignments of every expert.
+    public static func tables(counts: [(layer: Int, experts: [Int])]) -> [MetricTable] {
+        tables(
+            counts.map { layer, experts in
+                let total = experts.reduce(0, +)
+                let balance = Balance(experts.map(Double.init))
+                return Layer(
+                    layer: layer, assignments: total,
+                    coefficientOfVariation: Estimate(balance.coefficientOfVariation), gini: Estimate(balance.gini),
+                    maxOverMean: Estimate(balance.maxOverMean), balancedness: Estimate(balance.balancedness),
+                    entropy: Estimate(balance.entropy), deadExperts: experts.indices.filter { experts[$0] == 0 },
+                    experts: experts.enumerated().map { expert, count in
+                        Expert(
+                            expert: expert, count: count, share: Estimate(total > 0 ? Double(count) / Double(total) : 0)
+                        )
+                    })
+            })
+    }
+
+    private static func tables(_ layers: [Layer]) -> [MetricTable] {
         let experts = MetricTable(
             name: "load", title: "Load per layer and expert",
             columns: [.layer, .expert, MetricColumn("assignments", .integer, "assignments to the expert")]

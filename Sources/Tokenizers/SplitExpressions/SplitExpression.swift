@@ -4,11 +4,9 @@
 /// Unicode (`\p{L}`, `\s`), the repetitions `* + ? {n,m}`, lazy or possessive, `$` and `\b`. Others are refused, by name.
 /// Scalars are matched one by one, whatever they combine to.
 struct SplitExpression: Sendable, Equatable {
-    let text: String
     private let program: SplitProgram
 
     init(_ text: String) throws(SplitExpressionError) {
-        self.text = text
         var parser = SplitExpressionParser(text)
         program = try parser.program()
     }

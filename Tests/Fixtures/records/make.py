@@ -6,7 +6,7 @@ Formats, from the writers themselves:
 * vllm.jsonl: choices of /v1/completions with the base64 text of a .npy (vllm-project/vllm, vllm/outputs.py and the entry points' tests)
 * sglang.pt: the recorder's dump in mode per_token (sgl-project/sglang, python/sglang/srt/eplb/expert_distribution.py, `_DetailSinglePassGatherer.collect`
   and `_DetailAccumulator.dump`): room for 8 experts, −1 in layers without a router and past K
-* sglang-stat.pt: the same recorder's mode stat
+* sglang-stat.pt, sglang-passes.pt: the same recorder's modes stat (`_StatAccumulator.dump`) and per_pass, of the same choices
 * llama.csv: phase,token,layer,rank,expert (examples/moe-trace in Cartaz/llama.cpp-vulkan-moe, after ggml-org/llama.cpp pull request 28544)
 * router_trace_rank0.jsonl, logits_rank0.bin: NVIDIA/Megatron-LM, megatron/core/transformer/moe/router_trace.py
 """
@@ -62,7 +62,22 @@ def main() -> None:
               "forward_mode": 2, "topk_ids_of_layer": ids[:, :1].clone()}
     identity = torch.arange(EXPERTS).repeat(LAYERS, 1)
     torch.save({"records": [record, decode], "last_physical_to_logical_map": identity}, FOLDER / "sglang.pt")
-    torch.save({"rank": 0, "logical_count": torch.zeros(2, LAYERS, EXPERTS, dtype=torch.int32)}, FOLDER / "sglang-stat.pt")
+    counts = torch.zeros(3, LAYERS, EXPERTS, dtype=torch.int32)
+    start = 0
+    for step, length in enumerate(LENGTHS):
+        for place, layer in enumerate(ROUTED):
+            counts[step, layer] = torch.from_numpy(np.bincount(experts[start : start + length, place].ravel(), minlength=EXPERTS))
+        start += length
+    # A buffer of three passes of which two came.
+    torch.save({"rank": 0, "logical_count": counts, "average_utilization_rate_over_window": None}, FOLDER / "sglang-stat.pt")
+    # Expert 2 is there twice: physical experts 2 and 6, of which the second took one token less than all.
+    physical = torch.zeros(2, LAYERS, EXPERTS + 1, dtype=torch.int32)
+    physical[:, :, :EXPERTS] = counts[:2]
+    physical[:, :, EXPERTS] = (physical[:, :, 2] - 1).clamp(min=0)
+    physical[:, :, 2] -= physical[:, :, EXPERTS]
+    places = torch.cat([torch.arange(EXPERTS), torch.tensor([2])]).repeat(LAYERS, 1)
+    passes = [{"forward_pass_id": step, "rank": 0, "gatherer_key": "primary", "global_physical_count": physical[step].clone()} for step in range(2)]
+    torch.save({"records": passes, "last_physical_to_logical_map": places}, FOLDER / "sglang-passes.pt")
     with (FOLDER / "llama.csv").open("w") as file:
         file.write("phase,token,layer,rank,expert\n")
         for token in range(LENGTHS[0]):
