@@ -128,7 +128,10 @@ let package = Package(
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount", cSettings: strictC),
         .target(
             name: "CTileEmulation", dependencies: ["CKernels"], path: "Tests/CTileEmulation", cSettings: strictC),
-        .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport", swiftSettings: strict),
+        .target(name: "CThreadSanitizer", path: "Tests/CThreadSanitizer", cSettings: strictC),
+        .target(
+            name: "TestSupport", dependencies: ["CThreadSanitizer", "Tensors"], path: "Tests/TestSupport",
+            swiftSettings: strict),
         .testTarget(name: "FileFormatsTests", dependencies: ["FileFormats"], swiftSettings: strict),
         .testTarget(name: "RouterPoliciesTests", dependencies: ["RouterPolicies"], swiftSettings: strict),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: strict),

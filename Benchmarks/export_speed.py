@@ -100,7 +100,7 @@ def main() -> None:
     for round in range(args.rounds):
         tables = args.folder / "tables"
         code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import export_speed; export_speed.exported({str(path)!r}, {str(tables)!r}, {args.threads})"
-        result = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        result = json.loads(subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout)
         size = sum(file.stat().st_size for file in tables.rglob("*.parquet"))
         shutil.rmtree(tables)
         ours, ours_busy = rows / result["seconds"], rows / result["busy"]

@@ -24,7 +24,7 @@ public struct MappedShard: Sendable {
         self.index = index
         self.file = file
         layout = trace.layout
-        let first = trace.manifest.shards[..<index].reduce(0) { $0 + $1.documents }
+        let first = trace.firstDocuments[index]
         documents = trace.documents[first..<first + trace.manifest.shards[index].documents]
         document = try Self.array(file, TraceColumn.document.name)
         position = try Self.array(file, TraceColumn.position.name)

@@ -10,6 +10,8 @@ public struct Trace: Sendable {
     public let layout: TraceLayout
     /// The documents of the complete shards, in order.
     public let documents: [TraceDocument]
+    /// The first document of each shard.
+    let firstDocuments: [Int]
     let folder: TraceFolder
     /// Whether `documents.jsonl` is other than it was written; found at opening.
     let documentsProblem: FileError?
@@ -37,6 +39,11 @@ public struct Trace: Sendable {
         self.folder = folder
         self.manifest = manifest
         layout = TraceLayout(manifest)
+        var first = 0
+        firstDocuments = manifest.shards.map { shard in
+            defer { first += shard.documents }
+            return first
+        }
         let data = try folder.contents(folder.documents, hint: "the trace is incomplete")
         documents = try Self.readDocuments(data, file: folder.documents.path, manifest: manifest)
         documentsProblem = manifest.files?[TraceFolder.documentsName]?.problem(
@@ -49,8 +56,9 @@ public struct Trace: Sendable {
     /// - Throws: `mismatch` where the file is damaged or holds a value that cannot be.
     public func shard(_ index: Int) throws(FileError) -> MappedShard {
         let entry = manifest.shards[index]
-        _ = try checkedFile(entry.file, sha256: entry.sha256)
-        let shard = try uncheckedShard(index)
+        let file = try checkedFile(entry.file, sha256: entry.sha256)
+        try MappedShard.check(file, layout: layout, rows: entry.tokens)
+        let shard = try MappedShard(trace: self, index: index, file: file)
         try checked.once("values of \(entry.file)", folder.file(entry.file)) { () throws(FileError) in
             if let problem = shard.valueProblem(manifest) { throw problem }
         }
