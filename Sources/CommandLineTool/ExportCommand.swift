@@ -20,7 +20,7 @@ struct ExportCommand: ParsableCommand {
             description is in the schema. `moescope import --from parquet` makes the same trace of them again, but for what is not \
             exported: attention, speculation.
 
-            It needs pyarrow: pip install pyarrow. npz needs NumPy only.
+            It needs pyarrow: pip install pyarrow. npz needs NumPy only, and memory for one file's documents and one layer of the trace.
 
             Examples:
               moescope export traces/demo --format parquet --output tables/demo
