@@ -5,14 +5,14 @@ extension RepetitionMetric {
         let E = input.sample.experts
         let K = input.sample.expertsPerToken
         let uniformAny = 1 - (0..<K).reduce(1.0) { $0 * Double(max(0, E - K - $1)) / Double(E - $1) }
-        var rows: [Row] = []
-        for layer in input.layers {
+        var rows = input.perLayer { _, layer, settings -> [Row] in
+            var rows: [Row] = []
             let documents = ShuffledRepetition(input, layer)
             let C = ShuffledRepetition.columns
             let table = input.table(columns: C, values: documents.values)
             // Row 0 is all groups together. Per row: shares of first and any, then their ratios to chance.
             let bootstrap = Bootstrap(
-                table, settings: input.settings, stream: input.stream("repetition", layer), width: 4 * (G + 1)
+                table, settings: settings, stream: input.stream("repetition", layer), width: 4 * (G + 1)
             ) { sums, results in
                 for row in 0...G {
                     var own = [Double](repeating: 0, count: C)
@@ -52,7 +52,8 @@ extension RepetitionMetric {
                         anyShuffled: shuffled[1], chanceFirst: 1 / Double(E), chanceAny: uniformAny,
                         loadChanceFirst: isOrdered ? chance.first(members) : nil, loadChanceAny: chance.any(members)))
             }
-        }
+            return rows
+        }.flatMap(\.self)
         let count = rows.count
         let adjusted = holm(rows.map { $0.firstShuffled?.pValue } + rows.map { $0.anyShuffled?.pValue })
         for place in rows.indices {
