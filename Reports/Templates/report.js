@@ -137,11 +137,16 @@ async function draw(figure) {
   palette.cellWidth = Math.floor(room / palette.columns) - (figure.margin ?? 40);
   palette.room = room - (figure.margin ?? 60);
   palette.legendColumns = Math.max(2, Math.floor(room / 110));
+  const layer = settings.get(figure.id)?.layer ?? figure.layer;
+  const datasets = Object.fromEntries(figure.tables.map((name) => [name, shownRows(figure, name, layer)]));
+  const across = new Set((datasets[figure.tables[0]] ?? []).map((row) => row[figure.spec.encoding?.x?.field])).size;
+  palette.gap = Math.min(1.5, palette.room / (8 * Math.max(1, across)));
   const tips = [];
   const spec = withoutTooltips(coloured(figure.spec, palette), tips);
   spec.config = coloured(report.config, palette);
-  const layer = settings.get(figure.id)?.layer ?? figure.layer;
-  spec.datasets = Object.fromEntries(figure.tables.map((name) => [name, shownRows(figure, name, layer)]));
+  spec.datasets = datasets;
+  // Rows that come layer by layer need not be asked for theirs.
+  if (figure.tables.every((name) => isByLayer(figure, name))) spec.transform = spec.transform?.filter(({ filter }) => filter !== "datum.layer == layer");
   const marks = Math.max(0, ...Object.values(spec.datasets).map((rows) => rows.length / (figure.layer === undefined || figure.tables.some((name) => isByLayer(figure, name)) ? 1 : 8)));
   // What is painted is no element of the page, so names of single marks would be written for nobody; the figure has one, and a table.
   if (marks > manyMarks) spec.config.aria = false;

@@ -72,9 +72,7 @@ extension Charts {
         rows.transform += colour.transform
         let cells: JSON = [
             // Between narrow cells of many columns as much paper would leave no colour.
-            "mark": [
-                "type": "rect", "stroke": "@paper", "strokeWidth": ["expr": "min(1.5, bandwidth('x') / 8)"],
-            ],
+            "mark": ["type": "rect", "stroke": "@paper", "strokeWidth": "@gap"],
             "encoding": ["color": colour.encoding],
         ]
         var members: JSONObject = [
