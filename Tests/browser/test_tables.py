@@ -184,3 +184,14 @@ def test_experts_are_ranked_and_found(visit, wide):
     assert cards.count() == 16
     tools.locator("button").click()
     assert cards.count() == 48
+
+
+CELL = "(id) => { const find = (node) => node.marktype === 'rect' && node.role === 'mark' ? node.items[0] : (node.items ?? []).map(find).find(Boolean); return find(figures.get(id).view.scenegraph().root).strokeWidth; }"
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_narrow_cells_keep_their_colour(visit, wide, width):
+    page = visit(width, file=wide).page
+    room = page.evaluate("figures.get('figure-load').view.width()")
+    assert page.evaluate(CELL, "figure-load") == pytest.approx(min(1.5, room / (8 * 48)))
+    assert (room / (8 * 48) < 1) == (width == 360)
