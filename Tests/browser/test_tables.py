@@ -182,6 +182,9 @@ def test_experts_are_ranked_and_found(visit, wide):
     tools.locator("input").fill("")
     page.wait_for_function("() => document.querySelector('.table-tools:has(+ .cards) [role=status]').textContent === ''")
     assert cards.count() == 16
+    page.emulate_media(media="print")
+    assert cards.count() == 48, "paper has no button"
+    page.emulate_media(media="screen")
     tools.locator("button").click()
     assert cards.count() == 48
 
