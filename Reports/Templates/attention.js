@@ -5,7 +5,7 @@ function startAttention(facts) {
   const byIndex = new Map(browserTexts.map((text) => [text.index, text]));
   /** rows[q] = [[key, weight], …] by falling weight. */
   const decode = (head, n) => {
-    const bytes = unpack(head.data);
+    const bytes = bytesOf(head.data);
     let at = 0;
     return Array.from({ length: n }, () => {
       const count = bytes[at++];

@@ -13,7 +13,12 @@ const isDark = () => {
 };
 
 /** Bytes of base64. */
-const bytesOf = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+const bytesOf = (text) => {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const decoded = atob(text), bytes = new Uint8Array(decoded.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = decoded.charCodeAt(i);
+  return bytes;
+};
 /** The number of a half-precision float; null for one that is none. */
 const half = (bits) => {
   const exponent = (bits >> 10) & 31, fraction = bits & 1023, sign = bits >> 15 ? -1 : 1;
@@ -57,7 +62,18 @@ const rowsOf = (name, layer) => {
   const { columns, count, column } = tableOf(name);
   const parts = columns.map((each) => [each, column(each)]);
   const places = layer === undefined ? Array.from({ length: count }, (_, row) => row) : placesOf(name).get(layer) ?? [];
-  return places.map((row) => Object.fromEntries(parts.map(([each, cells]) => [each, cells.at(row)])));
+  return places.map((row) => {
+    const found = {};
+    for (const [each, cells] of parts) found[each] = cells.at(row);
+    return found;
+  });
+};
+/** What a reader wants of figures of many rows: by figure, whether a row is shown. */
+const wanted = new Map();
+/** The rows that a figure shows. */
+const shownRows = (figure, name, layer) => {
+  const rows = rowsOf(name, isByLayer(figure, name) ? layer : undefined), fits = wanted.get(figure.id);
+  return fits ? rows.filter(fits) : rows;
 };
 /** Whether a figure takes its rows layer by layer: it follows a slider, and its table is large. */
 const isByLayer = (figure, name) => figure.layer !== undefined && report.tables[name].count !== undefined && report.tables[name].columns.includes("layer");
@@ -71,6 +87,34 @@ const coloured = (value, palette) => {
   if (value && typeof value === "object")
     return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, coloured(entry, palette)]));
   return value;
+};
+
+/** A specification without its tooltips, which are put into a list. Vega would write thousands of them anew at every step of a slider, and one
+ *  is read; so a mark has the place in the list only, from 1, and its lines are written when it is pointed at. */
+const withoutTooltips = (value, tips) => {
+  if (Array.isArray(value)) return value.map((entry) => withoutTooltips(entry, tips));
+  if (!value || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) =>
+    [key, key === "tooltip" && Array.isArray(entry) ? { value: tips.push(entry) } : withoutTooltips(entry, tips)]));
+};
+const tooltip = document.createElement("div");
+tooltip.id = "vg-tooltip-element";
+document.body.append(tooltip);
+/** Shows the lines of what is pointed at beside the pointer, or hides them. */
+const tell = (locale, lines, event, item) => {
+  tooltip.classList.toggle("visible", Boolean(lines));
+  if (!lines) return;
+  const table = document.createElement("table");
+  for (const { field, title, type, format } of lines) {
+    const cells = table.insertRow(), value = item.datum[field];
+    for (const [name, text] of [["key", title], ["value", value == null ? "–" : type === "quantitative" ? locale.format(format)(value) : `${value}`]])
+      Object.assign(cells.insertCell(), { className: name, textContent: text });
+  }
+  tooltip.replaceChildren(table);
+  const { width, height } = tooltip.getBoundingClientRect(), gap = 10;
+  const beside = (at, size, room) => Math.max(0, at + gap + size > room ? at - gap - size : at + gap);
+  tooltip.style.left = `${beside(event.clientX, width, innerWidth)}px`;
+  tooltip.style.top = `${beside(event.clientY, height, innerHeight)}px`;
 };
 
 /** Pixels between the margins of A4 and of US letter paper. */
@@ -93,15 +137,23 @@ async function draw(figure) {
   palette.cellWidth = Math.floor(room / palette.columns) - (figure.margin ?? 40);
   palette.room = room - (figure.margin ?? 60);
   palette.legendColumns = Math.max(2, Math.floor(room / 110));
-  const spec = coloured(figure.spec, palette);
-  spec.config = coloured(report.config, palette);
   const layer = settings.get(figure.id)?.layer ?? figure.layer;
-  spec.datasets = Object.fromEntries(figure.tables.map((name) => [name, rowsOf(name, isByLayer(figure, name) ? layer : undefined)]));
+  const datasets = Object.fromEntries(figure.tables.map((name) => [name, shownRows(figure, name, layer)]));
+  const across = new Set((datasets[figure.tables[0]] ?? []).map((row) => row[figure.spec.encoding?.x?.field])).size;
+  palette.gap = Math.min(1.5, palette.room / (8 * Math.max(1, across)));
+  const tips = [];
+  const spec = withoutTooltips(coloured(figure.spec, palette), tips);
+  spec.config = coloured(report.config, palette);
+  spec.datasets = datasets;
+  // Rows that come layer by layer need not be asked for theirs.
+  if (figure.tables.every((name) => isByLayer(figure, name))) spec.transform = spec.transform?.filter(({ filter }) => filter !== "datum.layer == layer");
   const marks = Math.max(0, ...Object.values(spec.datasets).map((rows) => rows.length / (figure.layer === undefined || figure.tables.some((name) => isByLayer(figure, name)) ? 1 : 8)));
+  // What is painted is no element of the page, so names of single marks would be written for nobody; the figure has one, and a table.
+  if (marks > manyMarks) spec.config.aria = false;
   if (spec.layer) spec.layer = spec.layer.filter((layer) => isDrawable(layer, spec));
   figures.get(figure.id)?.finalize();
   const result = await vegaEmbed(place, spec, {
-    ast: true, actions: false, renderer: marks > manyMarks ? "canvas" : "svg", defaultStyle: false, tooltip: { disableDefaultStyle: true, theme: "custom" },
+    ast: true, actions: false, renderer: marks > manyMarks ? "canvas" : "svg", defaultStyle: false, tooltip: (_, event, item, place) => tell(result.view.locale(), tips[place - 1], event, item),
   });
   for (const [name, value] of Object.entries(settings.get(figure.id) ?? {})) await result.view.signal(name, value).runAsync();
   figures.set(figure.id, result);
@@ -109,25 +161,39 @@ async function draw(figure) {
   if (place.scrollWidth > place.clientWidth) place.tabIndex = 0; else place.removeAttribute("tabindex");
   const drawn = place.querySelector("svg, canvas");
   if (drawn) { drawn.setAttribute("role", "img"); drawn.setAttribute("aria-label", figure.label); }
-  place.closest("figure").querySelector("details.numbers")?.removeAttribute("open");
 }
 
+/** Figures whose picture is not there or out of date, those near the reader, and those that were drawn once. */
+const stale = new Set(report.figures.map(({ id }) => id)), near = new Set(), known = new Set();
 let round = 0;
-/** Draws every figure, from the top; between two of them, when the page opens, it answers its reader. */
-async function drawAll() {
+/** Draws figures that are out of date, from the top. Where it pauses, the page answers its reader between two of them. */
+async function redraw(isWanted, pauses = false) {
   const mine = ++round;
   for (const figure of report.figures) {
+    if (!stale.has(figure.id) || !isWanted(figure)) continue;
+    stale.delete(figure.id);
+    known.add(figure.id);
     try {
       await draw(figure);
-      if (mine === 1 && !draw.printing) await new Promise((resume) => setTimeout(resume));
-      if (mine !== round) return;
     } catch (error) {
-      document.querySelector(`[data-figure="${figure.id}"]`)?.classList.add("failed");
+      const place = document.querySelector(`[data-figure="${figure.id}"]`);
+      place?.classList.add("failed");
+      place?.closest("figure").querySelector("details.numbers")?.setAttribute("open", "");
       console.error(`figure ${figure.id}: ${error.message}`);
     }
+    if (mine === round && pauses) await new Promise((resume) => setTimeout(resume));
+    if (mine !== round) return;
   }
-  document.documentElement.dataset.drawn = "all";
+  document.documentElement.dataset.drawn = stale.size ? "near" : "all";
 }
+const drawNear = () => redraw(({ id }) => near.has(id), true);
+/** Draws every figure, wherever the reader is. */
+const drawAll = () => redraw(() => true);
+/** Draws again what was drawn in other colours or for another width. */
+const drawAgain = () => {
+  for (const { id } of report.figures) stale.add(id);
+  return redraw(({ id }) => near.has(id) || known.has(id));
+};
 
 for (const control of document.querySelectorAll("[data-control]")) {
   control.addEventListener("input", () => {
@@ -139,7 +205,7 @@ for (const control of document.querySelectorAll("[data-control]")) {
       if (!view) continue;
       const figure = report.figures.find((each) => each.id === id);
       view.signal(control.dataset.control, value);
-      for (const name of figure.tables) if (isByLayer(figure, name)) view.data(name, rowsOf(name, value));
+      for (const name of figure.tables) if (isByLayer(figure, name)) view.data(name, shownRows(figure, name, value));
       view.runAsync();
     }
   });
@@ -157,14 +223,16 @@ themeButton.addEventListener("click", () => {
 });
 const recolour = () => {
   document.dispatchEvent(new Event("recolour"));
-  if (window.vegaEmbed) drawAll();
+  if (window.vegaEmbed) drawAgain();
 };
 scheme.addEventListener("change", recolour);
 
 // Paper is light whatever the screen is. Drawing waits for nothing but promises, so it is done when the event is.
 const print = (printing) => {
   draw.printing = printing;
-  if (window.vegaEmbed) drawAll();
+  if (!window.vegaEmbed) return;
+  for (const { id } of report.figures) stale.add(id);
+  drawAll();
 };
 addEventListener("beforeprint", () => print(true));
 addEventListener("afterprint", () => print(false));
@@ -174,7 +242,7 @@ addEventListener("resize", () => {
   if (innerWidth === width) return;
   width = innerWidth;
   clearTimeout(timer);
-  timer = setTimeout(() => window.vegaEmbed && drawAll(), 150);
+  timer = setTimeout(() => window.vegaEmbed && drawAgain(), 150);
 });
 
 const links = new Map([...document.querySelectorAll(".contents a")].map((link) => [link.hash.slice(1), link]));
@@ -187,5 +255,12 @@ const seen = new IntersectionObserver((entries) => {
 }, { rootMargin: "-10% 0px -75% 0px" });
 for (const id of links.keys()) { const section = document.getElementById(id); if (section) seen.observe(section); }
 
-if (window.vegaEmbed) drawAll();
-else for (const place of document.querySelectorAll(".plot")) place.classList.add("failed");
+if (window.vegaEmbed) {
+  for (const numbers of document.querySelectorAll("details.numbers")) numbers.removeAttribute("open");
+  // Figures are drawn when the reader comes near: a page of many opens as fast as one of few.
+  const reader = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) if (isIntersecting) near.add(target.dataset.figure); else near.delete(target.dataset.figure);
+    drawNear();
+  }, { rootMargin: "100% 0px" });
+  for (const place of document.querySelectorAll(".plot")) reader.observe(place);
+} else for (const place of document.querySelectorAll(".plot")) place.classList.add("failed");

@@ -23,7 +23,7 @@
     }
   };
 
-  const shownRows = 200;
+  const mostRows = 200;
   /** A number as the page writes it: few digits, grouped thousands. */
   const written = (value) => {
     if (value === null || value === undefined) return "–";
@@ -34,23 +34,13 @@
       : size >= 0.095 ? value.toFixed(2) : size >= 0.0095 ? value.toFixed(3) : size >= 0.00095 ? value.toFixed(4) : value.toExponential(1);
     return text.replace("-", "−");
   };
-  /** Rows of a table of the page in which every word is a whole cell, or a part of a text. */
-  const search = (name, words) => {
+  /** Rows of a table of the page that have what is asked for. */
+  const search = (name, asked) => {
     const { columns, count, column } = tableOf(name);
     const parts = columns.map((each) => ({ name: each, cells: column(each) }));
     const keys = parts.filter(({ cells }) => cells.isKey);
     const found = [];
-    for (let row = 0; row < count && found.length <= shownRows; row++) {
-      const fits = words.every((word) => {
-        const [, only, value] = word.match(/^([a-z_]+)[=:](.*)$/) ?? [null, null, word];
-        return keys.some((key) => {
-          if (only && !key.name.replaceAll("_", "").startsWith(only.replaceAll("_", ""))) return false;
-          const cell = key.cells.at(row);
-          return typeof cell === "string" ? cell.toLowerCase().includes(value) : String(cell) === value;
-        });
-      });
-      if (fits) found.push(row);
-    }
+    for (let row = 0; row < count && found.length <= mostRows; row++) if (hasWords(asked, keys, row)) found.push(row);
     return { columns, rows: found.map((row) => parts.map(({ cells }) => cells.at(row))) };
   };
   const tableFrom = ({ columns, rows }, caption) => {
@@ -75,14 +65,11 @@
   };
 
   for (const scroller of document.querySelectorAll(".scroller")) {
-    const tools = document.createElement("div");
-    tools.className = "table-tools";
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = "Copy";
     button.title = "Copies the rows shown, with tabs between the cells";
-    const said = document.createElement("span");
-    said.setAttribute("role", "status");
+    const said = status();
     button.addEventListener("click", async () => {
       const table = [...scroller.querySelectorAll("table")].find((each) => !each.hidden);
       try {
@@ -94,34 +81,20 @@
     });
     const name = scroller.dataset.table;
     if (name && report.tables[name] && scroller.dataset.long) {
-      const field = document.createElement("input");
-      field.type = "search";
-      field.placeholder = "Find rows: layer=3 expert=7";
-      field.setAttribute("aria-label", "Find rows: words, or column=value");
-      field.spellcheck = false;
-      let timer = 0;
-      field.addEventListener("input", () => {
-        clearTimeout(timer);
-        timer = setTimeout(() => {
-          const words = field.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
-          scroller.querySelector(".found")?.remove();
-          const whole = scroller.querySelector("table");
-          whole.hidden = words.length > 0;
-          said.textContent = "";
-          if (!words.length) return;
-          const found = search(name, words);
-          const more = found.rows.length > shownRows;
-          if (more) found.rows.length = shownRows;
-          const table = tableFrom(found, whole.caption?.textContent ?? name);
-          table.classList.add("found");
-          scroller.append(table);
-          said.textContent = more ? `the first ${shownRows} rows that fit` : `${found.rows.length} ${found.rows.length === 1 ? "row fits" : "rows fit"}`;
-        }, 120);
+      const field = searchField("Find rows: words, or column=value", "Find rows: layer=3 expert=7", said, (asked) => {
+        scroller.querySelector(".found")?.remove();
+        const whole = scroller.querySelector("table");
+        whole.hidden = asked.length > 0;
+        if (!asked.length) return "";
+        const rows = search(name, asked), more = rows.rows.length > mostRows;
+        if (more) rows.rows.length = mostRows;
+        const table = tableFrom(rows, whole.caption?.textContent ?? name);
+        table.classList.add("found");
+        scroller.append(table);
+        return more ? `the first ${mostRows} rows that fit` : `${rows.rows.length} ${rows.rows.length === 1 ? "row fits" : "rows fit"}`;
       });
-      tools.append(field);
-    }
-    tools.append(button, said);
-    scroller.before(tools);
+      toolsBefore(scroller, field, button, said);
+    } else toolsBefore(scroller, button, said);
   }
 
   // Links to tables that are in the page.
@@ -132,8 +105,7 @@
       const link = event.target.closest?.("a[data-table]");
       if (!link || !(link.dataset.table in files)) return;
       event.preventDefault();
-      const bytes = Uint8Array.from(atob(files[link.dataset.table]), (character) => character.charCodeAt(0));
-      const text = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).blob();
+      const text = await new Response(new Blob([bytesOf(files[link.dataset.table])]).stream().pipeThrough(new DecompressionStream("gzip"))).blob();
       const save = document.createElement("a");
       save.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
       save.download = `${link.dataset.table}.csv`;

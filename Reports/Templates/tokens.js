@@ -1,6 +1,5 @@
 "use strict";
 // Tokens in their text, coloured by where the router sent them. Every piece of corpus text goes through textContent.
-const unpack = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 const make = (name, className, text) => {
   const element = document.createElement(name);
   if (className) element.className = className;
@@ -14,13 +13,13 @@ class RoutedText {
     Object.assign(this, data);
     this.n = data.length;
     this.facts = facts;
-    const ids = unpack(data.ids);
+    const ids = bytesOf(data.ids);
     this.places = Array.from({ length: this.n }, (_, i) => ids[2 * i] | (ids[2 * i + 1] << 8));
-    this.surprise = unpack(data.surprise);
-    const chosen = unpack(data.chosen);
+    this.surprise = bytesOf(data.surprise);
+    const chosen = bytesOf(data.chosen);
     this.chosen = facts.wide ? Array.from({ length: chosen.length / 2 }, (_, i) => chosen[2 * i] | (chosen[2 * i + 1] << 8)) : chosen;
-    this.weights = unpack(data.weights);
-    this.probabilities = data.probabilities ? unpack(data.probabilities) : null;
+    this.weights = bytesOf(data.weights);
+    this.probabilities = data.probabilities ? bytesOf(data.probabilities) : null;
   }
   /** As it stands in its text. */
   text(i) { return this.facts.pieces[this.places[i]][0]; }

@@ -9,6 +9,7 @@
     X(table, "table.mustache")                      \
     X(style, "style.css")                           \
     X(script, "report.js")                          \
+    X(search_script, "search.js")                   \
     X(tables_script, "tables.js")                   \
     X(cards, "cards.mustache")                      \
     X(browser, "browser.mustache")                  \
@@ -32,6 +33,9 @@ static const unsigned char style[] = {
 };
 static const unsigned char script[] = {
 #embed "../../Reports/Templates/report.js"
+};
+static const unsigned char search_script[] = {
+#embed "../../Reports/Templates/search.js"
 };
 static const unsigned char tables_script[] = {
 #embed "../../Reports/Templates/tables.js"

@@ -1,4 +1,5 @@
 import RoutingMetrics
+import Tensors
 import Testing
 
 /// How many draws a large trace gets, and which pairs of groups can be told apart.
@@ -36,5 +37,31 @@ struct LargeTraceTests {
         #expect(!DivergenceMetric.canBeTold(435, settings))
         settings.permutations = 8_799
         #expect(DivergenceMetric.canBeTold(435, settings))
+    }
+
+    /// Parallel texts in many groups, one of which is held against all others: documents of one text and row are added up once, which changes
+    /// no bit. Halves are not whole, so theirs are not; sums of halves are exact too.
+    @Test func documentsDrawnTogetherAreAddedUpOnce() {
+        let (texts, groups) = (6, 5)
+        var generator = SeededGenerator(seed: 5)
+        let group = (0..<texts * groups).map { $0 % groups }
+        let design = SamplingDesign(
+            group: group, parallel: group.indices.map { "\($0 / groups)" }, cluster: group.map { _ in nil },
+            isJudged: [Bool](repeating: true, count: groups))
+        let values = (0..<group.count * 3).map { _ in Double(generator.below(50)) }
+        func estimates(_ scale: Double) -> [Estimate] {
+            let table = DocumentTable(
+                columns: 3, groupCount: 2, group: group.map { $0 == 0 ? 0 : 1 }, values: values.map { $0 * scale },
+                design: design)
+            let bootstrap = Bootstrap(table, settings: MetricSettings(bootstrap: 200), width: 6) { sums, results in
+                for place in 0..<6 { results[place] = sums[place] }
+            }
+            return (0..<6).map { bootstrap.estimate($0) }
+        }
+        for (whole, half) in zip(estimates(1), estimates(0.5)) {
+            #expect(whole.value == 2 * half.value)
+            #expect(whole.lower == half.lower.map { 2 * $0 } && whole.upper == half.upper.map { 2 * $0 })
+            #expect(whole.lower.map { $0 < whole.value } ?? false)
+        }
     }
 }

@@ -29,9 +29,9 @@ def make_trace(folder, *more):
 
 
 class Visit:
-    """An open page, and everything it complained of or asked for."""
+    """An open page, and everything it complained of or asked for; with every figure drawn, unless only those near the reader are wanted."""
 
-    def __init__(self, browser: Browser, file: pathlib.Path, **context):
+    def __init__(self, browser: Browser, file: pathlib.Path, whole: bool = True, **context):
         self.context = browser.new_context(**context)
         self.page = self.context.new_page()
         self.messages, self.requests = [], []
@@ -39,7 +39,10 @@ class Visit:
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(file.as_uri())
-        self.page.wait_for_selector("html[data-drawn=all]", timeout=60_000)
+        self.page.wait_for_selector("html[data-drawn]", timeout=60_000)
+        if whole:
+            self.page.evaluate("() => drawAll()")
+            self.page.wait_for_selector("html[data-drawn=all]", timeout=60_000)
 
 
 @pytest.fixture(scope="session")
@@ -63,11 +66,11 @@ def hostile_file(tmp_path_factory):
 
 @pytest.fixture
 def visit(browser, page_file):
-    """Opens a page: visit(width=…, scheme=…, file=…)."""
+    """Opens a page: visit(width=…, scheme=…, file=…, whole=…)."""
     visits = []
 
-    def open_page(width=1280, scheme="light", file=page_file):
-        visits.append(Visit(browser, file, viewport={"width": width, "height": 900}, color_scheme=scheme))
+    def open_page(width=1280, scheme="light", file=page_file, whole=True):
+        visits.append(Visit(browser, file, whole, viewport={"width": width, "height": 900}, color_scheme=scheme))
         return visits[-1]
 
     yield open_page

@@ -54,12 +54,18 @@ def test_slider_changes_the_layer(visit):
     assert "50%" in before and "50%" not in after
 
 
-def test_hover_tells_the_numbers(visit):
+def test_hover_tells_the_numbers(visit, page_file):
     page = visit().page
     page.locator("#figure-load .mark-text.role-mark text").first.hover()
     page.wait_for_selector("#vg-tooltip-element.visible")
-    text = page.locator("#vg-tooltip-element").inner_text()
-    assert "expert" in text and "95 % from" in text
+    lines = [line.split("\t") for line in page.locator("#vg-tooltip-element").inner_text().splitlines()]
+    told = {name.strip(): value.strip() for name, value in lines}
+    with open(page_file.parent / "csv/load.csv", encoding="utf-8", newline="") as file:
+        row = next(row for row in csv.DictReader(file) if (row["layer"], row["expert"]) == (told["layer"], told["expert"]))
+    shown = {name: f"{float(row[column]):.1%}" for name, column in [("95 % from", "share_lower"), ("to", "share_upper")]}
+    assert {name: told[name] for name in shown} == shown
+    page.mouse.move(2, 2)
+    page.wait_for_selector("#vg-tooltip-element:not(.visible)", state="attached")
 
 
 def test_colours_can_be_chosen(visit):

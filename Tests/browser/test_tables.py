@@ -44,7 +44,7 @@ def test_a_page_that_is_alone_has_its_tables(browser, tmp_path):
     context = browser.new_context(accept_downloads=True)
     page = context.new_page()
     page.goto(alone.as_uri())
-    page.wait_for_selector("html[data-drawn=all]")
+    page.wait_for_selector("html[data-drawn]")
     names = page.locator("a.download").all_inner_texts()
     assert "load.csv" in names and "domain-share.csv" in names
     for name in ["load.csv", "domain-share.csv"]:
@@ -117,14 +117,84 @@ def test_rows_are_found(visit, wide):
     page.locator("#figure-group-layer summary").click()
     figure = page.locator("#figure-group-layer")
     group = rows(wide.parent / "csv/domain-share.csv")[0]["group"]
-    figure.locator(".table-tools input").fill(f"{group} layer=7 expert=11")
+    figure.locator(".numbers .table-tools input").fill(f"{group} layer=7 expert=11")
     found = figure.locator("table.found tbody tr")
     found.first.wait_for()
     assert found.count() == 1
     cells = found.first.locator("td").all_inner_texts()
     assert cells[:3] == ["7", group, "11"]
-    assert figure.locator(".table-tools [role=status]").inner_text() == "1 row fits"
-    figure.locator(".table-tools input").fill("")
+    assert figure.locator(".numbers .table-tools [role=status]").inner_text() == "1 row fits"
+    figure.locator(".numbers .table-tools input").fill("")
     figure.locator("table.found").wait_for(state="detached")
     assert figure.locator("tbody tr").count() == 200
     assert json.loads(page.evaluate("JSON.stringify(report.tables['domain-share'].count)")) == 20 * 25 * 48
+
+
+def groups_shown(page, figure):
+    return set(page.evaluate("(id) => figures.get(id).view.data('domain-share').map((row) => row.group)", figure))
+
+
+def test_a_figure_shows_the_groups_asked_for(visit, wide):
+    seen = visit(file=wide)
+    page = seen.page
+    figure = page.locator("#figure-group-layer")
+    names = sorted({row["group"] for row in rows(wide.parent / "csv/domain-share.csv")})
+    assert groups_shown(page, "figure-group-layer") == set(names)
+    asked = [names[3], names[11]]
+    field, said = figure.locator("> .table-tools input"), figure.locator("> .table-tools [role=status]")
+    field.fill(", ".join(asked))
+    page.wait_for_function("() => figures.get('figure-group-layer').view.data('domain-share').length === 2 * 48")
+    assert groups_shown(page, "figure-group-layer") == set(asked)
+    assert said.inner_text() == "2 of 20 groups"
+    # The slider leaves them.
+    page.evaluate("""() => {
+        const control = document.getElementById('groups-layer');
+        control.value = 7;
+        control.dispatchEvent(new Event('input'));
+    }""")
+    page.wait_for_function("() => figures.get('figure-group-layer').view.data('domain-share')[0].layer === 7")
+    assert groups_shown(page, "figure-group-layer") == set(asked)
+    field.fill("no such group")
+    page.wait_for_function("() => figures.get('figure-group-layer').view.data('domain-share').length === 20 * 48")
+    assert said.inner_text() == "nothing fits"
+    assert seen.messages == []
+
+
+def test_few_groups_need_no_search(visit):
+    page = visit().page
+    assert page.locator("figure > .table-tools").count() == 0
+    assert page.locator(".cards + .table-tools, .table-tools:has(+ .cards)").count() == 0
+
+
+def test_experts_are_ranked_and_found(visit, wide):
+    page = visit(file=wide).page
+    cards = page.locator(".card:visible")
+    assert cards.count() == 16
+    layer = int(page.locator(".card").first.get_attribute("data-layer"))
+    load = sorted(((-float(row["share"]), int(row["expert"])) for row in rows(wide.parent / "csv/load.csv") if int(row["layer"]) == layer))
+    shown = [int(card.get_attribute("data-expert")) for card in cards.all()]
+    assert shown == [expert for _, expert in load[:16]]
+    tools = page.locator(".table-tools:has(+ .cards)")
+    rare = str(load[-1][1])
+    tools.locator("input").fill(rare)
+    page.wait_for_function("() => document.querySelector('.table-tools:has(+ .cards) [role=status]').textContent === '1 of 48 experts'")
+    assert [card.get_attribute("data-expert") for card in cards.all()] == [rare]
+    tools.locator("input").fill("")
+    page.wait_for_function("() => document.querySelector('.table-tools:has(+ .cards) [role=status]').textContent === ''")
+    assert cards.count() == 16
+    page.emulate_media(media="print")
+    assert cards.count() == 48, "paper has no button"
+    page.emulate_media(media="screen")
+    tools.locator("button").click()
+    assert cards.count() == 48
+
+
+CELL = "(id) => { const find = (node) => node.marktype === 'rect' && node.role === 'mark' ? node.items[0] : (node.items ?? []).map(find).find(Boolean); return find(figures.get(id).view.scenegraph().root).strokeWidth; }"
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_narrow_cells_keep_their_colour(visit, wide, width):
+    page = visit(width, file=wide).page
+    room = page.evaluate("figures.get('figure-load').view.width()")
+    assert page.evaluate(CELL, "figure-load") == pytest.approx(min(1.5, room / (8 * 48)))
+    assert (room / (8 * 48) < 1) == (width == 360)

@@ -71,7 +71,8 @@ extension Charts {
         if layer != nil { rows.transform.insert(Spec.atLayer, at: 0) }
         rows.transform += colour.transform
         let cells: JSON = [
-            "mark": ["type": "rect", "stroke": "@paper", "strokeWidth": 1.5],
+            // Between narrow cells of many columns as much paper would leave no colour.
+            "mark": ["type": "rect", "stroke": "@paper", "strokeWidth": "@gap"],
             "encoding": ["color": colour.encoding],
         ]
         var members: JSONObject = [

@@ -33,6 +33,7 @@ public struct FigureFiles {
         let sizes: [String: JSON] = [
             "columns": .int(columns), "cellWidth": .int(Self.room / columns - layout.margin),
             "room": .int(Self.room - layout.margin), "legendColumns": 6,
+            "gap": .double(min(1.5, Double(Self.room - layout.margin) / Double(8 * columnsOfCells(figure, in: page)))),
         ]
         let fill: (String) -> JSON = { text in
             guard text.hasPrefix("@") else { return .string(text) }
@@ -45,6 +46,15 @@ public struct FigureFiles {
             "config": Palette.configuration.mappingStrings(fill).merging(["background": "#ffffff"]),
             "datasets": .object(data),
         ])
+    }
+
+    /// How many values the horizontal axis has, where it is a column of the table; else 1.
+    private func columnsOfCells(_ figure: Figure, in page: Page) -> Int {
+        let x = figure.chart.spec.object?["encoding"]?.object?["x"]?.object
+        guard let name = figure.chart.tables.first, let table = page.tables[name], let field = x?["field"]?.string,
+            let column = table.columns.firstIndex(where: { $0.name == field })
+        else { return 1 }
+        return max(1, Set(table.rows.map { "\($0[column])" }).count)
     }
 
     private static let script = """

@@ -39,7 +39,7 @@ struct Palette: Sendable {
             "gridColor": "@rule",
             "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "titlePadding": 8,
             "gridOpacity": 0.6,
-            "labelLimit": 120,
+            "labelLimit": 120, "labelOverlap": true, "labelSeparation": 5,
         ],
         "header": [
             "labelColor": "@ink", "titleColor": "@muted", "labelFontSize": 12, "labelFontWeight": 600,

@@ -27,7 +27,8 @@ struct Page: Sendable {
     func render(vega: String?) throws(ReportError) -> String {
         let templates = try PageTemplates()
         let style = try PageTemplates.text(of: "style.css")
-        var scripts = [try PageTemplates.text(of: "report.js"), try PageTemplates.text(of: "tables.js")]
+        var scripts: [String] = []
+        for script in ["report.js", "search.js", "tables.js"] { scripts.append(try PageTemplates.text(of: script)) }
         for script in sections.compactMap(\.body?.script) { scripts.append(try PageTemplates.text(of: script)) }
         if let vega { scripts.insert(vega, at: 0) }
         let policy =

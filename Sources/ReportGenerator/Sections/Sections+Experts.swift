@@ -16,7 +16,7 @@ extension Sections {
         return Section(
             id: "experts", title: "What each expert is used for",
             lead:
-                "Each card is an expert. It names the \(names.noun)s of which the expert receives more than a uniform share, the weight that the "
+                "Each card is an expert\(model.experts > ExpertCards.mostInOrder ? ", the most used first" : ""). It names the \(names.noun)s of which the expert receives more than a uniform share, the weight that the "
                 + "expert has where it is chosen, and the tokens that go to it most exclusively."
                 + (layer.map {
                     " In layer \($0.layer), the expert that a token goes to most often receives \(Prose.percent($0.specialization)) of the "
@@ -78,7 +78,7 @@ private struct ExpertCards {
         let groups = Dictionary(grouping: shares.rows) { [$0.layer, $0.expert] }
         let confidence = Dictionary(grouping: confidence?.rows ?? []) { [$0.layer, $0.expert] }
         return layers.flatMap { row in
-            row.experts.map { expert in
+            ranked(row.experts).map { expert in
                 let key = [row.layer, expert.expert]
                 return ExpertCard(
                     layer: row.layer, expert: expert.expert,
@@ -89,6 +89,14 @@ private struct ExpertCards {
                     isShown: row.layer == layer)
             }
         }
+    }
+
+    /// More experts than this are in the order of their load: the page shows as many until its reader wants the others.
+    static let mostInOrder = 16
+
+    private func ranked(_ experts: [LoadMetric.Expert]) -> [LoadMetric.Expert] {
+        guard experts.count > Self.mostInOrder else { return experts }
+        return experts.sorted { ($1.share.value, $0.expert) < ($0.share.value, $1.expert) }
     }
 
     /// The groups of which it receives more than a uniform share, the three largest first.

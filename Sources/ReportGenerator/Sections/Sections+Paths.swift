@@ -19,8 +19,14 @@ extension Sections {
                 "No path of first choices through the layers is taken by more than \(Prose.plural(path.count, "token"))."
         }
         return
-            "The most frequent path of first choices through the layers is \(path.experts.map(String.init).joined(separator: "–")). "
+            "The most frequent path of first choices through the layers is \(Self.steps(path.experts)). "
             + "\(Prose.percent(path.share)) of tokens take it. \(independence(path))\(token(path))"
+    }
+
+    /// "3–17–5"; of many layers the first and the last, since paths-frequent.csv has them all.
+    private static func steps(_ experts: [Int]) -> String {
+        func joined(_ part: some Sequence<Int>) -> String { part.map(String.init).joined(separator: "–") }
+        return experts.count <= 16 ? joined(experts) : "\(joined(experts.prefix(6)))–…–\(joined(experts.suffix(3)))"
     }
 
     /// A path of fewer tokens is not spoken of.

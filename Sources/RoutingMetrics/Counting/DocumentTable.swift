@@ -72,23 +72,20 @@ package struct DocumentTable: Sendable {
         }
     }
 
-    /// Adds every document, as often as its unit was drawn, to the row of its group: [G, C].
-    func add(drawn: [Int32], into sums: UnsafeMutableBufferPointer<Double>) {
+    /// Adds some documents, each to the row of its label: [labels, C].
+    func add(documents: [Int], labels: [Int], into sums: UnsafeMutableBufferPointer<Double>) {
         guard let sums = sums.baseAddress else { return }
         values.withUnsafeBufferPointer { values in
             guard let values = values.baseAddress else { return }
-            for document in 0..<documentCount {
-                let times = drawn[design.resampled[document]]
-                guard times > 0 else { continue }
-                Self.add(
-                    values + document * columns, times: Double(times), to: sums + group[document] * columns, columns)
+            for (document, label) in zip(documents, labels) {
+                Self.add(values + document * columns, times: 1, to: sums + label * columns, columns)
             }
         }
     }
 
     /// target += times · source, four columns at once: rows are short, and a loop's start would cost more than its work.
     @inline(__always)
-    private static func add(
+    fileprivate static func add(
         _ source: UnsafePointer<Double>, times: Double, to target: UnsafeMutablePointer<Double>, _ columns: Int
     ) {
         var column = 0
@@ -106,6 +103,64 @@ package struct DocumentTable: Sendable {
         while column < columns {
             target[column] += times * source[column]
             column += 1
+        }
+    }
+}
+
+/// What a bootstrap draws from: the rows of a table, and what each is drawn with.
+///
+/// Documents of one group that are drawn together are one row, where all numbers are whole and add up to the same in any order: parallel texts in
+/// many groups, where one group is held against all others, are so counted in a fraction of the time.
+struct DrawnRows: Sendable {
+    private let columns: Int
+    private let group: [Int]
+    /// What each row is resampled with.
+    private let unit: [Int]
+    /// [rows, C]
+    private let values: [Double]
+
+    init(_ table: DocumentTable) {
+        let C = table.columns
+        columns = C
+        var rows: [Int: Int] = [:]
+        let design = table.design.resampled
+        let row = table.group.indices.map { document -> Int in
+            let key = design[document] * table.groupCount + table.group[document]
+            if let known = rows[key] { return known }
+            rows[key] = rows.count
+            return rows.count - 1
+        }
+        guard rows.count < row.count, table.values.allSatisfy({ abs($0) < 0x1p40 && $0 == $0.rounded() }) else {
+            group = table.group
+            unit = design
+            values = table.values
+            return
+        }
+        var (group, unit) = ([Int](repeating: 0, count: rows.count), [Int](repeating: 0, count: rows.count))
+        for (document, row) in row.enumerated() {
+            group[row] = table.group[document]
+            unit[row] = design[document]
+        }
+        values = [Double](unsafeUninitializedCapacity: rows.count * C) { sums, count in
+            sums.initialize(repeating: 0)
+            table.add(labels: row, into: sums)
+            count = rows.count * C
+        }
+        self.group = group
+        self.unit = unit
+    }
+
+    /// Adds every row, as often as its unit was drawn, to the row of its group: [G, C].
+    func add(drawn: [Int32], into sums: UnsafeMutableBufferPointer<Double>) {
+        guard let sums = sums.baseAddress else { return }
+        values.withUnsafeBufferPointer { values in
+            guard let values = values.baseAddress else { return }
+            for row in group.indices {
+                let times = drawn[unit[row]]
+                guard times > 0 else { continue }
+                DocumentTable.add(
+                    values + row * columns, times: Double(times), to: sums + group[row] * columns, columns)
+            }
         }
     }
 }

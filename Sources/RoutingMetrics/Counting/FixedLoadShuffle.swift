@@ -72,7 +72,7 @@ package struct FixedLoadShuffle {
     }
 
     private mutating func round() {
-        generator.shuffle(&order)
+        order.withUnsafeMutableBufferPointer { generator.shuffle($0, 0..<$0.count) }
         for place in stride(from: 0, to: count - 1, by: 2) { trade(order[place] * words, order[place + 1] * words) }
     }
 

@@ -1,4 +1,5 @@
 import FileFormats
+import Foundation
 import Tensors
 import Traces
 
@@ -35,11 +36,17 @@ extension MetricInput {
     }
 
     /// Runs a piece of work per layer on all threads, and gives the results in order.
-    func perLayer<Result>(_ body: @Sendable (LayerCounts) -> Result) -> [Result] {
+    /// - Parameter body: gets the layer's place, the layer, and settings for what it computes: where there is a layer for every thread, one
+    ///   thread works on each.
+    func perLayer<Result>(_ body: @Sendable (Int, LayerCounts, MetricSettings) -> Result) -> [Result] {
         var results = [Result?](repeating: nil, count: layers.count)
+        let threads = settings.threads ?? ProcessInfo.processInfo.activeProcessorCount
+        var inside = settings
+        if layers.count >= threads { inside.threads = 1 }
+        let own = inside
         results.withUnsafeMutableBufferPointer { buffer in
             nonisolated(unsafe) let places = buffer
-            Parallel.forEach(layers.count, threads: settings.threads) { places[$0] = body(layers[$0]) }
+            Parallel.forEach(layers.count, threads: settings.threads) { places[$0] = body($0, layers[$0], own) }
         }
         return results.compactMap(\.self)
     }

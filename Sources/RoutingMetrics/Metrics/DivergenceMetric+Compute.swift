@@ -108,8 +108,11 @@ extension DivergenceMetric {
         if combinations.count > manyPairs {
             nullSettings.permutations = min(nullSettings.permutations, fewestPermutations)
         }
+        var exchanges: [PairExchange] = []
         for (layerPlace, layer) in input.layers.enumerated() {
             let table = input.table(columns: E, values: layer.assignments).restricted(to: groups)
+            // Documents and their groups are the same in all layers.
+            if exchanges.isEmpty { exchanges = combinations.map { PairExchange(table, $0.0, $0.1) } }
             let stream = input.stream(definition.name, layer)
             let bootstrap = Bootstrap(
                 table, settings: input.settings, stream: stream, width: width, interval: { _ in .debiased }, statistic)
@@ -118,15 +121,15 @@ extension DivergenceMetric {
                 Layer(
                     layer: layer.layer, mean: bootstrap.estimate(width - 1, within: 0...log(2.0)),
                     nullMean: all.mean(width - 1)))
+            let nullMeans = PairExchange.means(exchanges, table, settings: nullSettings, single) {
+                input.stream(definition.name, layer, $0 + 1)
+            }
             for (place, pair) in combinations.enumerated() {
-                let test = PermutationTest(
-                    table.restricted(to: [pair.0, pair.1]), settings: nullSettings,
-                    stream: input.stream(definition.name, layer, place + 1), width: 1, single)
                 let found = tests[place].flatMap { $0.smallest(layerPlace) }
                 pairs.append(
                     Pair(
                         layer: layer.layer, groupA: input.groups[groups[pair.0]], groupB: input.groups[groups[pair.1]],
-                        divergence: bootstrap.estimate(place, within: 0...log(2.0)), nullMean: test.mean(0),
+                        divergence: bootstrap.estimate(place, within: 0...log(2.0)), nullMean: nullMeans[place],
                         pValue: found?.tableP,
                         adjustedP: (found?.adjustedP).map { min(1, $0 * tested) }))
             }

@@ -95,7 +95,7 @@ extension MetricInput {
         var sums = [[Double]](repeating: [Double](repeating: 0, count: groupOf.count * E), count: layers.count)
         try forEachShard(metric) { shard in
             guard let first = shard.documents.first?.index else { return }
-            let parts = perLayer { layer -> [Double] in
+            let parts = perLayer { _, layer, _ -> [Double] in
                 let K = layer.slots
                 var part = [Double](repeating: 0, count: shard.documents.count * E)
                 var indices: [UInt16] = []

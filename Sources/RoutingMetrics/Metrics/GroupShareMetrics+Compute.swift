@@ -30,15 +30,15 @@ extension GroupExpertShare {
         let large = input.largeGroups
         let contrasts = input.contrasts
         let confounded = input.confounded
-        var rows: [GroupExpertShare] = []
-        for (layerPlace, layer) in input.layers.enumerated() {
+        return input.perLayer { layerPlace, layer, settings -> [GroupExpertShare] in
+            var rows: [GroupExpertShare] = []
             let values =
                 denominator == .tokens ? input.assignmentsWithTokens(layer) : layer.assignments
             let table = input.table(columns: C, values: values)
             let G = large.count
             let kept = table.restricted(to: large)
             let bootstrap = Bootstrap(
-                kept, settings: input.settings, stream: input.stream(metric, layer), width: G * E
+                kept, settings: settings, stream: input.stream(metric, layer), width: G * E
             ) { sums, results in
                 for g in 0..<G {
                     let total = Self.total(sums, g, E, C)
@@ -62,8 +62,8 @@ extension GroupExpertShare {
                             note: place == nil ? "too few documents" : confounded[group]))
                 }
             }
-        }
-        return rows
+            return rows
+        }.flatMap(\.self)
     }
 
     /// The denominator of a group: its last column where it has one more than experts, else the sum of its assignments.

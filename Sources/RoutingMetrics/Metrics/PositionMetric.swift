@@ -105,16 +105,17 @@ public struct PositionMetric: MetricResult, Equatable {
                 }
             }
         }
-        var rows: [Row] = []
-        for (index, layer) in input.layers.enumerated() {
+        let rows = input.perLayer { index, layer, settings in
             let values = Array(tables.values[index])
-            for place in places { rows.append(row(input, layer, values, place)) }
+            return places.map { row(input, layer, values, $0, settings) }
         }
-        return PositionMetric(sample: input.sample, rows: rows)
+        return PositionMetric(sample: input.sample, rows: rows.flatMap(\.self))
     }
 
     /// - Parameter values: [D, 4, E + 1]: assignments and tokens, by kind of row.
-    private static func row(_ input: MetricInput, _ layer: LayerCounts, _ values: [Double], _ place: Place) -> Row {
+    private static func row(
+        _ input: MetricInput, _ layer: LayerCounts, _ values: [Double], _ place: Place, _ settings: MetricSettings
+    ) -> Row {
         let E = input.sample.experts
         // Columns per document: E assignments of the place's tokens, E of the others, and the place's tokens.
         let C = 2 * E + 1
@@ -135,7 +136,7 @@ public struct PositionMetric: MetricResult, Equatable {
         if place != .all {
             let G = table.groupCount
             divergence = Bootstrap(
-                table, settings: input.settings, stream: input.stream(definition.name, layer, part), width: 1,
+                table, settings: settings, stream: input.stream(definition.name, layer, part), width: 1,
                 interval: { _ in .debiased }
             ) { sums, results in
                 withUnsafeTemporaryAllocation(of: Double.self, capacity: 2 * E) { both in
@@ -154,7 +155,7 @@ public struct PositionMetric: MetricResult, Equatable {
         if large.count > 1 {
             let G = large.count
             let bootstrap = Bootstrap(
-                table.restricted(to: large), settings: input.settings,
+                table.restricted(to: large), settings: settings,
                 stream: input.stream(definition.name, layer, 100 + part), width: 2, interval: { _ in .debiased }
             ) { sums, results in
                 withUnsafeTemporaryAllocation(of: Double.self, capacity: G * E) { own in

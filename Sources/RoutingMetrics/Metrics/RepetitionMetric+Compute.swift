@@ -5,14 +5,14 @@ extension RepetitionMetric {
         let E = input.sample.experts
         let K = input.sample.expertsPerToken
         let uniformAny = 1 - (0..<K).reduce(1.0) { $0 * Double(max(0, E - K - $1)) / Double(E - $1) }
-        var rows: [Row] = []
-        for layer in input.layers {
+        var rows = input.perLayer { _, layer, settings -> [Row] in
+            var rows: [Row] = []
             let documents = ShuffledRepetition(input, layer)
             let C = ShuffledRepetition.columns
             let table = input.table(columns: C, values: documents.values)
             // Row 0 is all groups together. Per row: shares of first and any, then their ratios to chance.
             let bootstrap = Bootstrap(
-                table, settings: input.settings, stream: input.stream("repetition", layer), width: 4 * (G + 1)
+                table, settings: settings, stream: input.stream("repetition", layer), width: 4 * (G + 1)
             ) { sums, results in
                 for row in 0...G {
                     var own = [Double](repeating: 0, count: C)
@@ -52,7 +52,8 @@ extension RepetitionMetric {
                         anyShuffled: shuffled[1], chanceFirst: 1 / Double(E), chanceAny: uniformAny,
                         loadChanceFirst: isOrdered ? chance.first(members) : nil, loadChanceAny: chance.any(members)))
             }
-        }
+            return rows
+        }.flatMap(\.self)
         let count = rows.count
         let adjusted = holm(rows.map { $0.firstShuffled?.pValue } + rows.map { $0.anyShuffled?.pValue })
         for place in rows.indices {
@@ -185,57 +186,72 @@ private struct LoadChance {
         // Groups were sampled at strides of their own, so each pair of groups counts by the groups' sizes.
         let total = groups.reduce(0) { $0 + tokens[$1] }
         let limit = min(Self.mostSets, max(Self.fewestSets, Self.allSets / max(1, groups.count)))
-        let words = (experts + 63) / 64
-        let sets = groups.map { bits(setSample[$0], words: words, limit: limit) }
+        let sets = groups.map { SampledSets(setSample[$0], slots: slots, experts: experts, limit: limit) }
         // Two groups meet as often whichever is named first.
         var meetings = [Double](repeating: 0, count: groups.count * groups.count)
         for a in groups.indices {
             for b in a..<groups.count {
-                let found = Self.meeting(sets[a], sets[b], words: words)
+                let found = sets[a].meeting(sets[b])
                 meetings[a * groups.count + b] = found
                 meetings[b * groups.count + a] = found
             }
         }
         var chance = 0.0
         for (a, first) in groups.enumerated() {
-            for (b, second) in groups.enumerated() where !sets[a].isEmpty && !sets[b].isEmpty {
+            for (b, second) in groups.enumerated() where sets[a].count > 0 && sets[b].count > 0 {
                 chance += tokens[first] / total * tokens[second] / total * meetings[a * groups.count + b]
             }
         }
         return chance
     }
+}
 
-    /// Evenly spread sets as bits, at most some more than `limit`: [sets, words].
-    private func bits(_ sets: [UInt16], words: Int, limit: Int) -> [UInt64] {
-        let K = slots
-        let count = sets.count / K
-        var result: [UInt64] = []
-        for set in stride(from: 0, to: count, by: max(1, count / limit)) {
-            let start = result.count
-            result.append(contentsOf: repeatElement(0, count: words))
-            for slot in set * K..<(set + 1) * K where Int(sets[slot]) < experts {
-                result[start + Int(sets[slot]) / 64] |= 1 << UInt64(sets[slot] % 64)
-            }
+/// Evenly spread sets of a group, at most some more than a limit; and for each expert, the sets that it is in.
+private struct SampledSets {
+    let count: Int
+    private let slots: Int
+    private let experts: Int
+    /// [sets, K]
+    private let chosen: [UInt16]
+    /// Words of 64 sets.
+    private let words: Int
+    /// [E, words]: a bit per set.
+    private let members: [UInt64]
+
+    init(_ sets: [UInt16], slots: Int, experts: Int, limit: Int) {
+        let given = sets.count / slots
+        var chosen: [UInt16] = []
+        for set in stride(from: 0, to: given, by: max(1, given / limit)) {
+            chosen += sets[set * slots..<(set + 1) * slots]
         }
-        return result
+        let count = chosen.count / slots
+        let words = (count + 63) / 64
+        var members = [UInt64](repeating: 0, count: experts * words)
+        for (place, expert) in chosen.enumerated() where Int(expert) < experts {
+            let set = place / slots
+            members[Int(expert) * words + set / 64] |= 1 << UInt64(set % 64)
+        }
+        (self.slots, self.experts, self.count, self.words) = (slots, experts, count, words)
+        (self.chosen, self.members) = (chosen, members)
     }
 
-    /// The share of pairs of sets that have an expert in common.
-    private static func meeting(_ left: [UInt64], _ right: [UInt64], words: Int) -> Double {
-        let (n, m) = (left.count / words, right.count / words)
-        guard n > 0, m > 0 else { return 0 }
+    /// The share of pairs of sets, one of each, that have an expert in common.
+    func meeting(_ other: SampledSets) -> Double {
+        guard count > 0, other.count > 0 else { return 0 }
         var meetings = 0
-        left.withUnsafeBufferPointer { left in
-            right.withUnsafeBufferPointer { right in
-                for i in 0..<n {
-                    for j in 0..<m {
-                        var common: UInt64 = 0
-                        for word in 0..<words { common |= left[i &* words &+ word] & right[j &* words &+ word] }
-                        meetings &+= common != 0 ? 1 : 0
+        chosen.withUnsafeBufferPointer { chosen in
+            other.members.withUnsafeBufferPointer { members in
+                for set in 0..<count {
+                    for word in 0..<other.words {
+                        var met: UInt64 = 0
+                        for slot in set &* slots..<(set &+ 1) &* slots where Int(chosen[slot]) < experts {
+                            met |= members[Int(chosen[slot]) &* other.words &+ word]
+                        }
+                        meetings &+= met.nonzeroBitCount
                     }
                 }
             }
         }
-        return Double(meetings) / Double(n * m)
+        return Double(meetings) / Double(count * other.count)
     }
 }

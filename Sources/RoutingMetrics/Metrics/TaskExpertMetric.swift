@@ -54,7 +54,6 @@ public struct TaskExpertMetric: MetricResult, Equatable {
                 definition.name,
                 "no group \"\(reference)\" with enough documents; there are \(names.joined(separator: ", "))")
         }
-        var rows: [Row] = []
         let comparable = input.comparableGroups
         let named = reference.flatMap { name in groups.first { input.groups[$0] == name } }
         var pairs: [Int: ContrastTest] = [:]
@@ -63,16 +62,19 @@ public struct TaskExpertMetric: MetricResult, Equatable {
                 pairs[group] = input.contrastTest([group, named], targets: [0], stream: UInt64(group + 1))
             }
         }
-        func cells(_ layer: Int, _ group: Int) -> [ContrastTest.Cell]? {
-            guard named != nil else { return input.contrasts.cells(layer: layer, group: group) }
+        let tests = pairs
+        let contrasts = named == nil ? input.contrasts : nil
+        let cells: @Sendable (_ layer: Int, _ group: Int) -> [ContrastTest.Cell]? = { layer, group in
+            if let contrasts { return contrasts.cells(layer: layer, group: group) }
             // The tests of each group hold for it alone; Bonferroni for all of them.
-            return pairs[group]?.cells[layer][0]?.map {
+            return tests[group]?.cells[layer][0]?.map {
                 var cell = $0
-                cell.adjustedP = min(1, $0.adjustedP * Double(pairs.count))
+                cell.adjustedP = min(1, $0.adjustedP * Double(tests.count))
                 return cell
             }
         }
-        for (layerPlace, layer) in input.layers.enumerated() {
+        let rows = input.perLayer { layerPlace, layer, settings -> [Row] in
+            var rows: [Row] = []
             let table = input.table(columns: C, values: input.assignmentsWithTokens(layer))
             for (place, group) in groups.enumerated() where names[place] != reference {
                 // Two rows: the group, and what it is compared with.
@@ -85,7 +87,7 @@ public struct TaskExpertMetric: MetricResult, Equatable {
                     }
                 }
                 let stream = input.stream(definition.name, layer, place)
-                let bootstrap = Bootstrap(compared, settings: input.settings, stream: stream, width: E, statistic)
+                let bootstrap = Bootstrap(compared, settings: settings, stream: stream, width: E, statistic)
                 let found = cells(layerPlace, group)
                 for e in 0..<E {
                     let value = bootstrap.values[e]
@@ -97,8 +99,9 @@ public struct TaskExpertMetric: MetricResult, Equatable {
                             pValue: found?[e].pValue, adjustedP: found?[e].adjustedP))
                 }
             }
+            return rows
         }
-        return TaskExpertMetric(sample: input.sample, rows: rows)
+        return TaskExpertMetric(sample: input.sample, rows: rows.flatMap(\.self))
     }
 }
 

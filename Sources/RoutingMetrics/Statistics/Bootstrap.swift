@@ -85,11 +85,12 @@ package struct Bootstrap: Sendable {
             return
         }
         let size = table.groupCount * table.columns
+        let drawnRows = DrawnRows(table)
         let rows = Parallel.rows(settings.bootstrap, width: width, threads: settings.threads) { replicate, results in
             let drawn = Self.draw(strata, seed: settings.seed, stream: stream, replicate: replicate)
             withUnsafeTemporaryAllocation(of: Double.self, capacity: size) { sums in
                 sums.initialize(repeating: 0)
-                table.add(drawn: drawn, into: sums)
+                drawnRows.add(drawn: drawn, into: sums)
                 statistic(UnsafeBufferPointer(sums), results)
             }
         }

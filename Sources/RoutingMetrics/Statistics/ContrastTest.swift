@@ -71,15 +71,15 @@ package struct ContrastTest: Sendable {
         // Largest contrasts of every relabelling: of each table, and of all.
         var largest = [[Double]](repeating: [Double](repeating: 0, count: B), count: tables.count)
         for (number, part) in ContrastPart.parts(first, targets).enumerated() {
+            // The same for every table.
+            let relabelled = part.relabelled(B, seed: settings.seed, stream: stream &+ UInt64(number))
             for (place, table) in tables.enumerated() {
                 let data = part.data(table, noise: noise?[place])
                 let observed = data.cells(labels: part.labels)
                 let width = part.targets.count * E
                 let sizes = observed.map { abs($0.z) * (1 - 1e-12) }
                 let null = Parallel.rows(B, width: width, threads: settings.threads) { permutation, z in
-                    let labels = part.exchange(
-                        seed: settings.seed, stream: stream &+ UInt64(number), permutation: permutation)
-                    data.statistics(labels: labels, into: z)
+                    data.statistics(labels: relabelled(permutation), into: z)
                 }
                 var extreme = [Int](repeating: 0, count: width)
                 for permutation in 0..<B {
@@ -157,7 +157,7 @@ private struct ContrastPart {
     let targets: [Int]
     /// Units of the rows.
     let unit: [Int]
-    let exchange: LabelExchange
+    private let exchange: LabelExchange
 
     private init(
         rows: [[Int]], labels: [Int], groups: [Int], labelCount: Int, targets: [Int], design: SamplingDesign
@@ -220,6 +220,18 @@ private struct ContrastPart {
                 targets: apart.indices.filter { others.contains(apart[$0]) },
                 design: SamplingDesign(documents: rows.count)))
         return parts
+    }
+
+    /// Labels that are kept at most; more are made anew for every table.
+    private static let mostKept = 8_000_000
+
+    /// The labels of each of `count` permutations.
+    func relabelled(_ count: Int, seed: UInt64, stream: UInt64) -> @Sendable (Int) -> [Int] {
+        let exchange = exchange
+        let make: @Sendable (Int) -> [Int] = { exchange(seed: seed, stream: stream, permutation: $0) }
+        guard count * labels.count <= Self.mostKept else { return make }
+        let kept = (0..<count).map(make)
+        return { kept[$0] }
     }
 
     func data(_ table: DocumentTable, noise: [Double]?) -> ContrastData {

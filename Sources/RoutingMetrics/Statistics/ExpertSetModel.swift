@@ -26,7 +26,9 @@ struct ExpertSetModel {
         logSums = [Double](repeating: 0, count: (slots + 1) * groups)
         for first in stride(from: 0, to: groups, by: Lanes.scalarCount) {
             let own = first..<min(groups, first + Lanes.scalarCount)
-            var inclusion = [Lanes](repeating: Lanes(repeating: 0.5), count: experts)
+            // Lanes beyond the last group get what is there at the first step.
+            let even = min(Double(slots) / Double(experts), 1 - 1e-9)
+            var inclusion = [Lanes](repeating: Lanes(repeating: even), count: experts)
             for (lane, group) in own.enumerated() {
                 let counts = counts[group * experts..<(group + 1) * experts]
                 let total = counts.reduce(0, +) + Double(experts) / 2

@@ -2,31 +2,61 @@ import Tensors
 
 /// Relabelling documents as if the group meant nothing: what `SamplingDesign` says is exchangeable is exchanged.
 struct LabelExchange: Sendable {
-    /// Documents of each item, of each block; first the items outside blocks.
-    private let blocks: [[[Int]]]
+    /// What is exchanged: items of several documents each, block after block; first those outside blocks.
+    private let blocks: [Range<Int>]
+    /// The label of each item.
+    private let itemLabels: [Int]
+    /// Documents that are in a block of several items, and the item of each.
+    private let documents: [Int]
+    private let items: [Int]
     private let labels: [Int]
 
     init(labels: [Int], design: SamplingDesign) {
-        self.labels = labels
-        var blocks: [Int: [Int: [Int]]] = [:]
+        var found: [Int: [Int: [Int]]] = [:]
         for document in labels.indices {
-            blocks[design.block[document], default: [:]][design.item[document], default: []].append(document)
+            found[design.block[document], default: [:]][design.item[document], default: []].append(document)
         }
-        self.blocks = blocks.sorted { $0.key < $1.key }.map { $0.value.sorted { $0.key < $1.key }.map(\.value) }
-            .filter { $0.count > 1 }
+        var blocks: [Range<Int>] = []
+        var itemLabels: [Int] = []
+        var documents: [Int] = []
+        var items: [Int] = []
+        for (_, block) in found.sorted(by: { $0.key < $1.key }) where block.count > 1 {
+            blocks.append(itemLabels.count..<itemLabels.count + block.count)
+            for (_, item) in block.sorted(by: { $0.key < $1.key }) {
+                documents += item
+                items += repeatElement(itemLabels.count, count: item.count)
+                itemLabels.append(labels[item[0]])
+            }
+        }
+        self.labels = labels
+        self.blocks = blocks
+        self.itemLabels = itemLabels
+        self.documents = documents
+        self.items = items
     }
 
     /// One relabelling.
     func callAsFunction(seed: UInt64, stream: UInt64, permutation: Int) -> [Int] {
         // Apart from the bootstrap's streams.
         var generator = SeededGenerator(seed: ~seed &+ stream, stream: UInt64(permutation))
+        var exchanged = itemLabels
         var result = labels
-        for block in blocks {
-            var exchanged = block.map { labels[$0[0]] }
-            generator.shuffle(&exchanged)
-            for (item, label) in zip(block, exchanged) { for document in item { result[document] = label } }
+        exchanged.withUnsafeMutableBufferPointer { exchanged in
+            for block in blocks { generator.shuffle(exchanged, block) }
+            result.withUnsafeMutableBufferPointer { result in
+                for place in documents.indices { result[documents[place]] = exchanged[items[place]] }
+            }
         }
         return result
+    }
+}
+
+extension SeededGenerator {
+    /// Puts a part of some numbers into a random order, as `shuffle` does an array.
+    mutating func shuffle(_ numbers: UnsafeMutableBufferPointer<Int>, _ part: Range<Int>) {
+        for last in stride(from: part.count - 1, to: 0, by: -1) {
+            numbers.swapAt(part.lowerBound + last, part.lowerBound + below(last + 1))
+        }
     }
 }
 
@@ -64,5 +94,44 @@ package struct PermutationTest: Sendable {
 
     func mean(_ index: Int) -> Double {
         null[index].isEmpty ? 0 : null[index].reduce(0, +) / Double(null[index].count)
+    }
+}
+
+/// Two of a table's groups, whose labels are exchanged with each other.
+struct PairExchange: Sendable {
+    private let documents: [Int]
+    /// 0: of the first group; 1: of the second.
+    private let exchange: LabelExchange
+
+    init(_ table: DocumentTable, _ first: Int, _ second: Int) {
+        documents = table.group.indices.filter { table.group[$0] == first || table.group[$0] == second }
+        exchange = LabelExchange(
+            labels: documents.map { table.group[$0] == first ? 0 : 1 }, design: table.design.restricted(to: documents))
+    }
+
+    /// What a statistic of two rows of sums, [2, C], is on average under permuted labels of each pair; 0 without permutations.
+    /// - Parameters:
+    ///   - table: has the documents that the pairs were made of.
+    ///   - stream: the random numbers of a pair.
+    static func means(
+        _ pairs: [PairExchange], _ table: DocumentTable, settings: MetricSettings,
+        _ statistic: @escaping TableStatistic,
+        stream: (Int) -> UInt64
+    ) -> [Double] {
+        let count = max(0, settings.permutations)
+        let streams = pairs.indices.map(stream)
+        let size = 2 * table.columns
+        let found = Parallel.rows(pairs.count * count, width: 1, threads: settings.threads) { place, result in
+            let (pair, permutation) = place.quotientAndRemainder(dividingBy: count)
+            let labels = pairs[pair].exchange(seed: settings.seed, stream: streams[pair], permutation: permutation)
+            withUnsafeTemporaryAllocation(of: Double.self, capacity: size) { sums in
+                sums.initialize(repeating: 0)
+                table.add(documents: pairs[pair].documents, labels: labels, into: sums)
+                statistic(UnsafeBufferPointer(sums), result)
+            }
+        }
+        return pairs.indices.map { pair in
+            count == 0 ? 0 : found[pair * count..<(pair + 1) * count].reduce(0, +) / Double(count)
+        }
     }
 }
