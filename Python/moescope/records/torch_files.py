@@ -7,7 +7,9 @@ The format: a ZIP archive with NAME/data.pkl, a pickle whose persistent ids name
 from __future__ import annotations
 
 import collections
+import math
 import pickle
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +34,13 @@ _TYPES: Final = {
 }
 
 
+#: What a pickle or an archive that is damaged raises.
+_DAMAGE: Final = (
+    zipfile.BadZipFile, pickle.UnpicklingError, struct.error, LookupError, ValueError, TypeError, EOFError, AttributeError, AssertionError,
+    OverflowError,
+)  # fmt: skip
+
+
 class _Storage:
     """The type of a storage, by its name."""
 
@@ -44,13 +53,18 @@ def _rebuild(storage: tuple[str, NDArray[Any]], offset: int, size: Any, stride: 
     if name == "BFloat16Storage":
         values = (values.astype(np.uint32) << 16).view(np.float32)
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True)) if all(size) else offset - 1
+    # A tensor that was expanded before it was saved has more values than its storage.
+    if math.prod(size) > max(len(values), 1 << 20):
+        raise ValueError(f"a tensor of {math.prod(size):,} values in a storage of {len(values):,}")
     if offset < 0 or any(step < 0 for step in stride) or last >= len(values):
         raise ValueError("a tensor reaches past its storage")
     strides = [step * values.itemsize for step in stride]
     return np.lib.stride_tricks.as_strided(values[offset:], tuple(size), strides).copy()
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc, unused-ignore]
+    # The one that is written in Python: the other makes room for as many memoized objects as a number in the file says.
+
     def __init__(self, archive: zipfile.ZipFile, folder: str) -> None:
         super().__init__(archive.open(f"{folder}data.pkl"))
         self._archive = archive
@@ -86,5 +100,5 @@ def load(file: Path) -> Any:
             return _Unpickler(archive, found[0].removesuffix("data.pkl")).load()
     except RecordError:
         raise
-    except (zipfile.BadZipFile, pickle.UnpicklingError, KeyError, ValueError, TypeError, EOFError, AttributeError) as error:
-        raise RecordError(f"{file}: expected a file of torch.save: {error}") from None
+    except _DAMAGE as error:
+        raise RecordError(f"{file}: expected a file of torch.save: {str(error)[:120] or type(error).__name__}") from None
