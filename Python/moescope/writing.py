@@ -47,7 +47,11 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 class RecordError(ValueError):
-    """A record that cannot be read: the message names file, place, what was expected and what was found."""
+    """A record that cannot be read: the message names file, place, what was expected and what was found, in one line."""
+
+    def __init__(self, message: str) -> None:
+        # What was found may hold anything; a terminal gets no control characters from it.
+        super().__init__("".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in message))
 
 
 @dataclass

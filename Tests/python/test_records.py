@@ -244,6 +244,44 @@ def test_pickles_that_are_no_tensors_are_refused(tmp_path: Path) -> None:
         import_record(tmp_path / "x.pt", format="sglang", model=CARD, output=tmp_path / "t")
 
 
+def test_records_that_did_harm(tmp_path: Path) -> None:
+    """Found by fuzz_records.py: a pickle that has room made for a hundred million objects, a tensor larger than its file, a quoted field of
+    many lines, an archive that claims to be encrypted, numbers beyond any integer."""
+    import resource
+    import zipfile
+
+    def torch_file(pickled: bytes, flags: int = 0) -> Path:
+        file = tmp_path / "x.pt"
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("x/data.pkl", pickled)
+            archive.writestr("x/data/0", bytes(8))
+        data = bytearray(file.read_bytes())
+        data[data.index(b"PK\x01\x02") + 8] |= flags
+        file.write_bytes(data)
+        return file
+
+    def refused(file: Path, format: str) -> str:
+        with pytest.raises(RecordError) as caught:
+            import_record(file, format=format, model=CARD, output=tmp_path / "t")
+        assert str(caught.value).startswith(str(file)) and str(caught.value).isprintable()
+        assert not (tmp_path / "t").exists()
+        return str(caught.value)
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "expected records, found nothing" in refused(torch_file(b"\x80\x02}r\xff\xff\xff\x07."), "sglang")
+    storage = b"(X\x07\x00\x00\x00storagectorch\nLongStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQ"
+    # A thousand million times the one value of an expanded storage.
+    tensor = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00J\x00\xca\x9a;\x85K\x00\x85\x89Ntq\x01R."
+    assert "a tensor of 1,000,000,000 values in a storage of 1" in refused(torch_file(tensor), "sglang")
+    assert "encrypted" in refused(torch_file(tensor, flags=1), "sglang")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024
+
+    (tmp_path / "x.csv").write_text('phase,token,layer,rank,expert\nprefill,"0\n1\n",1,0,5\n')
+    assert r"found prefill,0\n1\n,1,0,5" in refused(tmp_path / "x.csv", "llama-moe-trace")
+    (tmp_path / "x.jsonl").write_text('{"prompt_token_ids": [1e999], "token_ids": [2], "routed_experts": [[[0, 1], [2, 3]], [[0, 1], [2, 3]]]}\n')
+    assert "expected token ids as integers, found float64" in refused(tmp_path / "x.jsonl", "vllm")
+
+
 def test_the_command(tmp_path: Path) -> None:
     """Through `python -m`, as `moescope import` runs it."""
 

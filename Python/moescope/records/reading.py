@@ -29,8 +29,8 @@ Reader = Callable[[Path, Card], Iterator[Document]]
 
 #: What libraries raise on files that are not what their names say: zipfile, NumPy's header parser, json, csv, pyarrow.
 _DAMAGE = (
-    ValueError, OverflowError, EOFError, NotImplementedError, RecursionError, MemoryError, SyntaxError, tokenize.TokenError, struct.error,
-    zlib.error, csv.Error, zipfile.BadZipFile,
+    ValueError, OverflowError, EOFError, RuntimeError, MemoryError, SyntaxError, tokenize.TokenError, struct.error, zlib.error, csv.Error,
+    zipfile.BadZipFile,
 )  # fmt: skip
 
 
@@ -66,6 +66,10 @@ def archive(file: Path) -> dict[str, NDArray[Any]]:
         if not isinstance(values, np.ndarray) or values.dtype.kind not in "iufbU":
             found = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
             raise RecordError(f"{file}: {name}: expected an array of numbers or texts, found {found}")
+        if values.dtype.kind == "U":
+            scalars = np.frombuffer(values.tobytes(), np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
+            if (scalars > 0x10FFFF).any():
+                raise RecordError(f"{file}: {name}: expected Unicode, found the number {int(scalars.max()):#x}")
     return arrays
 
 

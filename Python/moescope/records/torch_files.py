@@ -37,7 +37,7 @@ _TYPES: Final = {
 #: What a pickle or an archive that is damaged raises.
 _DAMAGE: Final = (
     zipfile.BadZipFile, pickle.UnpicklingError, struct.error, LookupError, ValueError, TypeError, EOFError, AttributeError, AssertionError,
-    OverflowError,
+    OverflowError, RuntimeError,
 )  # fmt: skip
 
 
