@@ -294,12 +294,13 @@ def _check(document: Document, card: Card) -> None:
         "logits": (document.logits, (n, expected[0], card.experts)),
     }
     for name, (values, shape) in shapes.items():
+        if values is not None and values.dtype.kind not in ("iu" if name == "token" else "iuf"):
+            wanted = "token ids as integers" if name == "token" else f"{name} as numbers"
+            raise RecordError(f"{place}: expected {wanted}, found {values.dtype}")
         if values is not None and values.shape != shape:
             raise RecordError(f"{place}: expected {name} {list(shape)}, found {list(values.shape)}")
     vocabulary = card.fields.get("vocab_size", 0)
     if document.token is not None:
-        if document.token.dtype.kind not in "iu":
-            raise RecordError(f"{place}: expected token ids as integers, found {document.token.dtype}")
         if not vocabulary:
             raise RecordError(f"{card.path}: expected vocab_size, as the record has token ids, found none")
         bad = (document.token < 0) | (document.token >= vocabulary)
