@@ -23,6 +23,8 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
 }
 #: Without these a record cannot be read.
 _NEEDED: Final = ("layers", "experts", "experts_per_token")
+#: More than any model has; lists of this length are made.
+_MOST: Final = {"layers": 100_000, "experts": 65_535, "experts_per_token": 65_535}
 _TEXTS: Final = ("name", "architecture", "quantization", "sha256")
 
 
@@ -94,9 +96,11 @@ def read_card(path: str | PathLike[str]) -> Card:
             value = value[0]
         if value is None and name not in _NEEDED:
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            found = "nothing" if value is None else repr(value)
-            raise CardError(f"{file}: field {name} ({', '.join(others)}): expected an integer, 1 or more, found {found}")
+        most = _MOST.get(name, (1 << 31) - 1)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            found = "nothing" if value is None else repr(value)[:40]
+            wanted = "an integer, 1 or more" if value is None or not isinstance(value, int) or value < 1 else f"at most {most:,}"
+            raise CardError(f"{file}: field {name} ({', '.join(others)}): expected {wanted}, found {found}")
         fields[name] = value
     if fields["experts_per_token"] > fields["experts"]:
         raise CardError(
