@@ -172,7 +172,11 @@ def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _assembled(key: Any, rows: dict[str, Any], card: Card, place: str) -> Document:
     """A document from its rows, whichever of layer and position runs first."""
+    _check_columns(Path(place), list(rows), ("layer", "position", "experts"))
     layers, positions = rows["layer"], rows["position"]
+    for name in ("layer", "position"):
+        if rows[name].dtype.kind not in "iu":
+            raise RecordError(f"{place}: {name}: expected integers, found {rows[name].dtype}")
     expected = np.array(card.expert_layers)
     n = int(positions.max()) + 1
     order = np.lexsort((layers, positions))
