@@ -100,6 +100,7 @@ def execute(command: list[str | Path], environment: Mapping[str, str] | None = N
     """Runs a program to its end; a failure stops the benchmark with the program's own words."""
     words = [str(word) for word in command]
     errors = WORK / "stderr.txt"
+    errors.parent.mkdir(parents=True, exist_ok=True)
     with errors.open("w+") as log:
         process = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT, env=os.environ | dict(environment or {})
