@@ -36,7 +36,8 @@ def beside_exact(section: Section, quick: bool) -> None:
         trace("polyglot", heldout, folder, "--precision", precision, *options)
     counts = ["--bootstrap", "100", "--permutations", "99"] if quick else []
     seen = json.loads(execute([MOESCOPE, "compare", folders["exact"], folders["fast"], "--json", *counts]).output)
-    by_layer, margins, likelihoods = (as_rows(table) for table in seen["metrics"]["agreement"]["tables"])
+    tables = {table["name"]: as_rows(table) for table in seen["metrics"]["agreement"]["tables"]}
+    by_layer, margins, likelihoods = (tables[name] for name in ("agreement", "agreement-margins", "agreement-nll"))
 
     tokens = sum(row["tokens"] for row in likelihoods)
     exact, fast = (sum(row[name] * row["tokens"] for row in likelihoods) / tokens for name in ("first", "second"))
