@@ -24,7 +24,8 @@ struct SplitCommand: ParsableCommand {
     @Option(help: ArgumentHelp("So many traces of about as many tokens.", valueName: "n"))
     var parts: Int?
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("Folder to write the folders of the parts to.", valueName: "folder"))
+    @Option(
+        name: .shortAndLong, help: ArgumentHelp("Folder to write the folders of the parts to.", valueName: "folder"))
     var output: String
 
     func validate() throws {
