@@ -1,9 +1,7 @@
 // Swift's Mutex is inlined but for the part that waits, which lies in a library that the thread sanitizer does not see: after contention it
 // would report races on whatever a Mutex guards. These stand before that part in the test program, call it, and tell the sanitizer.
-#define _GNU_SOURCE 1
-#include "CThreadSanitizer.h"
-
 #if defined(__linux__) && __has_feature(thread_sanitizer)
+#define _GNU_SOURCE 1
 #include <dlfcn.h>
 #include <stdint.h>
 
@@ -28,8 +26,4 @@ __attribute__((swiftcall)) void unlock_slow(SELF) {
     __tsan_release(self);
     ((Unlock)dlsym(RTLD_NEXT, UNLOCK))(self);
 }
-
-int thread_sanitizer_knows_locks(void) { return 1; }
-#else
-int thread_sanitizer_knows_locks(void) { return 0; }
 #endif
