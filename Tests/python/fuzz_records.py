@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,8 @@ def mutated(files: dict[str, bytes], chance: random.Random) -> dict[str, bytes]:
             changes += [_zipped, _zipped, _zipped]
         try:
             found[name] = chance.choice(changes)(found[name], chance)
-        except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError):
+        except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError):
+            # It was an archive before the last change.
             found[name] = _bytes(found[name], chance)
     return found
 
