@@ -48,6 +48,11 @@ def naming(file: Path) -> Iterator[None]:
         raise RecordError(_named(file, error)) from None
     except _DAMAGE as error:
         raise RecordError(_named(file, error)) from None
+    except Exception as error:
+        # Some of pyarrow's are of no kind but their own, and it may not be there.
+        if not type(error).__module__.startswith("pyarrow"):
+            raise
+        raise RecordError(_named(file, error)) from None
 
 
 def _named(file: Path, error: BaseException) -> str:

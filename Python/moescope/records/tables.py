@@ -68,6 +68,9 @@ def restore(paths: Sequence[str | PathLike[str]], output: str | PathLike[str]) -
             raise RecordError(f"{folder / name}: it is missing; export the tables documents, tokens and routing")
     listed = parquet.read_table(folder / "documents.parquet")
     _check_columns(folder / "documents.parquet", listed.schema.names, ("index", "id", "group", "tokens"))
+    for field in listed.schema:
+        if str(field.type) not in ("string", "large_string", "null", "bool", "int64", "int32"):
+            raise RecordError(f"{folder / 'documents.parquet'}: {field.name}: expected texts or integers, found {field.type}")
     lines = listed.to_pylist()
     for name in ("attention_summary", "attention_pattern", "speculative", "predicted", "columns", "router_logits", "absent"):
         capture.pop(name, None)
