@@ -33,20 +33,12 @@ def newer_checkpoint(shape: str) -> Path:
     return path
 
 
-def converted(folder: Path, kind: str) -> Path:
-    """A folder as a GGUF file, made by `moescope quantize`."""
-    path = folder.with_suffix(f".{kind}.gguf")
-    if not path.exists():
-        execute([MOESCOPE, "quantize", folder, "--type", kind, "--output", path])
-    return path
-
-
-def quantized_polyglot(kind: str) -> Path:
-    """The built-in model, quantized by `moescope quantize`."""
-    path = WORK / "checkpoints" / f"polyglot.{kind}.gguf"
+def quantized(model: str | Path, kind: str) -> Path:
+    """A folder or a built-in model as a GGUF file, made by `moescope quantize`."""
+    path = WORK / "checkpoints" / f"{Path(model).stem}.{kind}.gguf"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        execute([MOESCOPE, "quantize", "polyglot", "--type", kind, "--output", path])
+        execute([MOESCOPE, "quantize", model, "--type", kind, "--output", path])
     return path
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from checkpoints import POLYGLOT, checkpoint, converted, newer_checkpoint, polyglot_documents, quantized_polyglot
+from checkpoints import POLYGLOT, checkpoint, newer_checkpoint, polyglot_documents, quantized
 from engines import HERE, trace
 from measure import MOESCOPE, WORK, Section, execute
 
@@ -17,14 +17,14 @@ def agreement(quick: bool) -> Section:
     generator = np.random.default_rng(13)
     random = [[1, *generator.integers(3, 32_000, 127).tolist()] for _ in range(1 if quick else 4)]
     for kind in ("Q8_0", "Q4_K_M", "BF16"):
-        beside_llama(section, f"polyglot {kind}", quantized_polyglot(kind), tokens)
+        beside_llama(section, f"polyglot {kind}", quantized("polyglot", kind), tokens)
     for kind in ("Q8_0", "Q4_K_M"):
         beside_llama(section, f"small {kind}, random weights", checkpoint("small", kind), random)
     # The experts' type stays as it is; the rest becomes Q8_0.
     narrow = [[token % 8000 for token in tokens] for tokens in random]
     experts = "gpt-oss-small MXFP4, random weights"
     # llama.cpp rounds all activations to 8 bits, and a random router's margins are small: what it changes is no fault.
-    beside_llama(section, experts, converted(newer_checkpoint("gpt-oss-small"), "Q8_0"), narrow, bound=None)
+    beside_llama(section, experts, quantized(newer_checkpoint("gpt-oss-small"), "Q8_0"), narrow, bound=None)
     fast_and_exact(section, experts, newer_checkpoint("gpt-oss-small"), narrow, bound=2e-3)
     fast_and_exact(section, "deepseek-v3-small FP8, random weights", newer_checkpoint("deepseek-v3-small"), narrow)
     return section
@@ -75,15 +75,12 @@ def beside_llama(
     section: Section, case: str, model: Path, documents: list[list[int]], *, bound: float | None = 1e-3
 ) -> None:
     """Mean KL(llama.cpp ‖ MoEScope) of the next-token distribution, every position of the documents."""
-    folder = WORK / "logits"
-    folder.mkdir(parents=True, exist_ok=True)
-    tokens = folder / "tokens.json"
-    tokens.write_text(json.dumps(documents))
-    execute([sys.executable, HERE / "peer_llama.py", model, "--tokens", tokens, "--logits", folder / "llama.npy"])
-    theirs = log_softmax(np.load(folder / "llama.npy"))
+    tokens = written(documents)
+    output = tokens.with_name("llama.npy")
+    execute([sys.executable, HERE / "peer_llama.py", model, "--tokens", tokens, "--logits", output])
+    theirs = log_softmax(np.load(output))
     for precision in ("fast", "exact"):
-        ours = log_softmax(our_logits(model, documents, precision, folder))
-        divergence = float((np.exp(theirs) * (theirs - ours)).sum(1).mean())
+        divergence = mean_divergence(theirs, our_log_probabilities(model, tokens, precision))
         section.add(f"{case}: KL of the next token", precision, "against llama.cpp", "nats", [divergence])
         if precision == "fast" and bound is not None:
             section.check(
@@ -95,23 +92,31 @@ def fast_and_exact(
     section: Section, case: str, model: Path, documents: list[list[int]], *, bound: float = 1e-3
 ) -> None:
     """Mean KL(exact ‖ fast) of the next-token distribution, for what no peer reads."""
-    folder = WORK / "logits"
-    folder.mkdir(parents=True, exist_ok=True)
-    exact, fast = (log_softmax(our_logits(model, documents, precision, folder)) for precision in ("exact", "fast"))
-    divergence = float((np.exp(exact) * (exact - fast)).sum(1).mean())
+    tokens = written(documents)
+    divergence = mean_divergence(*(our_log_probabilities(model, tokens, precision) for precision in ("exact", "fast")))
     section.add(f"{case}: KL of the next token", "fast", "against exact", "nats", [divergence])
     section.check(
         f"{case}: mean KL of fast against exact", f"< {bound:.0e}", f"{divergence:.1e}", bool(divergence < bound)
     )
 
 
-def our_logits(model: Path, documents: list[list[int]], precision: str, folder: Path) -> np.ndarray:
-    tokens = folder / "tokens.json"
+def written(documents: list[list[int]]) -> Path:
+    tokens = WORK / "logits" / "tokens.json"
+    tokens.parent.mkdir(parents=True, exist_ok=True)
     tokens.write_text(json.dumps(documents))
-    output = folder / f"{precision}.npy"
+    return tokens
+
+
+def mean_divergence(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean KL(first ‖ second) in nats, of log-probabilities [rows, V]."""
+    return float((np.exp(first) * (first - second)).sum(1).mean())
+
+
+def our_log_probabilities(model: Path, tokens: Path, precision: str) -> np.ndarray:
+    output = tokens.with_name(f"{precision}.npy")
     execute([MOESCOPE, "run", HERE / "logits_ours.py", model, tokens, output, precision],
             {"VIRTUAL_ENV": sys.prefix, "PYTHONPATH": str(HERE.parent / "Python")})  # fmt: skip
-    return np.load(output)
+    return log_softmax(np.load(output))
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

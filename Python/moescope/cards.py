@@ -96,11 +96,13 @@ def read_card(path: str | PathLike[str]) -> Card:
             value = value[0]
         if value is None and name not in _NEEDED:
             continue
-        most = _MOST.get(name, (1 << 31) - 1)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        place = f"{file}: field {name} ({', '.join(others)})"
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             found = "nothing" if value is None else repr(value)[:40]
-            wanted = "an integer, 1 or more" if value is None or not isinstance(value, int) or value < 1 else f"at most {most:,}"
-            raise CardError(f"{file}: field {name} ({', '.join(others)}): expected {wanted}, found {found}")
+            raise CardError(f"{place}: expected an integer, 1 or more, found {found}")
+        most = _MOST.get(name, (1 << 31) - 1)
+        if value > most:
+            raise CardError(f"{place}: expected at most {most:,}, found {repr(value)[:40]}")
         fields[name] = value
     if fields["experts_per_token"] > fields["experts"]:
         raise CardError(

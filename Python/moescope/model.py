@@ -33,8 +33,6 @@ Tokens = Sequence[SupportsIndex] | NDArray[np.integer[Any]]
 Cache = Literal["f32", "f16", "q8_0"]
 T = TypeVar("T")
 
-
-
 @dataclass(frozen=True)
 class Config:
     """A model's sizes."""
@@ -332,11 +330,11 @@ class Model:
         points = [point for name in capture for point in _moescope.hook_points(name, self._native)]
         points = [point for point in points if layers is None or layer_of(point) is None or layer_of(point) in layers]
         edits = callbacks([Document(0, tokens, "", {}, ())], edit or {})
-        described_changes = to_json(interventions)
+        changes = to_json(interventions)
         session = _moescope.session(self._native, cache)
 
         def read(tokens: list[int]) -> dict[str, Any]:
-            return session.append(tokens, points, None, described_changes, edits)
+            return session.append(tokens, points, None, changes, edits)
 
         ends = frozenset(self._facts["ends"]) if stop_at_eos else frozenset()
         written = steps(tokens, read, self.decode, points, temperature=temperature, seed=seed, ends=ends)

@@ -294,10 +294,12 @@ def _check(document: Document, card: Card) -> None:
         "logits": (document.logits, (n, expected[0], card.experts)),
     }
     for name, (values, shape) in shapes.items():
-        if values is not None and values.dtype.kind not in ("iu" if name == "token" else "iuf"):
-            wanted = "token ids as integers" if name == "token" else f"{name} as numbers"
+        if values is None:
+            continue
+        kinds, wanted = ("iu", "token ids as integers") if name == "token" else ("iuf", f"{name} as numbers")
+        if values.dtype.kind not in kinds:
             raise RecordError(f"{place}: expected {wanted}, found {values.dtype}")
-        if values is not None and values.shape != shape:
+        if values.shape != shape:
             raise RecordError(f"{place}: expected {name} {list(shape)}, found {list(values.shape)}")
     vocabulary = card.fields.get("vocab_size", 0)
     if document.token is not None:

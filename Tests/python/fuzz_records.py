@@ -237,7 +237,7 @@ def _work(format: str, seed: int, files: list[dict[str, bytes]], first: int, end
     slowest = 0.0
     try:
         for index in range(first, end, step):
-            results.put(("begin", first % step, index))
+            results.put(("begin", index))
             _make(format, index, seed, files, work / "in")
             before = time.perf_counter()
             try:
@@ -268,7 +268,7 @@ def fuzz(format: str, seed: int, count: int, files: list[dict[str, bytes]], work
 
     def take(message: tuple[Any, ...], state: dict[int, int], worker: int) -> None:
         match message:
-            case ("begin", _, index):
+            case ("begin", index):
                 state[worker] = index
             case ("failure", index, reason):
                 total["failures"][index] = reason

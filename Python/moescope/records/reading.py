@@ -41,23 +41,16 @@ def naming(file: Path) -> Iterator[None]:
         yield
     except (RecordError, CardError, TraceError):
         raise
-    except OSError as error:
-        # pyarrow's own have no number.
-        if error.errno is not None:
-            raise
-        raise RecordError(_named(file, error)) from None
-    except _DAMAGE as error:
-        raise RecordError(_named(file, error)) from None
     except Exception as error:
-        # Some of pyarrow's are of no kind but their own, and it may not be there.
-        if not type(error).__module__.startswith("pyarrow"):
+        # pyarrow's own OSErrors have no number; others of its are of no kind but their own, and it may not be there.
+        is_damage = error.errno is None if isinstance(error, OSError) else isinstance(error, _DAMAGE)
+        if not is_damage and not type(error).__module__.startswith("pyarrow"):
             raise
-        raise RecordError(_named(file, error)) from None
+        raise RecordError(f"{file}: it cannot be read: {_first_line(error)}") from None
 
 
-def _named(file: Path, error: BaseException) -> str:
-    lines = str(error).splitlines() or [type(error).__name__]
-    return f"{file}: it cannot be read: {lines[0]}"
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def archive(file: Path) -> dict[str, NDArray[Any]]:
@@ -66,7 +59,7 @@ def archive(file: Path) -> dict[str, NDArray[Any]]:
         with np.load(file, allow_pickle=False) as members:
             arrays = {name: members[name] for name in members.files}
     except (*_DAMAGE, OSError, AttributeError) as error:
-        raise RecordError(f"{file}: expected a NumPy archive: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from None
+        raise RecordError(f"{file}: expected a NumPy archive: {_first_line(error)}") from None
     for name, values in arrays.items():
         if not isinstance(values, np.ndarray) or values.dtype.kind not in "iufbU":
             found = values.dtype if isinstance(values, np.ndarray) else type(values).__name__

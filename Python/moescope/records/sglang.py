@@ -31,9 +31,7 @@ _EXTEND: Final = 1
 
 
 def read(file: Path, card: Card) -> Iterator[Document]:
-    content = torch_files.load(file)
-    if not isinstance(content, dict):
-        raise RecordError(f"{file}: expected a recorder's dictionary, found {type(content).__name__}")
+    content = _content(file)
     records = content.get("records")
     if "logical_count" in content or isinstance(records, list) and records and "topk_ids_of_layer" not in records[0]:
         raise RecordError(
@@ -51,20 +49,17 @@ def read(file: Path, card: Card) -> Iterator[Document]:
 
 def counts(file: Path, card: Card) -> tuple[NDArray[np.int64], int]:
     """Assignments [layers with experts, experts], summed over all passes of a file in any mode; and how many passes they are."""
-    content = torch_files.load(file)
-    if not isinstance(content, dict):
-        raise RecordError(f"{file}: expected a recorder's dictionary, found {type(content).__name__}")
-    total = np.zeros((card.layers, card.experts), dtype=np.int64)
+    content = _content(file)
     if "logical_count" in content:
         logical = _whole(content["logical_count"], f"{file}: logical_count", ("passes", card.layers, card.experts))
         # A buffer that is not full yet holds empty passes.
-        return _routed(total + logical.sum(axis=0), card), int(logical.any(axis=(1, 2)).sum())
+        return logical.sum(axis=0)[card.expert_layers], int(logical.any(axis=(1, 2)).sum())
     records = content.get("records")
     if not isinstance(records, list) or not records:
         raise RecordError(f"{file}: expected logical_count or records, found {', '.join(map(str, content)) or 'nothing'}")
-    given = content.get("last_physical_to_logical_map")
-    places = _logical(given, card, file)
+    places = _logical(content.get("last_physical_to_logical_map"), card, file)
     width = card.experts if places is None else places.shape[1]
+    total = np.zeros((card.layers, card.experts), dtype=np.int64)
     passes = set()
     for number, record in enumerate(records):
         place = f"{file}, record {number}: global_physical_count"
@@ -77,11 +72,14 @@ def counts(file: Path, card: Card) -> tuple[NDArray[np.int64], int]:
             for layer in range(card.layers):
                 np.add.at(total[layer], places[layer], physical[layer])
         passes.add(record.get("forward_pass_id", number))
-    return _routed(total, card), len(passes)
+    return total[card.expert_layers], len(passes)
 
 
-def _routed(total: NDArray[np.int64], card: Card) -> NDArray[np.int64]:
-    return total[card.expert_layers]
+def _content(file: Path) -> dict[Any, Any]:
+    content = torch_files.load(file)
+    if not isinstance(content, dict):
+        raise RecordError(f"{file}: expected a recorder's dictionary, found {type(content).__name__}")
+    return content
 
 
 def _whole(given: Any, place: str, shape: tuple[Any, ...]) -> NDArray[np.int64]:
