@@ -7,7 +7,7 @@ extension Checkpoint {
     /// `tokenizer.chat_template` of a GGUF file. nil where the model brings none.
     /// - Throws: a file that is there and cannot be read, or a template that is none.
     public func chatTemplate() throws(FileError) -> ChatTemplate? {
-        if url.pathExtension == "gguf" {
+        if isGGUF {
             let key = "tokenizer.chat_template"
             return try GGUFFile(files[0]).header.metadata[key]?.string.map { ChatTemplate(source: key, text: $0) }
         }
@@ -47,7 +47,7 @@ extension Checkpoint {
     /// text, a turn and a message. Empty where none is named.
     public func endTokens() throws(FileError) -> [Int32] {
         var ids: [Int] = []
-        if url.pathExtension == "gguf" {
+        if isGGUF {
             let metadata = try GGUFFile(files[0]).header.metadata
             ids = ["eos", "eot", "eom"].compactMap { metadata["tokenizer.ggml.\($0)_token_id"]?.int }
         } else {

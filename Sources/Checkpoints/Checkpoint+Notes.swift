@@ -19,7 +19,7 @@ extension Checkpoint {
 
     /// Reads the notes anew.
     public func notes() -> Notes {
-        var notes = url.pathExtension == "gguf" ? ggufNotes() : folderNotes()
+        var notes = isGGUF ? ggufNotes() : folderNotes()
         do throws(FileError) {
             notes.chatTemplate = try chatTemplate()
         } catch {

@@ -8,6 +8,8 @@ import Tensors
 public final class Checkpoint: Sendable {
     /// Folder or file it was opened from.
     public let url: URL
+    /// Whether it was read from a GGUF file; else from a Hugging Face folder.
+    package let isGGUF: Bool
     public let config: ModelConfig
     public let tensors: ModelTensors
     /// The files that hold weights, in name order.
@@ -26,10 +28,11 @@ public final class Checkpoint: Sendable {
     static let tokenizerFiles = ["tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json", "tiktoken.model"]
 
     init(
-        url: URL, config: ModelConfig, tensors: ModelTensors, files: [URL], tokenizerFile: URL?,
+        url: URL, isGGUF: Bool, config: ModelConfig, tensors: ModelTensors, files: [URL], tokenizerFile: URL?,
         unusedTensors: [String], unusedBytes: Int, notices: [String] = []
     ) {
         self.url = url
+        self.isGGUF = isGGUF
         self.config = config
         self.tensors = tensors
         self.files = files
@@ -50,7 +53,7 @@ public final class Checkpoint: Sendable {
                 .missing, file: path.path, problem: "no such file or folder",
                 hint: "name a Hugging Face folder or a .gguf file")
         }
-        if !isFolder.boolValue, path.pathExtension == "gguf" { return try openGGUF(path) }
+        if !isFolder.boolValue, GGUFHeader.isExpected(in: path) { return try openGGUF(path) }
         guard isFolder.boolValue else {
             throw FileError(
                 .unsupported, file: path.path,
@@ -91,7 +94,8 @@ public final class Checkpoint: Sendable {
         let tokenizer = tokenizerFiles.map { folder.appendingPathComponent($0) }
             .first { FileManager.default.fileExists(atPath: $0.path) }
         return Checkpoint(
-            url: folder, config: read.config, tensors: tensors, files: weights.files, tokenizerFile: tokenizer,
+            url: folder, isGGUF: false, config: read.config, tensors: tensors, files: weights.files,
+            tokenizerFile: tokenizer,
             unusedTensors: table.unused, unusedBytes: table.unusedBytes, notices: read.notices)
     }
 
@@ -109,7 +113,7 @@ public final class Checkpoint: Sendable {
         }
         let hasVocabulary = weights.metadata["tokenizer.ggml.tokens"] != nil
         return Checkpoint(
-            url: file, config: read.config, tensors: tensors, files: weights.files,
+            url: file, isGGUF: true, config: read.config, tensors: tensors, files: weights.files,
             tokenizerFile: hasVocabulary ? weights.files[0] : nil, unusedTensors: table.unused,
             unusedBytes: table.unusedBytes, notices: read.notices)
     }

@@ -22,7 +22,7 @@ struct QuantizeCommand: ParsableCommand {
     @Option(help: "\(QuantizationMix.allCases.map(\.rawValue).joined(separator: ", ")).")
     var type: QuantizationMix
 
-    @Option(name: .shortAndLong, help: "The file to write; its name should end in .gguf.")
+    @Option(name: .shortAndLong, help: "The file to write; most programs look for a name that ends in .gguf.")
     var output: String
 
     @Option(

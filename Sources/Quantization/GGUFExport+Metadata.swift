@@ -12,7 +12,7 @@ extension GGUFExport {
         let own: Metadata = [
             ("general.file_type", .unsigned(mix.fileType)), ("general.quantization_version", .unsigned(2)),
         ]
-        if checkpoint.url.pathExtension == "gguf" {
+        if checkpoint.isGGUF {
             let header = try GGUFFile(checkpoint.files[0]).header
             // Everything the file says stays, but for what is about the file itself.
             let dropped = own.map(\.key) + ["general.alignment", "split.no", "split.count", "split.tensors.count"]

@@ -27,8 +27,8 @@ extension GGUFExport {
     /// Opens the file that was written.
     /// - Throws: `mismatch`, and removes the file, where its config is not the checkpoint's.
     func checkWritten(_ url: URL) throws(FileError) {
-        // A name that is no model's file to us (`/dev/null`, another extension) was written all the same.
-        guard url.pathExtension == "gguf" else { return }
+        // What goes to `/dev/null` cannot be read back.
+        guard GGUFHeader.isExpected(in: url) else { return }
         let written = try Checkpoint.open(url).config
         guard let first = checkpoint.config.differences(from: written).first else { return }
         try? FileManager.default.removeItem(at: url)

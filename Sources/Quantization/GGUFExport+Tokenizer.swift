@@ -20,7 +20,7 @@ extension GGUFExport {
             return ([("tokenizer.ggml.model", .string(Array("no_vocab".utf8)))], [])
         }
         // A GGUF file's own metadata stay as they are.
-        guard file.pathExtension != "gguf" else { return ([], []) }
+        guard !checkpoint.isGGUF else { return ([], []) }
         let tokenizer = try TokenizerFile.open(file)
         let metadata = try GGUFTokenizerMetadata(
             tokenizer, vocabularySize: checkpoint.config.vocabularySize,
@@ -37,13 +37,14 @@ extension GGUFExport {
     /// Opens the file that was written and compares its tokenizer and what ends a text with the checkpoint's; a file that
     /// differs is removed.
     func checkTokenizer(_ written: URL) throws(FileError) {
-        guard let file = checkpoint.tokenizerFile, metadata.contains(where: { $0.key == "tokenizer.ggml.tokens" })
+        guard let file = checkpoint.tokenizerFile, metadata.contains(where: { $0.key == "tokenizer.ggml.tokens" }),
+            GGUFHeader.isExpected(in: written)
         else { return }
         var difference: String?
         do {
             let (mine, theirs) = (try TokenizerFile.open(file), try TokenizerFile.open(written))
             difference = TokenizerComparison.difference(mine, theirs)
-            if difference == nil, written.pathExtension == "gguf" {
+            if difference == nil {
                 let ends = EndTokens.all(declared: try checkpoint.endTokens(), mine).sorted()
                 let read = EndTokens.all(declared: try Checkpoint.open(written).endTokens(), theirs).sorted()
                 if ends != read { difference = "texts end at \(ends), and at \(read)" }

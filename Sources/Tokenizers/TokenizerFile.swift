@@ -21,7 +21,7 @@ public enum TokenizerFile {
         // mistral-common's files are called tokenizer.model.v1 and the like.
         if name.hasSuffix(".model") || name.contains(".model.") { return try SentencePieceTokenizer(url) }
         if name.hasSuffix(".json") { return try JSONTokenizer(url) }
-        if url.pathExtension == "gguf" { return try open(GGUFVocabulary(url)) }
+        if GGUFHeader.isExpected(in: url) { return try open(GGUFVocabulary(url)) }
         throw TokenizerError(
             file: url.path, problem: "not a tokenizer this program reads",
             hint: "expected tokenizer.json or tokenizer.model")

@@ -61,6 +61,16 @@ def test_quantize(tmp_path):
         ms.quantize(tmp_path / "nowhere", tmp_path / "x.gguf", type="F16")
 
 
+def test_a_gguf_file_is_known_by_its_first_bytes(tmp_path):
+    named, bare = tmp_path / "q.gguf", tmp_path / "sha256-0000"
+    for file in named, bare:
+        ms.quantize("polyglot", file, type="Q8_0")
+    assert bare.read_bytes() == named.read_bytes()
+    model = ms.load(bare)
+    assert model.encode("Der Rauch") == ms.load("polyglot").encode("Der Rauch")
+    assert model.generate("Der Rauch", max_tokens=4).text == ms.load(named).generate("Der Rauch", max_tokens=4).text
+
+
 def _copy(source, target, **files):
     """A checkpoint's folder with other files beside the weights."""
     target.mkdir()
