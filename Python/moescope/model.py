@@ -315,7 +315,7 @@ class Model:
     ) -> Generation:
         """Continues a text, one `Step` per token; `.text` of what is returned is all of it, as one str.
 
-        Temperature 0 takes the most probable token each time.
+        Temperature 0 takes the most probable token each time. A model without a tokenizer continues ids; its steps have no text.
 
         It ends after a token that ends a text (`stop_at_eos`): those of generation_config.json, config.json and the tokenizer.
         `cache` is how keys and values of earlier tokens are kept; by default f32 where the model is exact, otherwise f16.
@@ -337,7 +337,8 @@ class Model:
             return session.append(tokens, points, None, changes, edits)
 
         ends = frozenset(self._facts["ends"]) if stop_at_eos else frozenset()
-        written = steps(tokens, read, self.decode, points, temperature=temperature, seed=seed, ends=ends)
+        decode = self.decode if self._facts.get("tokenizer") else lambda _: ""
+        written = steps(tokens, read, decode, points, temperature=temperature, seed=seed, ends=ends)
         return Generation(tokens, islice(written, max_tokens))
 
     def chat(

@@ -134,9 +134,10 @@ INLINE void add_super(const ck_type type, const uint8_t *const rows[ROWS], int64
     }
 }
 
-// Eight rows, `apart` bytes apart; rows past `count` repeat the last one. acc[i]: activation row i of n.
-INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t apart, int64_t count, const vector_input x,
-                       const int n, __m256 acc[CK_INT8_ROWS]) {
+// Eight rows, `apart` bytes apart; rows past `count` repeat the last one. acc[i]: activation row i of n. `last`: no row follows
+// the last one.
+INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t apart, int64_t count, const bool last,
+                       const vector_input x, const int n, __m256 acc[CK_INT8_ROWS]) {
     const size_t super_bytes = ck_block_bytes(type) * (size_t)(256 / ck_block_elements(type));
     const uint8_t *rows[ROWS];
     UNROLL for (int r = 0; r < ROWS; r++) { rows[r] = weights + apart * (size_t)(r < count ? r : count - 1); }
@@ -148,9 +149,10 @@ INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t apart,
     }
     const int blocks = (int)(x.k % 256 / 32);
     if (ck_block_elements(type) < 256 && blocks > 0) {
-        // What is left of the rows is copied to where zeros follow it: scales are read eight at a time.
-        uint8_t rest[ROWS][REST_BYTES] = {{0}};
-        for (int r = 0; r < ROWS; r++) {
+        // Scales are read eight at a time: past the end of a row into the next one or, where there is none, into a copy's zeros.
+        uint8_t rest[ROWS][REST_BYTES];
+        for (int r = 0; last && r < ROWS; r++) {
+            memset(rest[r], 0, REST_BYTES);
             memcpy(rest[r], rows[r], ck_block_bytes(type) * (size_t)blocks);
             rows[r] = rest[r];
         }
@@ -182,8 +184,10 @@ INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes,
         const uint8_t *rows = weights + row_bytes * (size_t)at.first;
         const size_t apart = row_bytes * (size_t)at.apart;
         __m256 acc[CK_INT8_ROWS];
-        if (n == 1) { eight_rows(type, rows, apart, at.count, x, 1, acc); }
-        else { eight_rows(type, rows, apart, at.count, x, (int)n, acc); }
+        // A row shorter than a superblock leaves too little behind the one before it.
+        const bool last = k < 512 || at.first + at.apart * (at.count - 1) == m_end - 1;
+        if (n == 1) { eight_rows(type, rows, apart, at.count, last, x, 1, acc); }
+        else { eight_rows(type, rows, apart, at.count, last, x, (int)n, acc); }
         for (int64_t i = 0; i < n; i++) { store_rows(at, acc[i], y + i * y_stride); }
     }
 }

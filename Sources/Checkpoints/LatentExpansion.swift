@@ -1,3 +1,4 @@
+import FileFormats
 import Tensors
 
 /// What expands the latent of keys and values: one matrix [H · (n + m), c], or the two that GGUF files hold since 2025.
@@ -22,21 +23,30 @@ public struct LatentExpansion: Sendable {
     public var keyShape: [Int] { [heads, rank, keySize] }
     public var valueShape: [Int] { [heads, valueSize, rank] }
 
-    /// The one matrix, in memory of its own; F32 where a type is stored in blocks or the two differ.
-    func joined(keys: Tensor, values: Tensor) -> Tensor {
+    /// The one matrix, in memory that is filled when it is needed; F32 where a type is stored in blocks or the two differ.
+    /// - Throws: `unsupported` where there is no address space for it.
+    func joined(keys: Tensor, values: Tensor, file: String) throws(FileError) -> Tensor {
         let isPlain = keys.dtype.blockElements == 1 && keys.dtype == values.dtype
-        let (keys, values) = isPlain ? (keys, values) : (keys.asFloats(), values.asFloats())
         let rows = keySize + valueSize
-        return filled(keys.name, keys.dtype, [heads * rows, rank]) { target, size in
+        let shape = [heads * rows, rank]
+        let dtype = isPlain ? keys.dtype : .f32
+        let memory = ProducedMemory(byteCount: heads * rows * rank * dtype.blockBytes) { target in
+            let (keys, values) = isPlain ? (keys, values) : (keys.asFloats(), values.asFloats())
             for head in 0..<heads {
                 transpose(
                     keys.bytes, at: head * rank * keySize, rows: rank, columns: keySize, into: target,
-                    at: head * rows * rank, size: size)
+                    at: head * rows * rank, size: dtype.blockBytes)
                 copy(
                     values.bytes, at: head * valueSize * rank, into: target, at: (head * rows + keySize) * rank,
-                    count: valueSize * rank, size: size)
+                    count: valueSize * rank, size: dtype.blockBytes)
             }
         }
+        guard let memory else {
+            throw FileError(
+                .unsupported, file: file, field: "tensor \(keys.name)", expected: "room for the matrix it is half of",
+                found: "\(shape) \(dtype.rawValue)")
+        }
+        return Tensor(name: keys.name, dtype: dtype, shape: shape, bytes: memory.bytes, owner: memory)
     }
 
     /// [H, c, n] of the one matrix.
@@ -85,12 +95,16 @@ public struct LatentExpansion: Sendable {
         _ source: UnsafeRawBufferPointer, at from: Int, rows: Int, columns: Int,
         into target: UnsafeMutableRawBufferPointer, at to: Int, size: Int
     ) {
-        for row in 0..<rows {
-            for column in 0..<columns {
-                copy(
-                    source, at: from + row * columns + column, into: target, at: to + column * rows + row, count: 1,
-                    size: size)
+        let part = UnsafeRawBufferPointer(rebasing: source[from * size..<(from + rows * columns) * size])
+        let place = UnsafeMutableRawBufferPointer(rebasing: target[to * size..<(to + rows * columns) * size])
+        func move<Bits: BitwiseCopyable>(_: Bits.Type) {
+            for row in 0..<rows {
+                for column in 0..<columns {
+                    let bits = part.loadUnaligned(fromByteOffset: (row * columns + column) * size, as: Bits.self)
+                    place.storeBytes(of: bits, toByteOffset: (column * rows + row) * size, as: Bits.self)
+                }
             }
         }
+        if size == 2 { move(UInt16.self) } else { move(UInt32.self) }
     }
 }

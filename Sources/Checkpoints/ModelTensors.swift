@@ -52,12 +52,14 @@ public struct ModelTensors: Sendable {
     }
 
     /// Every tensor once.
-    public var distinct: [Tensor] { outer.all + layers.flatMap { $0.table.all } }
+    public var distinct: [Tensor] { outer.all + layers.flatMap(\.all) }
 }
 
 /// The tensors of one decoder layer.
 public struct LayerTensors: Sendable {
     fileprivate var table: RoleTable
+    /// What `latentUp` was joined from, as it lies in the file; nil where the file has the one matrix.
+    public internal(set) var latentParts: LatentParts?
 
     fileprivate init(_ table: RoleTable) { self.table = table }
 
@@ -98,15 +100,29 @@ public struct LayerTensors: Sendable {
         self[gate].map { GatedTensors(gate: $0, up: table.required(up), down: table.required(down)) }
     }
 
-    /// Every tensor of the layer, in the order of `TensorSchema`.
-    public var all: [Tensor] { table.all }
+    /// Every tensor of the layer as it lies in the file, in the order of `TensorSchema`.
+    public var all: [Tensor] { TensorRole.allCases.flatMap(stored) }
 
-    /// The matrices, in the order in which a pass needs them; experts one after the other.
+    /// The tensors of a role as they lie in the file: of `latentUp` its two parts where there are.
+    public func stored(_ role: TensorRole) -> [Tensor] {
+        guard role == .latentUp, let latentParts else { return table[role] }
+        return [latentParts.keys, latentParts.values]
+    }
+
+    /// The matrices as they lie in the file, in the order in which a pass needs them; experts one after the other.
     public var matrices: [Tensor] {
         let whole = TensorRole.allCases.filter { ($0.isMatrix || $0 == .router) && !$0.isPerExpert }
         let (gate, up, down) = (table[.expertGate], table[.expertUp], table[.expertDown])
-        return whole.flatMap { table[$0] } + gate.indices.flatMap { [gate[$0], up[$0], down[$0]] }
+        return whole.flatMap(stored) + gate.indices.flatMap { [gate[$0], up[$0], down[$0]] }
     }
+}
+
+/// The two matrices that expand latents, for all heads.
+public struct LatentParts: Sendable {
+    /// [H, c, n]: the elements of a head's keys that are its own.
+    public let keys: Tensor
+    /// [H, m, c]
+    public let values: Tensor
 }
 
 /// The router and the experts of one layer.

@@ -13,10 +13,10 @@ extension Model {
     private var activeMatrices: [(tensor: Tensor, share: Double)] {
         let share = Double(config.expertsPerToken) / Double(config.experts.count)
         let output = [(checkpoint.tensors.output, 1.0)]
+        let roles = TensorRole.allCases.filter { $0.isMatrix || $0 == .router }
         return output
-            + checkpoint.tensors.byEntry(config).flatMap { entry, tensors in
-                entry.layer != nil && (entry.role.isMatrix || entry.role == .router)
-                    ? tensors.map { ($0, entry.role.isPerExpert ? share : 1) } : []
+            + checkpoint.tensors.layers.flatMap { layer in
+                roles.flatMap { role in layer.stored(role).map { ($0, role.isPerExpert ? share : 1) } }
             }
     }
 

@@ -38,7 +38,7 @@ public final class Model: @unchecked Sendable {
         self.precision = precision
         config = checkpoint.config
         backend = Backend(pool: threads.map { ThreadPool(threadCount: $0) } ?? ThreadPool(), precision: precision)
-        weights = try Weights(checkpoint.tensors)
+        weights = try Weights(checkpoint.tensors, config)
         noHooks = ResolvedHooks(plan: .none, layerCount: config.layerCount, headCount: config.attention.headCount)
         stream = WeightStream(checkpoint.tensors, budget: memory)
     }

@@ -37,12 +37,13 @@ struct Weights {
         let keyNorm: Norm?
         let queryDownNorm: Norm?
         let latentNorm: Norm?
+        let latentUp: LatentUp?
         /// [H]
         let sinks: FloatVector?
         /// [1, D]
         let sharedRouter: FloatVector?
 
-        init(_ tensors: LayerTensors) throws(ModelError) {
+        init(_ tensors: LayerTensors, _ config: ModelConfig) throws(ModelError) {
             self.tensors = tensors
             attentionNorm = try Norm.optional(tensors.attentionNorm, bias: tensors[.attentionNormBias])
             feedForwardNorm = try Norm.optional(tensors.feedForwardNorm, bias: tensors[.feedForwardNormBias])
@@ -57,8 +58,33 @@ struct Weights {
             keyNorm = try Norm.optional(tensors[.keyNorm])
             queryDownNorm = try Norm.optional(tensors[.queryDownNorm])
             latentNorm = try Norm.optional(tensors[.latentNorm])
+            latentUp = LatentUp(tensors, config)
             sinks = try FloatVector.optional(tensors[.attentionSinks])
             sharedRouter = try FloatVector.optional(tensors.sharedRouter)
+        }
+    }
+
+    /// What expands latents to keys and values.
+    struct LatentUp {
+        /// [H · (n + m), c]
+        let joined: Tensor
+        /// [c, n] of every head, where keys lie apart from values; else none.
+        let keys: [Tensor]
+        /// [m, c] of every head.
+        let values: [Tensor]
+
+        init?(_ tensors: LayerTensors, _ config: ModelConfig) {
+            guard let joined = tensors[.latentUp], let expansion = LatentExpansion(config) else { return nil }
+            self.joined = joined
+            let heads = 0..<expansion.heads
+            if let parts = tensors.latentParts {
+                keys = heads.map { parts.keys.slice($0) }
+                values = heads.map { parts.values.slice($0) }
+            } else {
+                keys = []
+                let both = expansion.keySize + expansion.valueSize
+                values = heads.map { joined.rows($0 * both + expansion.keySize..<($0 + 1) * both) }
+            }
         }
     }
 
@@ -92,10 +118,10 @@ struct Weights {
     /// [V]
     let outputBias: FloatVector?
 
-    init(_ tensors: ModelTensors) throws(ModelError) {
+    init(_ tensors: ModelTensors, _ config: ModelConfig) throws(ModelError) {
         self.tensors = tensors
         var layers: [Layer] = []
-        for layer in tensors.layers { layers.append(try Layer(layer)) }
+        for layer in tensors.layers { layers.append(try Layer(layer, config)) }
         self.layers = layers
         finalNorm = try Norm(tensors.finalNorm, bias: tensors.finalNormBias)
         outputBias = try FloatVector.optional(tensors.outputBias)

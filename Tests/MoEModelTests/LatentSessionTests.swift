@@ -29,7 +29,7 @@ struct LatentSessionTests {
     }
 
     /// `ParityTests` holds one pass against transformers to 10⁻³; sessions agree with it more closely than that.
-    @Test(arguments: ["deepseek_v2", "deepseek_v3"])
+    @Test(arguments: ["deepseek_v2", "deepseek_v3", "deepseek2-split.gguf"])
     func readingTokenByTokenEqualsOnePass(name: String) throws {
         let model = try model(name)
         let expected = try reference(model)
@@ -53,8 +53,9 @@ struct LatentSessionTests {
         #expect(CacheType.f16.bytesPerToken(config) == config.layerCount * (16 + 4) * 2)
     }
 
-    @Test func hooksSeeWhatOnePassSees() throws {
-        let model = try model("deepseek_v3")
+    @Test(arguments: ["deepseek_v3", "deepseek2-split.gguf"])
+    func hooksSeeWhatOnePassSees(name: String) throws {
+        let model = try model(name)
         let names = ["attn.k", "attn.v", "attn.rot_k", "attn.q", "attn.kv_latent", "attn.z", "attn.pattern"]
         let plan = try HookPlan(observing: names + ["attn.summary"], layers: [1], layerCount: model.config.layerCount)
         let whole = HookRecorder()
@@ -106,9 +107,10 @@ struct LatentSessionTests {
         #expect(zip(edited, expected).allSatisfy { abs($0 - $1) < 1e-4 })
     }
 
-    @Test func decodingAllocatesNothing() throws {
+    @Test(arguments: ["deepseek_v2", "deepseek2-split.gguf"])
+    func decodingAllocatesNothing(name: String) throws {
         for precision in Model.precisions {
-            let session = try Session(model("deepseek_v2", precision))
+            let session = try Session(model(name, precision))
             var logits = try session.append(tokens)
             for token in tokens[..<4] { try session.decode(token, into: &logits) }
             let before = allocation_count()

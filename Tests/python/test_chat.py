@@ -61,6 +61,16 @@ def test_quantize(tmp_path):
         ms.quantize(tmp_path / "nowhere", tmp_path / "x.gguf", type="F16")
 
 
+def test_a_model_without_a_tokenizer_continues_ids(root):
+    model = ms.load(root / "Tests/Fixtures/families/deepseek2-split.gguf", precision="exact")
+    prompt = [5, 17, 3, 40, 11]
+    written = model.generate(prompt, max_tokens=6)
+    assert written.text == "" and len(written.tokens) == 11
+    # Token by token over cached latents, and in one pass.
+    once = model.run(written.tokens, capture="logits")
+    assert [int(row.argmax()) for row in once["logits"][4:-1]] == written.tokens[5:]
+
+
 def test_a_gguf_file_is_known_by_its_first_bytes(tmp_path):
     named, bare = tmp_path / "q.gguf", tmp_path / "sha256-0000"
     for file in named, bare:

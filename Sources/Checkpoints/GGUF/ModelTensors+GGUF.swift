@@ -5,7 +5,8 @@ extension ModelTensors {
     /// Picks every tensor of the schema out of a GGUF file.
     static func gguf(_ table: inout TensorTable, config: ModelConfig) throws(FileError) -> ModelTensors {
         var taken = table
-        let tensors = try ModelTensors(config) { entry throws(FileError) in
+        var latentParts: [Int: LatentParts] = [:]
+        var tensors = try ModelTensors(config) { entry throws(FileError) in
             let name = config.ggufName(entry.role, layer: entry.layer)
             if entry.role.isPerExpert { return try experts(&taken, name: name, entry) }
             // A row of weights is a vector in GGUF.
@@ -18,10 +19,12 @@ extension ModelTensors {
                     TensorRole.placed(names.keys, layer: entry.layer), shape: expansion.keyShape)
                 let values = try taken.take(
                     TensorRole.placed(names.values, layer: entry.layer), shape: expansion.valueShape)
-                return [expansion.joined(keys: keys, values: values)]
+                if let layer = entry.layer { latentParts[layer] = LatentParts(keys: keys, values: values) }
+                return [try expansion.joined(keys: keys, values: values, file: taken.file)]
             }
             return [try taken.take(name, shape: entry.shape)]
         }
+        for (layer, parts) in latentParts { tensors.layers[layer].latentParts = parts }
         table = taken
         return tensors
     }

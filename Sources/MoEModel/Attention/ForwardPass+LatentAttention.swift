@@ -27,7 +27,7 @@ extension ForwardPass {
                 "\(HookPoint(site, layer: layer)): a text that grows keeps the latent of keys and values, so they cannot be "
                     + "edited. Edit \(HookPoint(.keyValueLatent, layer: layer)), or run the text in one pass")
         }
-        guard let up = weights.tensors[.latentUp] else { return }
+        guard let up = weights.latentUp else { return }
         let (attention, rank) = (config.attention, latent.rank)
         let sizes = LatentShape(attention, latent)
         try projectQueries(layer, weights, q)
@@ -61,7 +61,7 @@ extension ForwardPass {
                 queries, cache, layer: layer, into: sums, shape, summary: summary, sinkMass: sinkMass)
         }
         let heads = matrix(.latentHeads, columns: attention.outputWidth)
-        backend.expandValues(sums, up, sizes, into: heads)
+        backend.expandValues(sums, up.values, sizes, into: heads)
         backend.pad(heads, heads: attention.headCount, into: z)
 
         guard hooks.wants(.scores, layer) || hooks.wants(.pattern, layer) else { return }
@@ -71,7 +71,7 @@ extension ForwardPass {
             let keys = OwnedMatrix(rows: count, columns: attention.keyWidth)
             let values = OwnedMatrix(rows: count, columns: attention.keyWidth)
             let (content, shared) = (cached.matrix.columns(0..<rank), cached.matrix.columns(rank..<width))
-            expand(up, latent, content, shared, keys: keys.matrix, values: values.matrix) { _ in }
+            expand(up.joined, latent, content, shared, keys: keys.matrix, values: values.matrix) { _ in }
             try materialize(layer, q, keys: keys.matrix, values: values.matrix, z, own)
         }
     }
@@ -113,8 +113,8 @@ extension ForwardPass {
         _ layer: Int, _ weights: Weights.Layer, _ latent: AttentionConfig.Latent, _ content: Matrix, _ shared: Matrix,
         keys: Matrix, values: Matrix
     ) throws {
-        guard let up = weights.tensors[.latentUp] else { return }
-        try expand(up, latent, content, shared, keys: keys, values: values) { own in
+        guard let up = weights.latentUp else { return }
+        try expand(up.joined, latent, content, shared, keys: keys, values: values) { own in
             try hooks.emit(.keyProjection, layer, keys)
             try hooks.emit(.key, layer, keys)
             try hooks.emit(.valueProjection, layer, own)
@@ -128,6 +128,7 @@ extension ForwardPass {
         values: Matrix, _ seen: (Matrix) throws -> Void
     ) rethrows {
         let heads = config.attention.headCount
+        up.produced?.fill()
         let both = matrix(.latentExpanded, rows: content.rows, columns: up.shape[0])
         let own = matrix(.latentValues, rows: content.rows, columns: heads * latent.valueSize)
         backend.project(content, up, into: both)

@@ -72,46 +72,59 @@ extension Backend {
         }
     }
 
-    /// Queries that meet latents in place of keys: each head's own elements times the rows that expand the keys, its rotated
-    /// elements behind them. In f32 whatever the precision, every row alone.
+    /// Queries that meet latents in place of keys: each head's own elements times what expands its keys, its rotated elements
+    /// behind them.
     /// - Parameters:
     ///   - q: [T, H · d], rotated.
-    ///   - up: [H · (d − rotated + value size), c], keys before values in each head.
+    ///   - weights: keys of every head where they lie apart from values; else both in one matrix, whose rows are added up in f32
+    ///     whatever the precision, every row alone.
     ///   - out: [T, H · (c + rotated)].
-    func absorb(_ q: Matrix, _ up: Tensor, _ shape: LatentShape, into out: Matrix) {
-        run(LatentCall(q, up, shape, into: out, expandsValues: false, scratch: latentScratch(shape)))
+    func absorb(_ q: Matrix, _ weights: Weights.LatentUp, _ shape: LatentShape, into out: Matrix) {
+        if let first = weights.keys.first {
+            func own(_ head: Int) -> Matrix { q.columns(head * shape.headSize..<head * shape.headSize + shape.ownSize) }
+            packGroups(shape.heads, columns: shape.ownSize, for: first.dtype, rows: { _ in q.rows }) { (own($0), nil) }
+            multiply(shape.heads) { head in
+                let y = out.columns(head * shape.width..<head * shape.width + shape.rank)
+                return Product(x: packing.groups[head], weights: weights.keys[head], y: y)
+            }
+        } else {
+            reserveScratch(shape.rank * MemoryLayout<Float>.stride)
+            let call = AbsorbCall(q, weights.joined, shape, into: out, scratch: scratchMemory)
+            withUnsafePointer(to: call) { context in
+                pool.run(shape.heads * call.chunks, context: context) { context, task, thread in
+                    context.assumingMemoryBound(to: AbsorbCall.self).pointee.run(task, thread)
+                }
+            }
+        }
+        for head in 0..<shape.heads {
+            let (from, to) = (head * shape.headSize + shape.ownSize, head * shape.width + shape.rank)
+            copy(q.columns(from..<from + shape.rotatedSize), into: out.columns(to..<to + shape.rotatedSize))
+        }
     }
 
-    /// Head outputs from sums of latents: the rows that expand the values, times each head's sum.
+    /// Head outputs from sums of latents: what expands the values of a head, times its sum.
     /// - Parameters:
     ///   - sums: [T, H · (c + rotated)]; what is behind the latent is not used.
+    ///   - values: [m, c] of every head.
     ///   - out: [T, H · value size].
-    func expandValues(_ sums: Matrix, _ up: Tensor, _ shape: LatentShape, into out: Matrix) {
-        run(LatentCall(sums, up, shape, into: out, expandsValues: true, scratch: latentScratch(shape)))
-    }
-
-    private func latentScratch(_ shape: LatentShape) -> UnsafePointer<UnsafeMutableRawPointer> {
-        reserveScratch(shape.rank * MemoryLayout<Float>.stride)
-        return scratchMemory
-    }
-
-    private func run(_ call: LatentCall) {
-        withUnsafePointer(to: call) { context in
-            pool.run(call.shape.heads * call.chunks, context: context) { context, task, thread in
-                context.assumingMemoryBound(to: LatentCall.self).pointee.run(task, thread)
-            }
+    func expandValues(_ sums: Matrix, _ values: [Tensor], _ shape: LatentShape, into out: Matrix) {
+        guard let first = values.first else { return }
+        func own(_ head: Int) -> Matrix { sums.columns(head * shape.width..<head * shape.width + shape.rank) }
+        packGroups(shape.heads, columns: shape.rank, for: first.dtype, rows: { _ in sums.rows }) { (own($0), nil) }
+        multiply(shape.heads) { head in
+            let y = out.columns(head * shape.valueSize..<(head + 1) * shape.valueSize)
+            return Product(x: packing.groups[head], weights: values[head], y: y)
         }
     }
 }
 
-/// A product of rows with each head's part of what expands latents, as a worker sees it: a task is one head and some rows, for
-/// which each line of weights is dequantized once.
-private struct LatentCall {
-    let shape: LatentShape
+/// A product of queries with each head's part of what expands keys, transposed, as a worker sees it: a task is one head and
+/// some rows, for which each line of weights is dequantized once.
+private struct AbsorbCall {
     let chunks: Int
+    private let shape: LatentShape
     private let x: Matrix
     private let out: Matrix
-    private let expandsValues: Bool
     private let type: ck_type
     private let weights: UnsafeRawPointer?
     private let rowBytes: Int
@@ -120,10 +133,10 @@ private struct LatentCall {
     private static let rowsPerTask = 64
 
     init(
-        _ x: Matrix, _ up: Tensor, _ shape: LatentShape, into out: Matrix, expandsValues: Bool,
+        _ x: Matrix, _ up: Tensor, _ shape: LatentShape, into out: Matrix,
         scratch: UnsafePointer<UnsafeMutableRawPointer>
     ) {
-        (self.x, self.out, self.shape, self.expandsValues, self.scratch) = (x, out, shape, expandsValues, scratch)
+        (self.x, self.out, self.shape, self.scratch) = (x, out, shape, scratch)
         chunks = (x.rows + Self.rowsPerTask - 1) / Self.rowsPerTask
         (type, weights, rowBytes) = (Backend.type(up.dtype), up.bytes.baseAddress, up.rowBytes)
     }
@@ -134,39 +147,12 @@ private struct LatentCall {
         let rows = first..<min(x.rows, first + Self.rowsPerTask)
         let part = weights + head * (shape.ownSize + shape.valueSize) * rowBytes
         let line = scratch[thread].assumingMemoryBound(to: Float.self)
-        if expandsValues {
-            expandValues(head, rows, part + shape.ownSize * rowBytes, line)
-        } else {
-            absorb(head, rows, part, line)
-        }
-    }
-
-    private func absorb(
-        _ head: Int, _ rows: Range<Int>, _ weights: UnsafeRawPointer, _ line: UnsafeMutablePointer<Float>
-    ) {
-        let (own, rank) = (shape.ownSize, shape.rank)
-        for row in rows { (out.row(row) + head * shape.width).update(repeating: 0, count: rank) }
-        for element in 0..<own {
-            ck_dequantize(type, weights + element * rowBytes, Int64(rank), line)
+        for row in rows { (out.row(row) + head * shape.width).update(repeating: 0, count: shape.rank) }
+        for element in 0..<shape.ownSize {
+            ck_dequantize(type, part + element * rowBytes, Int64(shape.rank), line)
             for row in rows {
                 let factor = x.row(row)[head * shape.headSize + element]
-                ck_add_scaled(line, factor, Int64(rank), out.row(row) + head * shape.width)
-            }
-        }
-        for row in rows {
-            (out.row(row) + head * shape.width + rank).update(
-                from: x.row(row) + head * shape.headSize + own, count: shape.rotatedSize)
-        }
-    }
-
-    private func expandValues(
-        _ head: Int, _ rows: Range<Int>, _ weights: UnsafeRawPointer, _ line: UnsafeMutablePointer<Float>
-    ) {
-        for element in 0..<shape.valueSize {
-            ck_dequantize(type, weights + element * rowBytes, Int64(shape.rank), line)
-            for row in rows {
-                out.row(row)[head * shape.valueSize + element] = ck_dot(
-                    line, x.row(row) + head * shape.width, Int64(shape.rank))
+                ck_add_scaled(line, factor, Int64(shape.rank), out.row(row) + head * shape.width)
             }
         }
     }

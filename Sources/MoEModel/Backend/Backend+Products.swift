@@ -92,12 +92,20 @@ extension Backend {
     }
 
     /// Output features per task: few enough that all threads have work, enough to pay for a task.
-    private func tileFeatures(features: Int, chunks: Int) -> Int {
+    /// - Parameters:
+    ///   - rows: of a chunk. The product of a few rows takes as long as reading the weights, and threads end together where a task
+    ///     reads little.
+    private func tileFeatures(features: Int, chunks: Int, rows: Int, rowBytes: Int) -> Int {
         let wanted = pool.threadCount * 4
-        guard pool.threadCount > 1, chunks < wanted else { return min(features, 512) }
+        let most = rows > Self.fewRows ? 512 : max(64, min(512, Self.tileBytes / max(1, rowBytes) / 32 * 32))
+        guard pool.threadCount > 1, chunks < wanted else { return min(features, most) }
         let tiles = max(1, wanted / max(1, chunks))
-        return max(32, min(512, (features / tiles + 31) / 32 * 32))
+        return max(32, min(most, (features / tiles + 31) / 32 * 32))
     }
+
+    private static let fewRows = 4
+    /// Bytes of weights that a task reads for a few rows, about twenty microseconds.
+    private static let tileBytes = 512 << 10
 
     private func arrangeTiles(
         _ count: Int, clamp: ClampedGate? = nil, from expert: Int = 0, _ product: (Int) -> (Product, up: Tensor?)
@@ -118,7 +126,8 @@ extension Backend {
                 list.scratchBytes = max(list.scratchBytes, matmulScratch(upWeights.type, rows: rows, product.x.columns))
             }
             let features = product.weights.shape[0]
-            let step = tileFeatures(features: features, chunks: chunks)
+            let step = tileFeatures(
+                features: features, chunks: chunks, rows: rows, rowBytes: weights.rowBytes)
             list.widest = max(list.widest, min(step, features))
             var first = 0
             while first < features {

@@ -91,9 +91,9 @@ extension Backend {
                 gather.map { $0 + rows.lowerBound }, Int64(rows.count), Int64(columns), 0, Int64(rows.count),
                 packed.chunk(chunk))
         }
-        // Packing a few rows takes less time than waking another thread.
+        // Packing a few rows takes less time than handing them out.
         let rowCount = buffer.groups.reduce(0) { $0 + $1.rows }
-        if rowCount <= 8 {
+        if rowCount <= 8 || rowCount * columns <= 16_384 {
             for task in buffer.chunks.indices { pack(task) }
         } else {
             pool.run(buffer.chunks.count) { task, _ in pack(task) }

@@ -1,0 +1,46 @@
+import Checkpoints
+import Foundation
+import Hooks
+import MoEModel
+import TestSupport
+import Testing
+
+/// `fast` beside `exact` for every family that `ParityTests` holds against transformers.
+@Suite struct FastFamilyTests {
+    private struct Pass {
+        let logprob: [Float]
+        /// Chosen experts of each token in each layer.
+        var chosen: [Set<Int32>] = []
+    }
+
+    private func run(_ checkpoint: Checkpoint, _ precision: Precision) throws -> Pass {
+        let model = try Model(checkpoint, precision: precision)
+        let config = model.config
+        let plan = try HookPlan(
+            observing: ["expert_indices"], layerCount: config.layerCount, expertLayers: config.expertLayers)
+        let tokens = (0..<44).map { Int32(($0 * 7 + 3) % min(60, config.vocabularySize)) }
+        let seen = HookRecorder()
+        var pass = Pass(logprob: try model.forward(TokenBatch([tokens]), plan: plan, observer: seen).logprob)
+        for layer in config.expertLayers {
+            let indices = try #require(seen.indices(HookPoint(.expertIndices, layer: layer)))
+            let width = indices.count / tokens.count
+            for row in tokens.indices { pass.chosen.append(Set(indices[row * width..<(row + 1) * width])) }
+        }
+        return pass
+    }
+
+    /// The weights are random: routers have small margins, and one choice in a hundred may fall otherwise. Levels of MXFP4 meet
+    /// activations of eight bits; all other fixtures have dense weights, whose products keep sixteen.
+    @Test(arguments: ParityTests.cases)
+    func staysNearExact(checkpoint: URL) throws {
+        let opened = try Checkpoint.open(checkpoint)
+        let (exact, fast) = (try run(opened, .exact), try run(opened, .fast))
+        let differences = zip(exact.logprob, fast.logprob).dropFirst().map { abs($0 - $1) }
+        let mean = differences.reduce(0, +) / Float(differences.count)
+        let others = zip(exact.chosen, fast.chosen).filter { $0 != $1 }.count
+        let isQuantized = opened.tensors.distinct.contains { $0.dtype.blockElements > 1 }
+        #expect(mean > 0)
+        #expect(mean < (isQuantized ? 0.05 : 0.003), "\(differences.max() ?? 0) at most")
+        #expect(others * 100 <= exact.chosen.count, "\(others) of \(exact.chosen.count)")
+    }
+}
