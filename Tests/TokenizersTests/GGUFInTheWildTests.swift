@@ -142,10 +142,18 @@ import Tokenizers
             ("deepseek-v3", "1234", [257, 52]), ("afmoe", "1234", [49, 50, 51, 52]), ("tekken", "12", [49, 50]),
             ("glm4", "123", [257]), ("bailingmoe", "12", [49, 50]), ("seed-coder", " ab", [260]),
             ("qwen35", " ab", [260]),
-            ("minimax-m2", " ab", [260]), ("hunyuan-dense", "12a", [256, 97]),
+            ("minimax-m2", " ab", [260]), ("kimi-k2", "1234", [257, 52]), ("hunyuan-dense", "12a", [256, 97]),
         ] as [(String, String, [Int32])])
     func preTokenizersByName(_ name: String, _ text: String, _ ids: [Int32]) throws {
         #expect(try open(byteLevel(name)) { $0.encode(text) } == ids)
+    }
+
+    @Test func kimiIsWrittenByNameWithANotice() throws {
+        try open(byteLevel("kimi-k2")) { tokenizer in
+            let written = try GGUFTokenizerMetadata(tokenizer, vocabularySize: 263, file: "a")
+            #expect(written.entries.first { $0.key == "tokenizer.ggml.pre" }?.value.string == "kimi-k2")
+            #expect(written.notices.contains { $0.contains("does not end a word before a capital letter") })
+        }
     }
 
     @Test func preTokenizerUnknown() throws {

@@ -35,6 +35,7 @@ struct GGUFPreTokenizer {
         case "deepseek-v3", "hunyuan-dense", "joyai-llm": steps = Self.expressions(Self.deepSeekV3)
         case "afmoe": steps = Self.expressions(Self.afmoe)
         case "bailingmoe", "bailingmoe2", "llada-moe": steps = Self.expressions(Self.bailing)
+        case "kimi-k2": steps = Self.expressions(Self.kimi)
         case "seed-coder": steps = Self.expressions(Self.seedCoder)
         case "starcoder", "refact", "command-r", "smollm", "codeshell", "exaone":
             steps = [.digits(individual: true), .split(.gpt2)]
@@ -64,7 +65,7 @@ struct GGUFPreTokenizer {
     /// Names that are written, one for each way of cutting.
     private static let written = [
         "qwen2", "llama-bpe", "glm4", "dbrx", "gpt-4o", "minimax-m2", "tekken", "refact", "qwen35", "deepseek-llm",
-        "deepseek-coder", "deepseek-v3", "afmoe", "bailingmoe", "seed-coder",
+        "deepseek-coder", "deepseek-v3", "afmoe", "bailingmoe", "seed-coder", "kimi-k2",
     ]
 
     /// The steps of expressions that all can be used.
@@ -115,6 +116,14 @@ struct GGUFPreTokenizer {
 
     private static let bailing = [
         #"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#
+    ]
+    /// Han characters, words without them that end before a capital letter; `tokenization_kimi.py` of Kimi-K2 and Moonlight.
+    private static let kimi = [
+        #"[\p{Han}]+|"#
+            + #"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+"#
+            + contractions
+            + #"?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*"#
+            + contractions + #"?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|"# + spaces
     ]
     private static let seedCoder = [
         contractions + #"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|"# + spaces

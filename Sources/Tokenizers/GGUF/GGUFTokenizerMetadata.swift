@@ -154,6 +154,9 @@ extension GGUFTokenizerMetadata {
         }
         add(model: "gpt2", pre: pre, tokenizer, added: tokenizer.added, size: size) { _ in 1 }
         add("merges", .strings(tokenizer.model.mergesByRank))
+        if pre == "kimi-k2" {
+            notices.append("llama.cpp does not end a word before a capital letter, as this tokenizer does (wordOne)")
+        }
         note = GGUFTokenizerNote(tokenizer.added.tokens)
         note.composes = steps.normalization == [.nfc]
     }

@@ -33,7 +33,7 @@ struct ScalarSet: Sendable, Equatable {
 
         init(rawValue: UInt64) { self.rawValue = rawValue }
 
-        /// By the name in `\p{…}`; nil for one that is not known here (scripts, for one).
+        /// By the name in `\p{…}`; nil for one that is not a category.
         init?(name: String) {
             switch name {
             case "L", "Letter":
@@ -87,21 +87,28 @@ struct ScalarSet: Sendable, Equatable {
     /// What has none of these properties counts as well: `\P{…}`, `\S` within a class, one entry each.
     private var complements: [Properties] = []
     private var ranges: [ClosedRange<UInt32>] = []
+    /// Sets of which any counts as well, and sets of which all must count: `[a[bc]]`, `[a&&[^b]]`.
+    private var unions: [ScalarSet] = []
+    private var intersections: [ScalarSet] = []
     var isNegated = false
     /// The answer for each ASCII character, a bit each.
     private var ascii: (UInt64, UInt64) = (0, 0)
 
     static func == (a: ScalarSet, b: ScalarSet) -> Bool {
         a.properties == b.properties && a.complements == b.complements && a.ranges == b.ranges
-            && a.isNegated == b.isNegated
+            && a.unions == b.unions && a.intersections == b.intersections && a.isNegated == b.isNegated
     }
 
     mutating func insert(_ more: Properties) { properties.formUnion(more) }
     mutating func insertComplement(of less: Properties) { complements.append(less) }
     mutating func insert(_ range: ClosedRange<UInt32>) { ranges.append(range) }
+    mutating func insert(_ set: ScalarSet) { unions.append(set) }
+    mutating func intersect(with set: ScalarSet) { intersections.append(set) }
 
     /// Letters of ASCII bring their other case along, and the two characters that fold to one: the long s and the sign of Kelvin.
     mutating func foldCase() {
+        for index in unions.indices { unions[index].foldCase() }
+        for index in intersections.indices { intersections[index].foldCase() }
         for range in ranges {
             for letter in UInt32(0x61)...0x7A where range.contains(letter) || range.contains(letter - 32) {
                 ranges.append(letter...letter)
@@ -129,6 +136,8 @@ struct ScalarSet: Sendable, Equatable {
         var isIn = !properties.isDisjoint(with: of)
         if !isIn { isIn = ranges.contains { $0.contains(code) } }
         if !isIn { isIn = complements.contains { $0.isDisjoint(with: of) } }
+        if !isIn { isIn = unions.contains { $0.contains(code, of) } }
+        if isIn { isIn = intersections.allSatisfy { $0.contains(code, of) } }
         return isIn != isNegated
     }
 

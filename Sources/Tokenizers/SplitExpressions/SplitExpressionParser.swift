@@ -190,16 +190,35 @@ struct SplitExpressionParser {
 
     // MARK: Sets
 
-    /// "[…]", after its first character.
+    /// "[…]", after its first character: members of any kind together; between "&&", what all of them have.
     private mutating func bracket() throws(SplitExpressionError) -> ScalarSet {
+        depth += 1
+        defer { depth -= 1 }
+        guard depth <= Self.deepest else { throw unknown("sets within sets, more than \(Self.deepest) deep") }
         let start = position - 1
-        var set = ScalarSet()
         let isNegated = take("^")
-        var isFirst = true
+        var terms = [try term(of: start, isFirst: true)]
+        while take("&&") { terms.append(try term(of: start, isFirst: false)) }
+        position += 1
+        var set = terms[0]
+        for other in terms.dropFirst() { set.intersect(with: other) }
+        set.isNegated = isNegated
+        return set
+    }
+
+    /// The members up to "&&" or the end of the set that began at `start`.
+    private mutating func term(of start: Int, isFirst: Bool) throws(SplitExpressionError) -> ScalarSet {
+        var (set, isFirst) = (ScalarSet(), isFirst)
+        let begin = position
         while isFirst || !next("]") {
             guard position < scalars.count else { throw unknown("a set that does not end", at: start) }
-            if next("[") || next("&&") { throw unknown("a set within a set") }
+            if next("&&") { break }
             isFirst = false
+            if next("[:") { throw unknown("a class in the way of POSIX") }
+            if take("[") {
+                set.insert(try bracket())
+                continue
+            }
             guard let low = try member(into: &set) else { continue }
             // A hyphen before the end stands for itself.
             guard next("-"), position + 1 < scalars.count, scalars[position + 1] != "]" else {
@@ -213,8 +232,7 @@ struct SplitExpressionParser {
             }
             set.insert(low...high)
         }
-        position += 1
-        set.isNegated = isNegated
+        guard position > begin else { throw unknown("\"&&\" without members on both sides") }
         return set
     }
 
@@ -292,10 +310,15 @@ struct SplitExpressionParser {
                 name.unicodeScalars.append(scalars[position])
                 position += 1
             }
-            guard take("}"), let properties = ScalarSet.Properties(name: name) else {
+            guard take("}") else { throw unknown("the property \"\(name)\"", at: start) }
+            if let properties = ScalarSet.Properties(name: name) {
+                if isComplement { set.insertComplement(of: properties) } else { set.insert(properties) }
+            } else if var script = ScalarSet(script: name) {
+                script.isNegated = isComplement
+                set.insert(script)
+            } else {
                 throw unknown("the property \"\(name)\"", at: start)
             }
-            if isComplement { set.insertComplement(of: properties) } else { set.insert(properties) }
         default: throw unknown("\"\\\(letter)\"", at: start)
         }
     }

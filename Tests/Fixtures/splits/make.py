@@ -19,6 +19,7 @@ SIGNS = r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S
 HAN = "[一-龥\u0800-一가-퟿]+"
 UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 LEADING = r"[^\r\n\p{L}\p{N}]?"
+NOT_HAN = r"&&[^\p{Han}]]"
 EXPRESSIONS = {
     "deepseek-llm": [r"[\r\n]", r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-Ֆ]+",
                      r"\s?[!-/:-~！-／：-～‘-‟\u3000-。]+", r"\s+$", HAN, r"\p{N}+"],
@@ -30,6 +31,9 @@ EXPRESSIONS = {
     "tiny-aya": [r"\d{1,3}(?=(?:\d{3})*\b)"],
     "bailing": [r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"],
     "exaone-moe": [CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"],
+    "kimi": [r"[\p{Han}]+|" + "|".join(
+        f"{LEADING}{UPPER[:-1]}{NOT_HAN}{upper}{LOWER[:-1]}{NOT_HAN}{lower}{CONTRACTIONS}?" for upper, lower in ("*+", "+*"))
+        + r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + SPACES],
     "lines": [r"[^\n]+|[\n]+"],
     # What the syntax allows beside that.
     "lazy": [r"a+?b*?c|(?:ab)+?", r"\w+?\W"],
@@ -38,6 +42,8 @@ EXPRESSIONS = {
     "groups": [r"(a|ab)(c|bcd)(d*)|(?i:[k-s]+)\x{e9}?|\u00e9\t|.\."],
     "negated": [r"[^\S\n]+|[^\W\d]+|\P{L}\p{^L}|[\D\d]"],
     "edges": [r"\bw\w*|\w+\b|\s+$"],
+    "sets": [r"[a-c[x-z]&&[^b]]+|[^\d&&[^1]]+|[[K-S]&&(?i:k)\p{L}]", r"[\p{L}&&\p{Latin}]+"],
+    "scripts": [r"\p{Hiragana}+|\p{Katakana}+|\P{Greek}\p{Greek}+|\p{^Hangul}|[\p{Cyrillic}\p{Thai}]+|\p{hani}"],
     "classes": [r"[\]\-a]+|[]x]+|[-b]+|[c-]+|[\p{Sc}\p{Pd}é-ü]+|\p{Zs}+|\p{Cc}+|\p{Mn}"],
 }  # fmt: skip
 TEXTS = [
