@@ -36,6 +36,7 @@ FAMILIES = [
     "mixtral-linear", "mixtral-yarn", "olmoe", "qwen2_moe", "qwen3_moe", "granitemoe", "phimoe", "dots1", "glm4_moe", "ernie4_5_moe",
     "minimax_m2", "hunyuan_v1_moe", "granitemoeshared", "afmoe", "gpt_oss", "gpt_oss-mxfp4", "dots1-odd", "glm4_moe-odd",
     "minimax_m2-odd", "deepseek_v2", "deepseek_v3", "deepseek_v2-odd", "deepseek_v3-odd", "glm4_moe_lite", "mistral4", "deepseek", "deepseek-odd",
+    "bailing_moe",
 ]  # fmt: skip
 # What the committed fixtures have and llama.cpp does not know: fewer key heads than heads and clipped projections in OLMoE,
 # biases in Qwen3, LongRoPE as metadata, fewer key heads in dots.llm1, DeepSeek-V2's groups, another epsilon in the norms of latents, halves of a head as pairs in latent

@@ -42,10 +42,12 @@ extension Checkpoint {
 
     /// Bytes of weights that decoding one token reads: those it goes through, and one row of the embedding.
     public var bytesReadPerToken: Int {
-        tensors.byEntry(config).reduce(0) { sum, item in
-            let bytes = item.tensors.reduce(0) { $0 + $1.bytes.count }
-            let isLookedUp = item.entry.role == .embedding && !tensors.isOutputTied
-            return sum + (isLookedUp ? tensors.embedding.rowBytes : config.activeShare(of: bytes, item.entry.role))
+        TensorSchema(config).entries.reduce(0) { sum, entry in
+            let stored =
+                entry.layer.map { tensors.layers[$0].stored(entry.role) } ?? tensors.tensors(entry.role, layer: nil)
+            let bytes = stored.reduce(0) { $0 + $1.bytes.count }
+            let isLookedUp = entry.role == .embedding && !tensors.isOutputTied
+            return sum + (isLookedUp ? tensors.embedding.rowBytes : config.activeShare(of: bytes, entry.role))
         }
     }
 }

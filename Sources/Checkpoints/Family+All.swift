@@ -4,7 +4,7 @@ import RouterPolicies
 extension Family {
     static let all: [Family] = [
         .mixtral, .olmoe, .qwen2, .qwen3, .granite, .graniteShared, .phi, .dots, .glm4, .ernie, .miniMax, .hunyuan,
-        .flexOlmo, .afmoe, .gptOSS, .deepSeekV1, .deepSeekV2, .deepSeekV3, .glm4Lite, .mistral4,
+        .flexOlmo, .afmoe, .ling, .gptOSS, .deepSeekV1, .deepSeekV2, .deepSeekV3, .glm4Lite, .mistral4,
     ]
 
     /// Mixtral-8x7B and 8x22B (arXiv 2401.04088). `MixtralTopKRouter` divides the weights by their sum whatever the config says.

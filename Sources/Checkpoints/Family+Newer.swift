@@ -142,6 +142,27 @@ extension Family {
             .routerSelectionBias: "mlp.expert_bias",
         ]) { $1 })
 
+    /// Ling 2 and Ring 2 (`BailingMoeV2ForCausalLM`, arXiv 2510.22115), whose code comes with them: GLM-4.5's layers under other names.
+    static let ling = Family(
+        architecture: "bailing_moe", ggufArchitecture: "bailingmoe2", expertCountFields: ["num_experts"],
+        expertSizeField: "moe_intermediate_size",
+        defaults: Defaults(
+            contextLength: 32_768, expertsPerToken: 8, keyValueHeads: 4, ropeTheta: 600_000, normEpsilon: 1e-6,
+            normalizes: true, headSize: 128),
+        routerNames: ["mlp.gate.weight"], expertLayouts: [.projections], queryKeyNorm: .perHead, router: groupedSigmoid,
+        routerFields: groupedFields, attentionBias: nil, sharedExpert: SharedExpert(countField: "num_shared_experts"),
+        leavesOutLastLayers: true, denseLayers: DenseLayers(firstField: "first_k_dense_replace", firstByDefault: 1),
+        refusedFlags: ["use_bias", "use_qkv_bias", "norm_head"], requiredFlags: ["use_qk_norm"],
+        rotary: RotaryFields(partByDefault: 0.5, sizeField: "rotary_dim"),
+        fusedAttention: "attention.query_key_value.weight",
+        names: sharedNames.merging([
+            .embedding: "model.word_embeddings.weight", .queryNorm: "attention.query_layernorm.weight",
+            .keyNorm: "attention.key_layernorm.weight", .attentionOutput: "attention.dense.weight",
+            .routerSelectionBias: "mlp.gate.expert_bias",
+        ]) { $1 },
+        ggufNames: [.query: fusedGGUFName, .key: fusedGGUFName, .value: fusedGGUFName])
+    private static let fusedGGUFName = "attn_qkv.weight"
+
     /// gpt-oss (arXiv 2508.10925). A softmax over the chosen logits is the renormalized softmax over all.
     static let gptOSS = Family(
         architecture: "gpt_oss", ggufArchitecture: "gpt-oss", expertCountFields: ["num_experts", "num_local_experts"],

@@ -64,12 +64,17 @@ struct Family: Sendable {
     var embeddingScaleField: String?
     /// Fields that must be false where they are there, because nothing here computes what they ask for.
     var refusedFlags: [String] = []
+    /// Fields that must be true, because nothing here computes the model without what they stand for.
+    var requiredFlags: [String] = []
     /// Numbers that must be these where they are there, because nothing here computes what others ask for.
     var requiredNumbers: [String: Int] = [:]
     /// Field that says whether the output projection has a bias.
     var outputBiasField: String?
     /// How the fields of rotary scaling are read.
     var rotary = RotaryFields()
+    /// One tensor with q above k above v, [(H + 2G) · d, D], in place of three, after "model.layers.L."; GGUF files have one then
+    /// too, `attn_qkv.weight`.
+    var fusedAttention: String?
     /// Names of tensors that differ from the usual ones, after "model.layers.L.".
     var names: [TensorRole: String] = [:]
     /// Whether GGUF files give the width of an expert a key of its own although `config.json` does not.

@@ -21,6 +21,9 @@ extension ModelConfig {
         family?.ggufName(role, layer: layer) ?? TensorRole.placed(role.ggufName, layer: layer)
     }
 
+    /// Whether q, k and v are one tensor in a GGUF file.
+    public var ggufFusesAttention: Bool { family?.fusedAttention != nil }
+
     /// Whether a GGUF file gives the number of shared experts.
     public var ggufCountsSharedExperts: Bool { family?.sharedExpert?.countField != nil }
 

@@ -70,6 +70,14 @@ struct TensorTable {
         return tensor
     }
 
+    /// The rows of q, k or v out of one tensor with all three, [(H + 2G) · d, D].
+    mutating func takePart(_ role: TensorRole, of name: String, _ config: ModelConfig) throws(FileError) -> Tensor {
+        let (queries, keys) = (config.attention.queryWidth, config.attention.keyWidth)
+        let whole = try take(name, shape: [queries + 2 * keys, config.hiddenSize])
+        let first = role == .query ? 0 : role == .key ? queries : queries + keys
+        return whole.rows(first..<first + (role == .query ? queries : keys))
+    }
+
     /// The bytes of a tensor that holds weights in a packing of its own.
     mutating func takeBytes(_ name: String, shape: [Int]) throws(FileError) -> Tensor {
         guard let tensor = tensors[name], tensor.shape == shape, tensor.dtype == .u8 else {

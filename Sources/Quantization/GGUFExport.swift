@@ -125,7 +125,7 @@ private struct ConvertedRows {
     let path: String
     /// Heads whose rows are reordered from the layout of halves to that of pairs; nil: rows stay.
     let permutedHeads: Int?
-    /// How much each column matters, part after part; nil: all the same.
+    /// How much each column matters, expert after expert, or once for all rows; nil: all the same.
     let importance: [Float]?
 
     init(_ tensor: PlacedTensor, to dtype: DType, of checkpoint: Checkpoint, importance: [Float]?) {
@@ -244,7 +244,8 @@ private struct ConvertedRows {
                 continue
             }
             importance.withUnsafeBufferPointer { weights in
-                let part = weights.baseAddress.map { $0 + place / rowsPerPart * columns }
+                let expert = weights.count > columns ? place / rowsPerPart : 0
+                let part = weights.baseAddress.map { $0 + expert * columns }
                 Quantizer.quantize(values, count: columns, to: dtype, into: to, importance: part)
             }
         }

@@ -13,14 +13,34 @@ public struct PlacedTensor: Sendable {
     /// Which of the two matrices of latent attention it is, out of one part that holds both; nil: it is its parts.
     private let half: (expansion: LatentExpansion, isKeys: Bool)?
 
-    /// Where a tensor of the schema goes: one tensor of the file or, of what expands latents, two.
+    /// Where a tensor of the schema goes: one tensor of the file, of what expands latents two, and one for q, k and v where the
+    /// architecture has them so.
+    /// - Parameter parts: the tensors of a role.
     static func placed(
-        _ entry: TensorSchema.Entry, _ config: ModelConfig, parts: [Tensor], splitsLatent: Bool
+        _ entry: TensorSchema.Entry, _ config: ModelConfig, splitsLatent: Bool, parts: (TensorRole) -> [Tensor]
     ) -> [PlacedTensor] {
+        if config.ggufFusesAttention {
+            if entry.role == .key || entry.role == .value { return [] }
+            if entry.role == .query {
+                return [PlacedTensor(fused: entry, config, [.query, .key, .value].flatMap(parts))]
+            }
+        }
+        let parts = parts(entry.role)
         guard entry.role == .latentUp, splitsLatent, let expansion = LatentExpansion(config) else {
             return [PlacedTensor(entry, config, parts: parts)]
         }
         return [true, false].map { PlacedTensor(entry, parts, expansion, isKeys: $0) }
+    }
+
+    /// q above k above v, in parts of one height: that of k and v.
+    private init(fused entry: TensorSchema.Entry, _ config: ModelConfig, _ tensors: [Tensor]) {
+        (role, layer, half) = (entry.role, entry.layer, nil)
+        name = config.ggufName(entry.role, layer: entry.layer)
+        let height = config.attention.keyWidth
+        shape = [entry.shape[0] + 2 * height, entry.shape[1]]
+        parts = tensors.flatMap { tensor in
+            stride(from: 0, to: tensor.shape[0], by: height).map { tensor.rows($0..<$0 + height) }
+        }
     }
 
     private init(_ entry: TensorSchema.Entry, _ parts: [Tensor], _ expansion: LatentExpansion, isKeys: Bool) {
@@ -64,8 +84,8 @@ extension Checkpoint {
     /// Every tensor in the order of a GGUF file.
     /// - Parameter splitsLatent: whether what expands latents is written as two matrices.
     func placedTensors(splitsLatent: Bool = true) -> [PlacedTensor] {
-        tensors.byEntry(config).flatMap {
-            PlacedTensor.placed($0.entry, config, parts: $0.tensors, splitsLatent: splitsLatent)
+        TensorSchema(config).entries.flatMap { entry in
+            PlacedTensor.placed(entry, config, splitsLatent: splitsLatent) { tensors.tensors($0, layer: entry.layer) }
         }
     }
 }

@@ -9,7 +9,7 @@ public struct TensorInventory: Sendable {
     public init(_ config: ModelConfig) {
         self.config = config
         tensors = TensorSchema(config).entries.flatMap {
-            PlacedTensor.placed($0, config, parts: [], splitsLatent: true)
+            PlacedTensor.placed($0, config, splitsLatent: true) { _ in [] }
         }
     }
 

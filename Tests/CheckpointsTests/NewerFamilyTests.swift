@@ -32,12 +32,27 @@ import Testing
     @Test(arguments: [
         "dots1", "dots1-groups", "glm4_moe", "ernie4_5_moe", "minimax_m2", "hunyuan_v1_moe", "granitemoeshared",
         "flex_olmo", "afmoe", "gpt_oss", "gpt_oss-mxfp4", "deepseek_v2", "deepseek_v3",
-        "glm4_moe_lite", "mistral4", "deepseek",
+        "glm4_moe_lite", "mistral4", "deepseek", "bailing_moe",
     ])
     func everyTensorHasItsPlace(_ name: String) throws {
         let checkpoint = try open(name)
         #expect(checkpoint.notices.isEmpty)
         #expect(checkpoint.config.vocabularySize == 67)
+    }
+
+    /// `configuration_bailing_moe_v2.py`; Ling 1, which has the same `model_type`, lacks `use_qk_norm`.
+    @Test func ling() throws {
+        let checkpoint = try open("bailing_moe")
+        let config = checkpoint.config
+        #expect(config.layers.map(\.feedForward) == [.dense, .experts, .experts])
+        #expect(config.router.select.groups == .init(count: 4, kept: 2, scoring: .sumOfTwoLargest))
+        #expect(config.router.weigh == .init(normalizes: true, epsilon: 1e-20, scale: 2.5))
+        #expect(config.attention.rotatedSize == 4)
+        #expect(checkpoint.tensors.layers[1].key.shape == [16, 32])
+        #expect(try open("bailing_moe", ["partial_rotary_factor": NSNull(), "rotary_dim": 4]).notices.isEmpty)
+        #expect(refusal("bailing_moe", ["use_qk_norm": NSNull()])?.field == "field use_qk_norm")
+        #expect(refusal("bailing_moe", ["use_qkv_bias": true])?.field == "field use_qkv_bias")
+        #expect(refusal("bailing_moe", ["norm_head": true])?.field == "field norm_head")
     }
 
     @Test func dots() throws {

@@ -33,6 +33,7 @@ import Tokenizers
         "families/hunyuan_v1_moe", "families/granitemoeshared", "families/afmoe",
         "families/gpt_oss", "families/gpt_oss-mxfp4", "families/deepseek_v2", "families/deepseek_v3",
         "families/glm4_moe_lite", "families/mistral4", "families/deepseek_v3-fp8", "families/deepseek",
+        "families/bailing_moe",
     ]
 
     /// The same model out of a Hugging Face folder and out of the GGUF file made of it: rows of q and k reordered where

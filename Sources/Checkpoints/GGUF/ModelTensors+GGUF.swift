@@ -22,6 +22,9 @@ extension ModelTensors {
                 if let layer = entry.layer { latentParts[layer] = LatentParts(keys: keys, values: values) }
                 return [try expansion.joined(keys: keys, values: values, file: taken.file)]
             }
+            if config.ggufFusesAttention, [.query, .key, .value].contains(entry.role) {
+                return [try taken.takePart(entry.role, of: name, config)]
+            }
             return [try taken.take(name, shape: entry.shape)]
         }
         for (layer, parts) in latentParts { tensors.layers[layer].latentParts = parts }

@@ -302,6 +302,12 @@ extension ConfigFile {
                 .unsupported, file: path, field: "field \(field)", expected: "false", found: "true",
                 hint: "MoEScope computes \(family.architecture) without it")
         }
+        for field in family.requiredFlags where try !flag(field, default: false) {
+            throw FileError(
+                .unsupported, file: path, field: "field \(field)", expected: "true",
+                found: self[field] == nil ? "no such field" : "false",
+                hint: "MoEScope does not compute \(family.architecture) without it")
+        }
         for (field, number) in family.requiredNumbers.sorted(by: { $0.key < $1.key }) {
             guard let given = try optionalSize(field, from: 0), given != number else { continue }
             throw FileError(

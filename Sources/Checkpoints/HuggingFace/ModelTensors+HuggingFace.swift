@@ -49,6 +49,9 @@ extension ModelTensors {
                     experts = [layer: try FusedExperts(&taken, prefix: prefix, layout, config.experts, entry)]
                 }
                 return experts[layer]?.tensors(entry.role) ?? []
+            case .query where family.fusedAttention != nil, .key where family.fusedAttention != nil,
+                .value where family.fusedAttention != nil:
+                return [try taken.takePart(entry.role, of: prefix + (family.fusedAttention ?? ""), config)]
             case .sharedGate where fusedShared != nil, .sharedUp where fusedShared != nil:
                 let size = entry.shape[0]
                 let both = try taken.take(prefix + (fusedShared ?? ""), shape: [2 * size, entry.shape[1]])

@@ -53,6 +53,7 @@ enum UnreadFields {
         "scoring_func": { value, config, _ in
             value.string == config.router.score.rawValue || isBiasedSigmoid(value, config)
         },
+        "score_function": { value, config, _ in value.string == config.router.score.rawValue },
         "moe_router_activation_func": { value, config, _ in value.string == config.router.score.rawValue },
         "topk_method": { value, config, _ in value.string == "greedy" || isBiasedSigmoid(value, config) },
         "routed_scaling_factor": number(1),

@@ -100,6 +100,11 @@ CASES = {
     "deepseek": ("Deepseek", dict(
         num_hidden_layers=3, first_k_dense_replace=1, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=8,
         n_shared_experts=2, num_experts_per_tok=3, rope_parameters=PLAIN)),
+    # Ling 2, whose code is not in transformers: GLM-4.5's layers under its own names.
+    "bailing_moe": ("BailingMoeV2", dict(
+        num_hidden_layers=3, first_k_dense_replace=1, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=12,
+        n_shared_experts=1, num_experts_per_tok=3, n_group=4, topk_group=2, norm_topk_prob=True, head_dim=8, routed_scaling_factor=2.5,
+        use_qk_norm=True, num_nextn_predict_layers=0, rope_parameters=PLAIN | {"partial_rotary_factor": 0.5})),
     # Latent attention: queries as they are (V2-Lite), and out of a latent, with groups.
     "deepseek_v2": ("DeepseekV2", dict(
         num_key_value_heads=4, first_k_dense_replace=1, intermediate_size=40, moe_intermediate_size=12, n_routed_experts=8,
@@ -197,6 +202,11 @@ OTHERS = {
     "deepseek-odd": ("Deepseek", dict(
         vocab_size=31, hidden_size=30, num_attention_heads=5, num_key_value_heads=1, first_k_dense_replace=0, intermediate_size=41,
         moe_intermediate_size=7, n_routed_experts=5, n_shared_experts=1, num_experts_per_tok=2, rope_parameters=LINEAR)),
+    "bailing_moe-odd": ("BailingMoeV2", dict(
+        vocab_size=31, hidden_size=35, num_attention_heads=6, num_key_value_heads=3, head_dim=10, first_k_dense_replace=0,
+        intermediate_size=41, moe_intermediate_size=7, n_routed_experts=5, n_shared_experts=2, num_experts_per_tok=2, n_group=1,
+        topk_group=1, norm_topk_prob=False, routed_scaling_factor=1.0, use_qk_norm=True, num_nextn_predict_layers=0,
+        rope_parameters=PLAIN | {"partial_rotary_factor": 0.4})),
     "gpt_oss-odd": ("GptOss", dict(
         vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=1, head_dim=6, num_hidden_layers=3,
         intermediate_size=7, num_local_experts=5, num_experts_per_tok=2, sliding_window=5, swiglu_limit=1.5,
@@ -234,10 +244,46 @@ def deepseek(options):
     return config, model, written
 
 
+LING_NAMES = {
+    "model.embed_tokens.": "model.word_embeddings.", ".self_attn.o_proj.": ".attention.dense.", ".self_attn.q_norm.": ".attention.query_layernorm.",
+    ".self_attn.k_norm.": ".attention.key_layernorm.", ".mlp.gate.e_score_correction_bias": ".mlp.gate.expert_bias",
+}  # fmt: skip
+
+
+def ling_config(options):
+    """As `configuration_bailing_moe_v2.py` has it."""
+    written = {key: value for key, value in options.items() if key not in ("rope_parameters", "n_routed_experts", "n_shared_experts")}
+    rope = options["rope_parameters"]
+    return written | {
+        "model_type": "bailing_moe", "architectures": ["BailingMoeV2ForCausalLM"], "num_experts": options["n_routed_experts"],
+        "num_shared_experts": options["n_shared_experts"], "score_function": "sigmoid", "moe_router_enable_expert_bias": True,
+        "use_bias": False, "use_qkv_bias": False, "hidden_act": "silu", "rms_norm_eps": 1e-5, "rope_theta": rope["rope_theta"],
+        "rope_scaling": None, "partial_rotary_factor": rope["partial_rotary_factor"], "dtype": "float32",
+    }  # fmt: skip
+
+
+def rename_ling(file):
+    """Gives the tensors of GLM-4.5 Ling's names; q, k and v become one."""
+    tensors = load_file(file)
+    renamed = {}
+    for key, value in tensors.items():
+        if ".self_attn.k_proj." in key or ".self_attn.v_proj." in key:
+            continue
+        if ".self_attn.q_proj." in key:
+            parts = [tensors[key.replace("q_proj", part)] for part in ("q_proj", "k_proj", "v_proj")]
+            key, value = key.replace("self_attn.q_proj", "attention.query_key_value"), torch.cat(parts)
+        for theirs, own in LING_NAMES.items():
+            key = key.replace(theirs, own)
+        renamed[key] = value
+    save_file(renamed, file, metadata={"format": "pt"})
+
+
 def make(name, folder):
     family, options = (CASES | OTHERS)[name]
     torch.manual_seed(7)
     released = None
+    if family == "BailingMoeV2":
+        family, released = "Glm4Moe", ling_config(COMMON | options)
     if family == "Deepseek":
         config, model, released = deepseek(COMMON | options)
     else:
@@ -268,6 +314,8 @@ def make(name, folder):
     folder.mkdir(parents=True, exist_ok=True)
     packed = pack_experts(model) if name.endswith("mxfp4") else {}
     model.save_pretrained(folder)
+    if name.startswith("bailing_moe"):
+        rename_ling(folder / "model.safetensors")
     if released:
         (folder / "config.json").write_text(json.dumps(released, indent=2) + "\n")
     if packed:
