@@ -32,6 +32,22 @@ static inline size_t ck_tile_plane_bytes(int64_t n, int64_t k) {
     return (size_t)(ck_tile_count(n) * ck_tile_steps(k)) * CK_TILE_BYTES;
 }
 
+// One or more tiles of A (weights) times one or more of B (activations).
+typedef struct {
+    const uint8_t *a, *b;
+    size_t a_row, a_step, a_tile, b_tile;  // bytes from one row, step and tile to the next; a step of B follows the other
+} ck_tile_operands;
+
+// What attention multiplies on tiles (attention_tiles.inc), between `begin` and `end` of one thread.
+struct ck_tile_products {
+    void (*begin)(void);
+    // The sums of `rows` tiles of A by `columns` of B over `steps` steps, to tiles of 16 × 16 that lie row_stride and
+    // column_stride floats apart. `resume`: added to what is there.
+    void (*product)(int64_t rows, int64_t columns, const ck_tile_operands *both, int64_t steps, bool resume, float *sums,
+                    size_t row_stride, size_t column_stride);
+    void (*end)(void);
+};
+
 size_t ck_tile_activation_bytes(int64_t n, int64_t k);
 size_t ck_tile_activation_bytes_precise(int64_t n, int64_t k);
 size_t ck_tile_scratch(int64_t n, int64_t k);
@@ -39,6 +55,7 @@ size_t ck_tile_scratch_precise(int64_t n, int64_t k);
 
 // The same source compiled twice: with the tile instructions, and with their arithmetic in plain C.
 #define CK_TILE_FUNCTIONS(of)                                                                                       \
+    extern const ck_tile_products ck_tile_products_##of;                                                            \
     void ck_pack_tiles_##of(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,            \
                             int64_t row_begin, int64_t row_end, void *packed);                                      \
     void ck_pack_tiles_precise_##of(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,    \
@@ -54,7 +71,8 @@ size_t ck_tile_scratch_precise(int64_t n, int64_t k);
     .quantized = {ck_pack_tiles_##of, ck_matmul_tiles_##of, ck_tile_activation_bytes, ck_tile_scratch,              \
                   CK_TILE_CHUNK_ROWS},                                                                              \
     .precise = {ck_pack_tiles_precise_##of, ck_matmul_tiles_precise_##of, ck_tile_activation_bytes_precise,         \
-                ck_tile_scratch_precise, CK_TILE_CHUNK_ROWS}
+                ck_tile_scratch_precise, CK_TILE_CHUNK_ROWS},                                                       \
+    .tiles = &ck_tile_products_##of
 
 CK_TILE_FUNCTIONS(twin)
 #if defined(__x86_64__)

@@ -15,21 +15,10 @@ extension KernelTests {
         ) -> [Float] {
             defer { _ = ck_isa_select(ck_isa_best()) }
             _ = ck_isa_select(CK_AMX_TWIN)
-            let mode = precise ? CK_PRECISE : CK_FAST
-            guard instructions else {
-                return matmul(
-                    type, mode, weights: weights, rowBytes: weights.count / m, x: x, xStride: k, n: n, m: m, k: k)
-            }
-            var y = [Float](repeating: .nan, count: n * m)
-            withAligned(ck_activation_bytes(type, mode, Int64(n), Int64(k))) { packed in
-                withAligned(ck_matmul_scratch_bytes(type, mode, Int64(n), Int64(k))) { scratch in
-                    emulated_pack(precise, x, Int64(k), nil, Int64(n), Int64(k), packed)
-                    emulated_matmul(
-                        precise, Int32(type.rawValue), weights, weights.count / m, 0, Int64(m), Int64(k), packed,
-                        Int64(n), &y, Int64(m), scratch)
-                }
-            }
-            return y
+            if instructions { ck_isa_choose(tile_emulation_instructions()) }
+            return matmul(
+                type, precise ? CK_PRECISE : CK_FAST, weights: weights, rowBytes: weights.count / m, x: x, xStride: k,
+                n: n, m: m, k: k)
         }
 
         /// One tile and parts of one, more tiles than a panel has, more steps than a chunk has, inputs past the last step.

@@ -97,6 +97,7 @@ static void attention(const uint8_t *choice, const uint8_t *data, size_t size) {
         .statistics = choice[1] & 1 ? statistics : NULL, .statistics_stride = heads * rows,
         .statistics_head_stride = rows, .sinks = choice[1] & 2 ? sinks : NULL,
         .sink_mass = choice[1] & 4 ? mass : NULL, .sink_mass_stride = rows,
+        .tiles_from = choice[1] & 8 ? 1 + choice[1] / 16 * 10 : 0,
     };
     void *scratch = exactly(ck_attention_scratch_bytes(&work));
     ck_attention_rows(&work, group, first, rows, scratch);

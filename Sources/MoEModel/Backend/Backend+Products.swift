@@ -20,7 +20,7 @@ extension Backend {
         let product = ck_matmul_scratch_bytes(type(dtype), mode(precision), Int64(chunk), Int64(columns))
         // Beside the product's own: a tile of logits, or of one half of SwiGLU.
         return max(
-            Int(product) + vocabularyTile * chunk * MemoryLayout<Float>.stride, attentionScratchBytes(shape))
+            Int(product) + vocabularyTile * chunk * MemoryLayout<Float>.stride, attentionScratchBytes(shape, precision))
     }
 
     /// One product of a grouped call: y = x · Wᵀ for packed rows x.
