@@ -63,8 +63,8 @@ typedef struct {
     uint64_t (*peak_read)(const void *memory, size_t bytes);
 
     // CK_FAST for dense (unquantized) and for quantized weights, and CK_PRECISE, where the instruction set has products of
-    // 16-bit or 8-bit numbers; otherwise CK_EXACT computes it.
-    ck_product exact, dense, quantized, precise;
+    // 16-bit or 8-bit numbers; otherwise CK_EXACT computes it. CK_FINE where it is anything else than CK_FAST.
+    ck_product exact, dense, quantized, fine, precise;
     // What attention multiplies long rows with; NULL: f32, as short ones.
     const ck_tile_products *tiles;
     int64_t (*peak_amx)(int64_t rounds);

@@ -48,7 +48,7 @@ static size_t row_bytes(ck_type type, int64_t k) {
 
 static void products(const uint8_t *choice, const uint8_t *data, size_t size) {
     ck_type type = types[choice[0] % count_of_types];
-    ck_mode mode = (ck_mode)(choice[1] % 3);
+    ck_mode mode = (ck_mode)(choice[1] % 4);
     int64_t m = 1 + choice[2] % 40, n = 1 + choice[3] % 40;
     int64_t block = ck_block_elements(type);
     int64_t k = block * (1 + choice[4] % (block == 1 ? 250 : 5)) + (block == 1 && choice[1] & 128 ? 256 : 0);

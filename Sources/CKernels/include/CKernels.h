@@ -17,7 +17,7 @@ typedef enum {
     CK_MXFP4 = 39
 } ck_type;
 
-typedef enum { CK_EXACT = 0, CK_FAST = 1, CK_PRECISE = 2 } ck_mode;
+typedef enum { CK_EXACT = 0, CK_FAST = 1, CK_PRECISE = 2, CK_FINE = 3 } ck_mode;
 // CK_AMX is CK_AVX512 with products on tiles. CK_AMX_TWIN has the products of CK_AMX, bit for bit, in plain C: for tests, and
 // for work on them where there are no tiles. It is slow and never the best.
 typedef enum { CK_SCALAR = 0, CK_AVX2 = 1, CK_AVX512 = 2, CK_NEON = 3, CK_AMX = 4, CK_AMX_TWIN = 5 } ck_isa;
@@ -55,7 +55,8 @@ void ck_store(ck_type type, const float *x, int64_t count, void *out);
 // activations in blocks of 32, with the same bits from CK_AVX2 and CK_AVX512; for F32, F16 and BF16 weights what the
 // instruction set multiplies fastest: bf16 activations and weights with CK_AVX512, with CK_AVX2 both as 16-bit
 // integers in blocks of 256 (an activation has about eleven bits, a weight up to thirteen). With CK_AMX every weight and
-// activation is rounded to bf16. CK_SCALAR and CK_NEON have none of these: there CK_FAST is CK_EXACT. `CK_PRECISE`: with CK_AMX
+// activation is rounded to bf16. CK_SCALAR and CK_NEON have none of these: there CK_FAST is CK_EXACT. `CK_FINE`: CK_FAST, but
+// with CK_AMX an activation has two parts in bf16, of which 2⁻¹⁷ is missing, for twice as many products. `CK_PRECISE`: with CK_AMX
 // three products of bf16. Weights in bf16 meet all of an f32 activation, in three parts; other weights and activations have
 // two parts each, of which the product of the last is left out: about 2⁻¹⁷ of Σ |x·W| is missing. Elsewhere it is
 // CK_EXACT. In all modes, every y is summed over k in one fixed order, the same for one row
