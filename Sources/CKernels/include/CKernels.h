@@ -158,8 +158,8 @@ typedef struct {
     float *sink_mass;
     int64_t sink_mass_stride;
     // Rows that see so many keys or more (their window counted) are multiplied on tiles where the instruction set has them
-    // (CK_AMX): q, k, v and the weights of a row before they are divided by their sum are rounded to bf16; scores, softmax,
-    // sums and statistics stay f32. 0: none are.
+    // (CK_AMX): q, k, v and the weights of a row before they are divided by their sum have two parts in bf16 each, of which
+    // the product of the last is left out; scores, softmax, sums and statistics stay f32. 0: none are.
     int64_t tiles_from;
 } ck_attention;
 
