@@ -155,7 +155,7 @@ let package = Package(
         .testTarget(name: "HooksTests", dependencies: ["Hooks", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "MoEModelTests",
-            dependencies: ["MoEModel", "Checkpoints", "Hooks", "CAllocationCount", "TestSupport"],
+            dependencies: ["MoEModel", "Checkpoints", "Hooks", "Tokenizers", "CAllocationCount", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "TracesTests",

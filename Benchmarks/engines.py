@@ -47,6 +47,11 @@ def ik_llama(model: Path, *options: str | int) -> dict:
     return json.loads(execute([sys.executable, HERE / "peer_ik_llama.py", model, *map(str, options)]).output)
 
 
+def kt_kernel(*options: str | int) -> dict:
+    """peer_kt_kernel.py's measurements of one block of experts."""
+    return json.loads(execute([sys.executable, HERE / "peer_kt_kernel.py", *map(str, options)]).output)
+
+
 def transformers(model: Path, corpus: Path, *options: str | int) -> dict:
     """peer_transformers.py's measurements of one model with one setting."""
     command = [sys.executable, HERE / "peer_transformers.py", model, corpus, *map(str, options)]

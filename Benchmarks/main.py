@@ -9,6 +9,7 @@ import time
 
 SECTIONS = {
     "speed": "prefill and decoding of Mixtral's layers beside llama.cpp (checkpoints of 12 GB)",
+    "block": "one block of Mixtral's experts beside kt-kernel, where the processor has AMX",
     "documents": "500 short documents beside transformers",
     "recording": "what recording router logits and attention summaries costs",
     "memory": "peak memory of documents of up to 32,768 tokens",

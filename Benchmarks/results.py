@@ -111,9 +111,10 @@ def markdown(sections: list[Section], rows: list[Row]) -> str:
         lines += [f"## {section.title}", ""]
         if section.quick:
             lines += ["A quick look: few runs, so no more than a hint.", ""]
-        lines += ["| case | engine | setting | | |", "|---|---|---|--:|---|"]
-        lines += [_row(one) for one in section.measurements]
-        lines += ["", *(f"{note}\n" for note in section.notes)]
+        if section.measurements:
+            lines += ["| case | engine | setting | | |", "|---|---|---|--:|---|"]
+            lines += [*(_row(one) for one in section.measurements), ""]
+        lines += [*(f"{note}\n" for note in section.notes)]
         lines += ["; ".join(f"{key}: {value}" for key, value in section.machine.items()), ""]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -1,9 +1,10 @@
 """Speed beside the peers: one long document, decoding, many short documents, models larger than memory."""
 
 import statistics
+from pathlib import Path
 
 from checkpoints import POLYGLOT, checkpoint, polyglot_corpus, random_corpus
-from engines import bench, best_llama_setting, best_transformers_settings, ik_llama, llama, trace, transformers
+from engines import bench, best_llama_setting, best_transformers_settings, ik_llama, kt_kernel, llama, trace, transformers
 from measure import WORK, Section, in_turn
 
 # What the tracker asks of prefill, beside llama.cpp at its best setting.
@@ -61,6 +62,35 @@ def speed(quick: bool) -> Section:
             if ratio < wanted and ratio / share < wanted:
                 seen = f"{seen[:-1]}, at which it would be {ratio / share:.1f} ×)"
             section.check(case, f"≥ {wanted} × llama.cpp", seen, ratio >= wanted)
+    return section
+
+
+def block(quick: bool) -> Section:
+    """One block of Mixtral-8x7B's experts in bf16, 2,048 tokens, beside kt-kernel, which is made for processors with AMX."""
+    section = Section("block", "A block of Mixtral's experts beside kt-kernel", quick)
+    if "amx_bf16" not in Path("/proc/cpuinfo").read_text().split():
+        section.notes.append("This processor has no AMX: kt-kernel was not measured.")
+        return section
+    tokens, rounds, repeat = (512, 1, 1) if quick else (2048, 3, 2)
+    models = [checkpoint("layer2", "BF16"), checkpoint("layer2", "BF16", layers=1)]
+    peers: list[dict] = []
+
+    def ours() -> list[float]:
+        both, one = (
+            statistics.median(bench(model, "-p", tokens, "-n", 0, "--repeat", repeat)["prefill"]["runs"]) for model in models
+        )
+        return [tokens / (both - one)]
+
+    def theirs() -> list[float]:
+        peers.append(kt_kernel("--tokens", tokens, "--repeat", repeat))
+        return peers[-1]["tokens_per_second"]
+
+    samples = in_turn(rounds, {"MoEScope": ours, "kt-kernel": theirs})
+    case = f"Mixtral MoE block, {tokens} tokens"
+    mine = section.add(case, "MoEScope", "two layers less one: with attention", "tokens/s", samples["MoEScope"])
+    peer = section.add(case, "kt-kernel", f"{peers[0]['version']}, AMX bf16, experts alone", "tokens/s", samples["kt-kernel"])
+    ratio = mine.median / peer.median
+    section.check(case, "≥ 1.0 × kt-kernel", f"{ratio:.2f} ×", ratio >= 1)
     return section
 
 

@@ -25,6 +25,8 @@ enum {
     CK_EXACT_SCRATCH_FLOATS = (60 + 2) * 1024
 };
 
+typedef struct ck_tile_products ck_tile_products;
+
 // One row of function pointers per instruction set; every public function that has a fast form calls through the row
 // in use. The f32 rows are one template (`f32_*.inc`) compiled three times, with 16 lanes in each: where the processor
 // has a fused multiply-add, all of them give the same bits.
@@ -61,8 +63,10 @@ typedef struct {
     uint64_t (*peak_read)(const void *memory, size_t bytes);
 
     // CK_FAST for dense (unquantized) and for quantized weights, and CK_PRECISE, where the instruction set has products of
-    // 16-bit or 8-bit numbers; otherwise CK_EXACT computes it.
-    ck_product exact, dense, quantized, precise;
+    // 16-bit or 8-bit numbers; otherwise CK_EXACT computes it. CK_FINE where it is anything else than CK_FAST.
+    ck_product exact, dense, quantized, fine, precise;
+    // What attention multiplies long rows with; NULL: f32, as short ones.
+    const ck_tile_products *tiles;
     int64_t (*peak_amx)(int64_t rounds);
     int64_t (*peak_bf16)(int64_t rounds);
     int64_t (*peak_int16)(int64_t rounds);
@@ -80,6 +84,8 @@ extern const ck_kernels ck_kernels_avx512;
 // The same without the bf16 dot product, for processors on which f32 is faster.
 extern const ck_kernels ck_kernels_avx512_f32;
 extern const ck_kernels ck_kernels_amx;
+// CK_AMX with AVX2 for everything that is not on tiles, for a processor whose tile instructions are emulated in tests.
+extern const ck_kernels ck_kernels_amx_avx2;
 size_t ck_int8_activation_bytes(int64_t n, int64_t k);
 
 void ck_pack_int8_avx2(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k, int64_t row_begin,

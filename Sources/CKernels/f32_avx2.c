@@ -40,5 +40,6 @@ const ck_kernels ck_kernels_avx2 = {
 };
 
 const ck_kernels ck_kernels_amx_twin = {.isa = CK_AMX_TWIN, CK_F32_ROW, CK_TILE_ROW(twin)};
+const ck_kernels ck_kernels_amx_avx2 = {.isa = CK_AMX_TWIN, CK_F32_ROW, CK_TILE_ROW(amx)};
 
 #endif

@@ -100,6 +100,7 @@ static void tile_store(const tile *t, void *to, size_t stride) {
 #include "matmul_tiles.inc"
 
 size_t ck_tile_activation_bytes(int64_t n, int64_t k) { return ck_tile_plane_bytes(n, k); }
+size_t ck_tile_activation_bytes_fine(int64_t n, int64_t k) { return CK_TILE_FINE_PLANES * ck_tile_plane_bytes(n, k); }
 size_t ck_tile_activation_bytes_precise(int64_t n, int64_t k) { return CK_TILE_PLANES * ck_tile_plane_bytes(n, k); }
 
 static size_t scratch(int64_t n, size_t planes) {

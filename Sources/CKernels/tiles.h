@@ -12,6 +12,7 @@ enum {
     CK_TILE_ROWS = 16,
     CK_TILE_INPUTS = 32,
     CK_TILE_BYTES = 1024,
+    CK_TILE_FINE_PLANES = 2,
     CK_TILE_PLANES = 3,
     // A panel of weights stays in the second cache: 128 rows by 512 inputs are 128 KiB. The activations of two tiles by 512
     // inputs, which meet all of it, are 32 KiB and stay in the first.
@@ -23,8 +24,8 @@ enum {
     CK_TILE_FEW_ROWS = 32
 };
 
-// Activations: a plane of bf16, [tile][step][16 pairs][16 rows][2], zeros past the ends; for CK_PRECISE a second plane of
-// what the first leaves, rounded to bf16 too, and a third. Weights of CK_PRECISE have two; its products are first · first,
+// Activations: a plane of bf16, [tile][step][16 pairs][16 rows][2], zeros past the ends; for CK_FINE a second plane of
+// what the first leaves, rounded to bf16 too, and for CK_PRECISE a third. A step of CK_FINE meets the first and then the second. Weights of CK_PRECISE have two; its products are first · first,
 // first · second and second · first, or for weights in bf16, which have no second, first · first, second and third.
 static inline int64_t ck_tile_count(int64_t rows) { return (rows + CK_TILE_ROWS - 1) / CK_TILE_ROWS; }
 static inline int64_t ck_tile_steps(int64_t k) { return (k + CK_TILE_INPUTS - 1) / CK_TILE_INPUTS; }
@@ -32,29 +33,51 @@ static inline size_t ck_tile_plane_bytes(int64_t n, int64_t k) {
     return (size_t)(ck_tile_count(n) * ck_tile_steps(k)) * CK_TILE_BYTES;
 }
 
+// One or more tiles of A (weights) times one or more of B (activations).
+typedef struct {
+    const uint8_t *a, *b;
+    size_t a_row, a_step, a_tile, b_tile;  // bytes from one row, step and tile to the next; a step of B follows the other
+    size_t b_plane;                        // bytes to the second plane of B; 0: there is none
+} ck_tile_operands;
+
+// What attention multiplies on tiles (attention_tiles.inc), between `begin` and `end` of one thread.
+struct ck_tile_products {
+    void (*begin)(void);
+    // The sums of `rows` tiles of A by `columns` of B over `steps` steps, to tiles of 16 × 16 that lie row_stride and
+    // column_stride floats apart. `resume`: added to what is there.
+    void (*product)(int64_t rows, int64_t columns, const ck_tile_operands *both, int64_t steps, bool resume, float *sums,
+                    size_t row_stride, size_t column_stride);
+    void (*end)(void);
+};
+
 size_t ck_tile_activation_bytes(int64_t n, int64_t k);
+size_t ck_tile_activation_bytes_fine(int64_t n, int64_t k);
 size_t ck_tile_activation_bytes_precise(int64_t n, int64_t k);
 size_t ck_tile_scratch(int64_t n, int64_t k);
 size_t ck_tile_scratch_precise(int64_t n, int64_t k);
 
 // The same source compiled twice: with the tile instructions, and with their arithmetic in plain C.
+#define CK_TILE_PRODUCT(name, of)                                                                                   \
+    void ck_pack_##name##_##of(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,         \
+                               int64_t row_begin, int64_t row_end, void *packed);                                   \
+    void ck_matmul_##name##_##of(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin,              \
+                                 int64_t m_end, int64_t k, const void *packed, int64_t n, float *y,                 \
+                                 int64_t y_stride, void *scratch);
 #define CK_TILE_FUNCTIONS(of)                                                                                       \
-    void ck_pack_tiles_##of(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,            \
-                            int64_t row_begin, int64_t row_end, void *packed);                                      \
-    void ck_pack_tiles_precise_##of(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,    \
-                                    int64_t row_begin, int64_t row_end, void *packed);                              \
-    void ck_matmul_tiles_##of(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,  \
-                              int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch); \
-    void ck_matmul_tiles_precise_##of(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin,         \
-                                      int64_t m_end, int64_t k, const void *packed, int64_t n, float *y,            \
-                                      int64_t y_stride, void *scratch);
+    extern const ck_tile_products ck_tile_products_##of;                                                            \
+    CK_TILE_PRODUCT(tiles, of)                                                                                      \
+    CK_TILE_PRODUCT(tiles_fine, of)                                                                                 \
+    CK_TILE_PRODUCT(tiles_precise, of)
 #define CK_TILE_ROW(of)                                                                                             \
     .dense = {ck_pack_tiles_##of, ck_matmul_tiles_##of, ck_tile_activation_bytes, ck_tile_scratch,                  \
               CK_TILE_CHUNK_ROWS},                                                                                  \
     .quantized = {ck_pack_tiles_##of, ck_matmul_tiles_##of, ck_tile_activation_bytes, ck_tile_scratch,              \
                   CK_TILE_CHUNK_ROWS},                                                                              \
+    .fine = {ck_pack_tiles_fine_##of, ck_matmul_tiles_fine_##of, ck_tile_activation_bytes_fine, ck_tile_scratch,    \
+             CK_TILE_CHUNK_ROWS},                                                                                   \
     .precise = {ck_pack_tiles_precise_##of, ck_matmul_tiles_precise_##of, ck_tile_activation_bytes_precise,         \
-                ck_tile_scratch_precise, CK_TILE_CHUNK_ROWS}
+                ck_tile_scratch_precise, CK_TILE_CHUNK_ROWS},                                                       \
+    .tiles = &ck_tile_products_##of
 
 CK_TILE_FUNCTIONS(twin)
 #if defined(__x86_64__)

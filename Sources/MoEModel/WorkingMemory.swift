@@ -46,7 +46,7 @@ public struct WorkingMemory: Sendable {
         guard let latent = config.attention.latent else { return 0 }
         let (width, heads) = (latent.rank + config.attention.rotatedSize, config.attention.headCount)
         let shape = AttentionShape(heads: heads, groups: 1, headSize: width, slidingWindow: nil, scale: 1)
-        return Self.float * rows * width * (1 + 2 * heads) + threads * Backend.attentionScratchBytes(shape)
+        return Self.float * rows * width * (1 + 2 * heads) + threads * Backend.attentionScratchBytes(shape, precision)
     }
 
     private static let float = MemoryLayout<Float>.stride
@@ -89,7 +89,7 @@ public struct WorkingMemory: Sendable {
         var hidden = Self.float * group * config.experts.size
         var packing = [
             packed(rows, config.hiddenSize), packed(rows, config.attention.headCount * config.attention.headSize),
-            packed(group, config.hiddenSize), packed(group, config.experts.size),
+            packed(group, config.hiddenSize, isFine: false), packed(group, config.experts.size),
         ]
         for size in [config.experts.sharedSize, config.denseSize].compactMap({ $0 }) {
             hidden = max(hidden, Self.float * rows * size)
@@ -110,8 +110,9 @@ public struct WorkingMemory: Sendable {
     }
 
     /// Rows packed as a product's input.
-    private func packed(_ rows: Int, _ columns: Int) -> Int {
-        Backend.packedBytes(isQuantized ? .q8_0 : .bf16, precision, rows: rows, columns: columns)
+    private func packed(_ rows: Int, _ columns: Int, isFine: Bool = true) -> Int {
+        let mode = isFine ? Backend.fineMode(precision) : Backend.mode(precision)
+        return Backend.packedBytes(isQuantized ? .q8_0 : .bf16, mode, rows: rows, columns: columns)
     }
 
     private func scratch(_ rows: Int) -> Int {

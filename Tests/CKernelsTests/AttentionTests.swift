@@ -12,6 +12,8 @@ extension KernelTests {
             var headDim = 16
             var window = 0
             var position = 0
+            var tilesFrom = 0
+            var hasSinks = false
         }
 
         static let cases: [Case] = [
@@ -21,19 +23,35 @@ extension KernelTests {
             Case(t: 9, heads: 4, groups: 2, headDim: 16, position: 61),
         ]
 
+        /// Spans, groups of rows and features that tiles do not fill; windows; rows on both sides of the threshold; one row.
+        static let tiledCases: [Case] = [
+            Case(t: 2, headDim: 3, tilesFrom: 1), Case(t: 70, heads: 4, groups: 2, headDim: 24, tilesFrom: 1),
+            Case(t: 66, heads: 6, groups: 2, headDim: 17, window: 9, tilesFrom: 5),
+            Case(t: 270, heads: 3, groups: 3, headDim: 32, tilesFrom: 100),
+            Case(t: 140, heads: 5, groups: 1, headDim: 8, window: 67, tilesFrom: 60, hasSinks: true),
+            Case(t: 300, heads: 2, groups: 2, headDim: 40, window: 131, tilesFrom: 1),
+            Case(t: 9, heads: 4, groups: 2, headDim: 64, position: 251, tilesFrom: 1, hasSinks: true),
+            Case(t: 1, heads: 40, groups: 1, headDim: 80, position: 130, tilesFrom: 131),
+        ]
+
         /// Inputs, and everything `ck_attention_rows` and its relatives give for them.
         struct Run {
             var out: [Float]
             var statistics: [Float]
+            var sinkMass: [Float]
             var fromPattern: [Float]
             var pattern: [Float]  // [heads, t, keys]
         }
+
+        /// A logit per head, below and above the scores.
+        static func sinks(_ c: Case) -> [Float] { (0..<c.heads).map { Float($0) - 1.5 } }
 
         static func run(_ c: Case, q: [Float], k: [Float], v: [Float], rowsPerCall: Int) -> Run {
             let keys = c.position + c.t
             var result = Run(
                 out: [Float](repeating: .nan, count: q.count),
                 statistics: [Float](repeating: .nan, count: 5 * c.heads * c.t),
+                sinkMass: [Float](repeating: .nan, count: c.heads * c.t),
                 fromPattern: [Float](repeating: .nan, count: q.count),
                 pattern: [Float](repeating: .nan, count: c.heads * c.t * keys))
             q.withUnsafeBufferPointer { q in
@@ -48,6 +66,7 @@ extension KernelTests {
                         (a.heads, a.groups, a.head_dim) = (Int64(c.heads), Int64(c.groups), Int64(c.headDim))
                         (a.position, a.window) = (Int64(c.position), Int64(c.window))
                         a.scale = 1 / Float(c.headDim).squareRoot()
+                        a.tiles_from = Int64(c.tilesFrom)
                         a.statistics_stride = Int64(c.heads * c.t)
                         a.statistics_head_stride = Int64(c.t)
                         withAligned(ck_attention_scratch_bytes(&a)) { scratch in
@@ -55,11 +74,18 @@ extension KernelTests {
                                 result.statistics.withUnsafeMutableBufferPointer { statistics in
                                     a.out = out.baseAddress
                                     a.statistics = statistics.baseAddress
-                                    for group in 0..<c.groups {
-                                        for begin in stride(from: 0, to: c.t, by: rowsPerCall) {
-                                            ck_attention_rows(
-                                                &a, Int64(group), Int64(begin), Int64(min(c.t, begin + rowsPerCall)),
-                                                scratch)
+                                    result.sinkMass.withUnsafeMutableBufferPointer { mass in
+                                        sinks(c).withUnsafeBufferPointer { sinks in
+                                            a.sinks = c.hasSinks ? sinks.baseAddress : nil
+                                            a.sink_mass = mass.baseAddress
+                                            a.sink_mass_stride = Int64(c.t)
+                                            for group in 0..<c.groups {
+                                                for begin in stride(from: 0, to: c.t, by: rowsPerCall) {
+                                                    ck_attention_rows(
+                                                        &a, Int64(group), Int64(begin),
+                                                        Int64(min(c.t, begin + rowsPerCall)), scratch)
+                                                }
+                                            }
                                         }
                                     }
                                 }
@@ -144,7 +170,7 @@ extension KernelTests {
         @Test func rowsAreIndependent() {
             KernelTests.withEachInstructionSet { isa in
                 var numbers = SeededGenerator(state: 22)
-                for c in Self.cases {
+                for c in Self.cases + Self.tiledCases {
                     let keys = c.position + c.t
                     let q = numbers.floats(c.t * c.heads * c.headDim)
                     let k = numbers.floats(keys * c.groups * c.headDim)
@@ -154,6 +180,7 @@ extension KernelTests {
                         let parts = Self.run(c, q: q, k: k, v: v, rowsPerCall: rowsPerCall)
                         #expect(whole.out == parts.out, "isa \(isa.rawValue) \(c)")
                         #expect(whole.statistics == parts.statistics, "isa \(isa.rawValue) \(c)")
+                        #expect(!c.hasSinks || whole.sinkMass == parts.sinkMass, "isa \(isa.rawValue) \(c)")
                     }
                 }
             }
@@ -167,7 +194,9 @@ extension KernelTests {
                 var numbers = SeededGenerator(state: 23)
                 let (heads, groups, headDim) = (4, 2, 32)
                 let rowBytes = type == CK_Q8_0 ? 34 : bytes * headDim
-                for (t, position) in [(3, 0), (1, 70), (9, 130)] {
+                for (t, position, tilesFrom) in [
+                    (3, 0, 0), (1, 70, 0), (9, 130, 0), (3, 0, 1), (1, 70, 1), (9, 130, 135),
+                ] {
                     let keys = t + position
                     let q = numbers.floats(t * heads * headDim)
                     let k = numbers.floats(groups * keys * headDim), v = numbers.floats(groups * keys * headDim)
@@ -193,6 +222,7 @@ extension KernelTests {
                                 (a.heads, a.groups, a.head_dim) = (Int64(heads), Int64(groups), Int64(headDim))
                                 a.position = Int64(position)
                                 a.scale = 0.25
+                                a.tiles_from = Int64(tilesFrom)
                                 withAligned(ck_attention_scratch_bytes(&a)) { scratch in
                                     for group in 0..<groups {
                                         // Head by head: shift so that the group's offset lands on its own part.

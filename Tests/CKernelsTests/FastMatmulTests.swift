@@ -246,7 +246,7 @@ extension KernelTests {
                 let (n, m, k) = (6, 21, 4608)
                 let x = numbers.floats(n * k)
                 let weights = try Self.quantizedWeights(name, m: m, k: k, seed: 5)
-                for mode in [CK_EXACT, CK_FAST, CK_PRECISE] {
+                for mode in [CK_EXACT, CK_FAST, CK_FINE, CK_PRECISE] {
                     let run = { (rows: [Int32]?, n: Int, splits: [Int]) in
                         matmul(
                             type, mode, weights: weights, rowBytes: weights.count / m, x: x, xStride: k, rows: rows,

@@ -110,7 +110,7 @@ extension KernelTests {
         }
 
         /// No bit depends on how many rows there are, where a row stands, how m is split, or on gathering.
-        @Test(arguments: [CK_F32, CK_F16, CK_BF16], [CK_EXACT, CK_FAST, CK_PRECISE])
+        @Test(arguments: [CK_F32, CK_F16, CK_BF16], [CK_EXACT, CK_FAST, CK_FINE, CK_PRECISE])
         func rowsAreIndependent(_ type: ck_type, _ mode: ck_mode) {
             KernelTests.withEachInstructionSet { isa in
                 var numbers = SeededGenerator(state: 9)

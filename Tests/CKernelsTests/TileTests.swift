@@ -9,34 +9,27 @@ extension KernelTests {
     @Suite(.serialized) struct Tiles {
         /// A product of the twin, or of the tile instructions.
         static func product(
-            _ type: ck_type, precise: Bool = false, instructions: Bool = false, weights: [UInt8], x: [Float], n: Int,
+            _ type: ck_type, _ mode: ck_mode = CK_FAST, instructions: Bool = false, weights: [UInt8], x: [Float],
+            n: Int,
             m: Int,
             k: Int
         ) -> [Float] {
             defer { _ = ck_isa_select(ck_isa_best()) }
             _ = ck_isa_select(CK_AMX_TWIN)
-            let mode = precise ? CK_PRECISE : CK_FAST
-            guard instructions else {
-                return matmul(
-                    type, mode, weights: weights, rowBytes: weights.count / m, x: x, xStride: k, n: n, m: m, k: k)
-            }
-            var y = [Float](repeating: .nan, count: n * m)
-            withAligned(ck_activation_bytes(type, mode, Int64(n), Int64(k))) { packed in
-                withAligned(ck_matmul_scratch_bytes(type, mode, Int64(n), Int64(k))) { scratch in
-                    emulated_pack(precise, x, Int64(k), nil, Int64(n), Int64(k), packed)
-                    emulated_matmul(
-                        precise, Int32(type.rawValue), weights, weights.count / m, 0, Int64(m), Int64(k), packed,
-                        Int64(n), &y, Int64(m), scratch)
-                }
-            }
-            return y
+            if instructions { ck_isa_choose(tile_emulation_instructions()) }
+            return matmul(
+                type, mode, weights: weights, rowBytes: weights.count / m, x: x, xStride: k,
+                n: n, m: m, k: k)
         }
 
         /// One tile and parts of one, more tiles than a panel has, more steps than a chunk has, inputs past the last step.
         static let shapes = [(1, 16, 64), (5, 50, 300), (33, 33, 1056), (17, 145, 1024), (40, 130, 77), (2, 5, 3)]
 
-        @Test(arguments: [CK_F32, CK_F16, CK_BF16], [false, true])
-        func theInstructionsGiveTheTwinsBits(_ type: ck_type, precise: Bool) {
+        /// With one, two and three planes of activations.
+        static let modes = [CK_FAST, CK_FINE, CK_PRECISE]
+
+        @Test(arguments: [CK_F32, CK_F16, CK_BF16], modes)
+        func theInstructionsGiveTheTwinsBits(_ type: ck_type, _ mode: ck_mode) {
             guard ck_isa_available(CK_AMX_TWIN), tile_emulation_begin() else { return }
             defer { tile_emulation_end() }
             var numbers = SeededGenerator(state: 51)
@@ -45,9 +38,9 @@ extension KernelTests {
                 let (bytes, _) = FastMatmul.stored(numbers.floats(m * k), type)
                 let before = tile_emulation_count()
                 let ours = Self.product(
-                    type, precise: precise, instructions: true, weights: bytes, x: x, n: n, m: m, k: k)
+                    type, mode, instructions: true, weights: bytes, x: x, n: n, m: m, k: k)
                 #expect(tile_emulation_count() > before || ck_isa_available(CK_AMX))
-                let twin = Self.product(type, precise: precise, weights: bytes, x: x, n: n, m: m, k: k)
+                let twin = Self.product(type, mode, weights: bytes, x: x, n: n, m: m, k: k)
                 #expect(ours.map(\.bitPattern) == twin.map(\.bitPattern), "\(n) \(m) \(k)")
             }
         }
@@ -60,10 +53,10 @@ extension KernelTests {
             let (n, m, k) = (19, 35, 768)
             let weights = try FastMatmul.quantizedWeights(name, m: m, k: k, seed: 6)
             let x = numbers.floats(n * k)
-            for precise in [false, true] {
+            for mode in Self.modes {
                 let ours = Self.product(
-                    type, precise: precise, instructions: true, weights: weights, x: x, n: n, m: m, k: k)
-                let twin = Self.product(type, precise: precise, weights: weights, x: x, n: n, m: m, k: k)
+                    type, mode, instructions: true, weights: weights, x: x, n: n, m: m, k: k)
+                let twin = Self.product(type, mode, weights: weights, x: x, n: n, m: m, k: k)
                 #expect(ours.map(\.bitPattern) == twin.map(\.bitPattern))
             }
         }
@@ -120,11 +113,31 @@ extension KernelTests {
             let (n, m, k) = (70, 41, 1056)
             let x = numbers.floats(n * k)
             let (bytes, _) = FastMatmul.stored(numbers.floats(m * k), CK_BF16)
-            let all = Self.product(CK_BF16, weights: bytes, x: x, n: n, m: m, k: k)
-            for count in [1, 15, 16, 17, 32, 33] {
-                let some = Self.product(
-                    CK_BF16, weights: bytes, x: Array(x.prefix(count * k)), n: count, m: m, k: k)
-                #expect(some == Array(all.prefix(count * m)), "\(count)")
+            for mode in Self.modes {
+                let all = Self.product(CK_BF16, mode, weights: bytes, x: x, n: n, m: m, k: k)
+                for count in [1, 15, 16, 17, 32, 33] {
+                    let some = Self.product(
+                        CK_BF16, mode, weights: bytes, x: Array(x.prefix(count * k)), n: count, m: m, k: k)
+                    #expect(some == Array(all.prefix(count * m)), "\(mode) \(count)")
+                }
+            }
+        }
+
+        /// Two bf16 hold an activation to 2⁻¹⁷ at worst, a weight in bf16 is whole, and each step rounds sums as in one plane.
+        @Test func twoPlanesOfActivations() {
+            guard ck_isa_available(CK_AMX_TWIN) else { return }
+            var numbers = SeededGenerator(state: 56)
+            for (n, m, k) in [(3, 20, 64), (17, 33, 1100), (40, 35, 512)] {
+                let x = numbers.floats(n * k)
+                let (bytes, wide) = FastMatmul.stored(numbers.floats(m * k), CK_BF16)
+                let exact = referenceMatmul(weights: wide, x: x, n: n, m: m, k: k)
+                let sizes = referenceMatmul(weights: wide.map(abs), x: x.map(abs), n: n, m: m, k: k)
+                func worst(_ mode: ck_mode) -> Double {
+                    let y = Self.product(CK_BF16, mode, weights: bytes, x: x, n: n, m: m, k: k)
+                    return zip(y, zip(exact, sizes)).map { abs(Double($0) - $1.0) / $1.1 }.max() ?? .nan
+                }
+                #expect(worst(CK_FINE) <= 0x1p-16 && worst(CK_FAST) <= 0x1.01p-9)
+                #expect(worst(CK_FAST) > 0x1p-15)
             }
         }
 
@@ -136,7 +149,7 @@ extension KernelTests {
             for (n, m, k) in [(3, 20, 64), (17, 33, 1100)] {
                 let x = numbers.floats(n * k)
                 let (bytes, wide) = FastMatmul.stored(numbers.floats(m * k), type)
-                let y = Self.product(type, precise: true, weights: bytes, x: x, n: n, m: m, k: k)
+                let y = Self.product(type, CK_PRECISE, weights: bytes, x: x, n: n, m: m, k: k)
                 let exact = referenceMatmul(weights: wide, x: x, n: n, m: m, k: k)
                 let sizes = referenceMatmul(weights: wide.map(abs), x: x.map(abs), n: n, m: m, k: k)
                 for (value, (expected, size)) in zip(y, zip(exact, sizes)) {

@@ -192,38 +192,15 @@ void tile_emulation_end(void) { sigaction(SIGILL, &before, NULL); }
 
 int64_t tile_emulation_count(void) { return state.count; }
 
-typedef void pack_function(const float *, int64_t, const int32_t *, int64_t, int64_t, int64_t, int64_t, void *);
-typedef void matmul_function(int32_t, const void *, size_t, int64_t, int64_t, int64_t, const void *, int64_t, float *,
-                             int64_t, void *);
-extern pack_function ck_pack_tiles_amx, ck_pack_tiles_precise_amx;
-extern matmul_function ck_matmul_tiles_amx, ck_matmul_tiles_precise_amx;
+extern const struct ck_kernels ck_kernels_amx_avx2;
 
-void emulated_pack(bool precise, const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
-                   void *packed) {
-    (precise ? ck_pack_tiles_precise_amx : ck_pack_tiles_amx)(x, x_stride, rows, n, k, 0, n, packed);
-}
-
-void emulated_matmul(bool precise, int32_t type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                     int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
-    (precise ? ck_matmul_tiles_precise_amx : ck_matmul_tiles_amx)(type, weights, row_bytes, m_begin, m_end, k, packed, n,
-                                                                  y, y_stride, scratch);
-}
+const void *tile_emulation_instructions(void) { return &ck_kernels_amx_avx2; }
 
 #else
 
 bool tile_emulation_begin(void) { return false; }
 void tile_emulation_end(void) {}
 int64_t tile_emulation_count(void) { return 0; }
-
-void emulated_pack(bool precise, const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
-                   void *packed) {
-    (void)precise, (void)x, (void)x_stride, (void)rows, (void)n, (void)k, (void)packed;
-}
-
-void emulated_matmul(bool precise, int32_t type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                     int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
-    (void)precise, (void)type, (void)weights, (void)row_bytes, (void)m_begin, (void)m_end, (void)k, (void)packed, (void)n;
-    (void)y, (void)y_stride, (void)scratch;
-}
+const void *tile_emulation_instructions(void) { return NULL; }
 
 #endif

@@ -48,7 +48,7 @@ static size_t row_bytes(ck_type type, int64_t k) {
 
 static void products(const uint8_t *choice, const uint8_t *data, size_t size) {
     ck_type type = types[choice[0] % count_of_types];
-    ck_mode mode = (ck_mode)(choice[1] % 3);
+    ck_mode mode = (ck_mode)(choice[1] % 4);
     int64_t m = 1 + choice[2] % 40, n = 1 + choice[3] % 40;
     int64_t block = ck_block_elements(type);
     int64_t k = block * (1 + choice[4] % (block == 1 ? 250 : 5)) + (block == 1 && choice[1] & 128 ? 256 : 0);
@@ -97,6 +97,7 @@ static void attention(const uint8_t *choice, const uint8_t *data, size_t size) {
         .statistics = choice[1] & 1 ? statistics : NULL, .statistics_stride = heads * rows,
         .statistics_head_stride = rows, .sinks = choice[1] & 2 ? sinks : NULL,
         .sink_mass = choice[1] & 4 ? mass : NULL, .sink_mass_stride = rows,
+        .tiles_from = choice[1] & 8 ? 1 + choice[1] / 16 * 10 : 0,
     };
     void *scratch = exactly(ck_attention_scratch_bytes(&work));
     ck_attention_rows(&work, group, first, rows, scratch);

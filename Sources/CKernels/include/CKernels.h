@@ -17,7 +17,7 @@ typedef enum {
     CK_MXFP4 = 39
 } ck_type;
 
-typedef enum { CK_EXACT = 0, CK_FAST = 1, CK_PRECISE = 2 } ck_mode;
+typedef enum { CK_EXACT = 0, CK_FAST = 1, CK_PRECISE = 2, CK_FINE = 3 } ck_mode;
 // CK_AMX is CK_AVX512 with products on tiles. CK_AMX_TWIN has the products of CK_AMX, bit for bit, in plain C: for tests, and
 // for work on them where there are no tiles. It is slow and never the best.
 typedef enum { CK_SCALAR = 0, CK_AVX2 = 1, CK_AVX512 = 2, CK_NEON = 3, CK_AMX = 4, CK_AMX_TWIN = 5 } ck_isa;
@@ -55,7 +55,8 @@ void ck_store(ck_type type, const float *x, int64_t count, void *out);
 // activations in blocks of 32, with the same bits from CK_AVX2 and CK_AVX512; for F32, F16 and BF16 weights what the
 // instruction set multiplies fastest: bf16 activations and weights with CK_AVX512, with CK_AVX2 both as 16-bit
 // integers in blocks of 256 (an activation has about eleven bits, a weight up to thirteen). With CK_AMX every weight and
-// activation is rounded to bf16. CK_SCALAR and CK_NEON have none of these: there CK_FAST is CK_EXACT. `CK_PRECISE`: with CK_AMX
+// activation is rounded to bf16. CK_SCALAR and CK_NEON have none of these: there CK_FAST is CK_EXACT. `CK_FINE`: CK_FAST, but
+// with CK_AMX an activation has two parts in bf16, of which 2⁻¹⁷ is missing, for twice as many products. `CK_PRECISE`: with CK_AMX
 // three products of bf16. Weights in bf16 meet all of an f32 activation, in three parts; other weights and activations have
 // two parts each, of which the product of the last is left out: about 2⁻¹⁷ of Σ |x·W| is missing. Elsewhere it is
 // CK_EXACT. In all modes, every y is summed over k in one fixed order, the same for one row
@@ -132,7 +133,7 @@ void ck_logsumexp_tile(const float *logits, int64_t stride, int64_t n, int64_t c
 void ck_exp(const float *x, int64_t count, float *out);
 void ck_log(const float *x, int64_t count, float *out);
 
-// ---- Causal attention in f32 over one document, never a [t, t] matrix. T rows of q and out hold `heads` heads of
+// ---- Causal attention over one document, in f32 or with products on tiles, never a [t, t] matrix. T rows of q and out hold `heads` heads of
 // head_dim; rows of k and v hold `groups` heads (heads is a multiple of groups; query head h uses k/v head
 // h / (heads / groups)). Query row i stands at key position `position + i`, and sees keys at its own position and
 // before; with window > 0 only the last `window` of them. Keys [0, position + row_end) must exist.
@@ -156,7 +157,14 @@ typedef struct {
     // Where the sinks' shares go, [heads][rows]; NULL: nowhere.
     float *sink_mass;
     int64_t sink_mass_stride;
+    // Rows that see so many keys or more (their window counted) are multiplied on tiles where the instruction set has them
+    // (CK_AMX): q, k, v and the weights of a row before they are divided by their sum have two parts in bf16 each, of which
+    // the product of the last is left out; scores, softmax, sums and statistics stay f32. 0: none are.
+    int64_t tiles_from;
 } ck_attention;
+
+// CK_FAST's tiles_from: below it, attention in f32 is about a tenth of the products of a layer of Mixtral's shape on tiles.
+enum { CK_ATTENTION_TILES_FROM = 1024 };
 
 size_t ck_attention_scratch_bytes(const ck_attention *attention);
 // All query heads of one key/value head (`group`), query rows [row_begin, row_end). Each row's numbers are the same
@@ -174,7 +182,7 @@ void ck_attention_rows_cached(const ck_attention *attention, ck_type type, const
 // keys [0, keys), to scores[(i - row_begin) · scores_stride + key]: the same bits that ck_attention_rows sees.
 void ck_attention_scores(const ck_attention *attention, int64_t head, int64_t row_begin, int64_t row_end, int64_t keys,
                          float *scores, int64_t scores_stride, void *scratch);
-// out = pattern · v for one query head, where the pattern has the layout of the scores.
+// out = pattern · v for one query head, where the pattern has the layout of the scores; always in f32.
 void ck_attention_apply(const ck_attention *attention, int64_t head, int64_t row_begin, int64_t row_end, int64_t keys,
                         const float *pattern, int64_t pattern_stride, void *scratch);
 

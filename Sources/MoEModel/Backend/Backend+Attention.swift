@@ -162,6 +162,9 @@ extension Backend {
         return (keys, values)
     }
 
+    /// Keys that a row must see to be multiplied on tiles, where the processor has them.
+    private static func tilesFrom(_ mode: ck_mode) -> Int64 { mode == CK_FAST ? Int64(CK_ATTENTION_TILES_FROM) : 0 }
+
     /// Query rows per task.
     private static let attentionRows = 128
 
@@ -176,15 +179,16 @@ extension Backend {
             window: Int64(shape.slidingWindow ?? 0), scale: shape.scale, statistics: summary?.base,
             statistics_stride: Int64(shape.heads * (summary?.stride ?? 0)),
             statistics_head_stride: Int64(summary?.stride ?? 0), sinks: UnsafePointer(shape.sinks?.base),
-            sink_mass: sinkMass?.base, sink_mass_stride: Int64(sinkMass?.stride ?? 0))
+            sink_mass: sinkMass?.base, sink_mass_stride: Int64(sinkMass?.stride ?? 0), tiles_from: Self.tilesFrom(mode))
     }
 
     /// Bytes of scratch memory a thread needs for attention.
-    static func attentionScratchBytes(_ shape: AttentionShape) -> Int {
+    static func attentionScratchBytes(_ shape: AttentionShape, _ precision: Precision) -> Int {
         var call = ck_attention()
         call.heads = Int64(shape.heads)
         call.groups = Int64(shape.groups)
         call.head_dim = Int64(shape.headSize)
+        call.tiles_from = tilesFrom(mode(precision))
         return withUnsafePointer(to: call) { Int(ck_attention_scratch_bytes($0)) }
     }
 

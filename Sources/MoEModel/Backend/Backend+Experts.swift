@@ -71,7 +71,7 @@ extension Backend {
         func rangeOf(_ index: Int) -> Range<Int> { dispatch.range(experts.lowerBound + index) }
         let first = experts.lowerBound
         let start = dispatch.range(experts).lowerBound
-        packGroups(experts.count, columns: x.columns, for: gate[first].dtype, rows: { rangeOf($0).count }) {
+        packGroups(experts.count, columns: x.columns, for: gate[first].dtype, mode, rows: { rangeOf($0).count }) {
             (x, UnsafePointer(dispatch.rows) + rangeOf($0).lowerBound)
         }
         multiplyGated(experts.count, clamp: clamp, from: first) { index in
@@ -91,7 +91,9 @@ extension Backend {
         func rangeOf(_ index: Int) -> Range<Int> { dispatch.range(experts.lowerBound + index) }
         let first = experts.lowerBound
         let start = dispatch.range(experts).lowerBound
-        packGroups(experts.count, columns: hidden.columns, for: down[first].dtype, rows: { rangeOf($0).count }) {
+        packGroups(
+            experts.count, columns: hidden.columns, for: down[first].dtype, fineMode, rows: { rangeOf($0).count }
+        ) {
             (hidden.rows(rangeOf($0).from(start)), nil)
         }
         multiply(experts.count) { index in

@@ -29,7 +29,7 @@ extension Backend {
     ///   - output: [V, D].
     ///   - logits: [rows, V].
     func logits(_ features: Matrix, _ output: Tensor, _ transform: LogitTransform, into logits: Matrix) {
-        project(features, output, into: logits)
+        project(features, output, into: logits, isFinal: true)
         self.transform(logits, transform)
     }
 
@@ -53,7 +53,7 @@ extension Backend {
         let targetLogits = workspace.memory(.targetLogits, Float.self, count: count)
 
         rows.withUnsafeBufferPointer { rows in
-            packGroups(1, columns: features.columns, for: output.dtype, rows: { _ in count }) { _ in
+            packGroups(1, columns: features.columns, for: output.dtype, mode, rows: { _ in count }) { _ in
                 (features, rows.baseAddress)
             }
             forTiles(of: packing.groups[0], times: output, step: Self.vocabularyTile, computing: logits == nil) {

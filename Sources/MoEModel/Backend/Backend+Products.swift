@@ -17,10 +17,13 @@ extension Backend {
         _ dtype: DType, _ precision: Precision, rows: Int, columns: Int, _ shape: AttentionShape
     ) -> Int {
         let chunk = min(rows, Int(ck_chunk_rows(type(dtype), mode(precision))))
-        let product = ck_matmul_scratch_bytes(type(dtype), mode(precision), Int64(chunk), Int64(columns))
+        let product = [mode(precision), fineMode(precision)].map {
+            ck_matmul_scratch_bytes(type(dtype), $0, Int64(chunk), Int64(columns))
+        }
         // Beside the product's own: a tile of logits, or of one half of SwiGLU.
         return max(
-            Int(product) + vocabularyTile * chunk * MemoryLayout<Float>.stride, attentionScratchBytes(shape))
+            Int(product.max() ?? 0) + vocabularyTile * chunk * MemoryLayout<Float>.stride,
+            attentionScratchBytes(shape, precision))
     }
 
     /// One product of a grouped call: y = x · Wᵀ for packed rows x.
@@ -78,6 +81,7 @@ extension Backend {
         fileprivate var widest = 0
         fileprivate var rows = 0
         fileprivate var bounds: (alpha: Float, limit: Float) = (1, 0)
+        fileprivate var mode = CK_EXACT
 
         /// What a worker needs besides its number.
         fileprivate struct Call {
@@ -113,6 +117,7 @@ extension Backend {
         let list = tileList
         list.tiles.removeAll(keepingCapacity: true)
         (list.scratchBytes, list.widest, list.rows) = (0, 0, 0)
+        if count > 0 { list.mode = product(0).0.x.mode }
         var chunks = 0
         for index in 0..<count { chunks += product(index).0.x.chunkCount }
         for index in 0..<count {
@@ -121,9 +126,9 @@ extension Backend {
             let upWeights = up.map { Operand($0) }
             let rows = min(product.x.rows, product.x.chunkRows)
             list.rows = max(list.rows, rows)
-            list.scratchBytes = max(list.scratchBytes, matmulScratch(weights.type, rows: rows, product.x.columns))
+            list.scratchBytes = max(list.scratchBytes, matmulScratch(weights.type, product.x, rows: rows))
             if let upWeights {
-                list.scratchBytes = max(list.scratchBytes, matmulScratch(upWeights.type, rows: rows, product.x.columns))
+                list.scratchBytes = max(list.scratchBytes, matmulScratch(upWeights.type, product.x, rows: rows))
             }
             let features = product.weights.shape[0]
             let step = tileFeatures(
@@ -149,15 +154,15 @@ extension Backend {
         list.scratchBytes = (list.scratchBytes + 63) / 64 * 64
     }
 
-    private func matmulScratch(_ type: ck_type, rows: Int, _ columns: Int) -> Int {
-        Int(ck_matmul_scratch_bytes(type, mode, Int64(rows), Int64(columns)))
+    private func matmulScratch(_ type: ck_type, _ x: PackedRows, rows: Int) -> Int {
+        Int(ck_matmul_scratch_bytes(type, x.mode, Int64(rows), Int64(x.columns)))
     }
 
     private func runTiles(_ body: ThreadPool.Task) {
         tileList.tiles.withUnsafeBufferPointer { tiles in
             guard let base = tiles.baseAddress else { return }
             let call = TileList.Call(
-                tiles: base, scratch: scratchMemory, mode: mode, upOffset: tileList.scratchBytes,
+                tiles: base, scratch: scratchMemory, mode: tileList.mode, upOffset: tileList.scratchBytes,
                 alpha: tileList.bounds.alpha, limit: tileList.bounds.limit)
             withUnsafePointer(to: call) { pool.run(tiles.count, context: $0, body) }
         }
@@ -218,8 +223,9 @@ extension Backend {
     // MARK: Projections
 
     /// y = x · Wᵀ
-    func project(_ x: Matrix, _ weights: Tensor, into y: Matrix) {
-        let packed = pack(x, for: weights.dtype)
+    /// - Parameter isFinal: the final projection, whose logits are the same however they are computed.
+    func project(_ x: Matrix, _ weights: Tensor, into y: Matrix, isFinal: Bool = false) {
+        let packed = pack(x, for: weights.dtype, isFinal ? mode : fineMode)
         multiply(1) { _ in Product(x: packed, weights: weights, y: y) }
     }
 
@@ -235,7 +241,7 @@ extension Backend {
             project(x, third.weights, into: third.y)
             return
         }
-        let packed = pack(x, for: first.weights.dtype)
+        let packed = pack(x, for: first.weights.dtype, fineMode)
         multiply(3) { index in
             let (weights, y) = index == 0 ? first : index == 1 ? second : third
             return Product(x: packed, weights: weights, y: y)
@@ -244,7 +250,7 @@ extension Backend {
 
     /// h = silu(x · Gᵀ) ⊙ (x · Uᵀ)
     func projectGated(_ x: Matrix, gate: Tensor, up: Tensor, into hidden: Matrix) {
-        let packed = pack(x, for: gate.dtype)
+        let packed = pack(x, for: gate.dtype, mode)
         multiplyGated(1) { _ in (Product(x: packed, weights: gate, y: hidden), up) }
     }
 
@@ -259,7 +265,7 @@ extension Backend {
         let tileCount = (features + step - 1) / step
         let operand = Operand(weights)
         let rows = min(x.rows, x.chunkRows)
-        let matmulBytes = (matmulScratch(operand.type, rows: rows, x.columns) + 63) / 64 * 64
+        let matmulBytes = (matmulScratch(operand.type, x, rows: rows) + 63) / 64 * 64
         reserveScratch(matmulBytes + step * rows * MemoryLayout<Float>.stride)
         let scratch = scratchMemory
         pool.run(tileCount * x.chunkCount) { task, thread in
@@ -271,7 +277,7 @@ extension Backend {
                 Tile(
                     weights: operand, up: nil, columns: x.columns, packed: x.chunk(chunk), rows: rows.count,
                     features: columns, y: values - columns.lowerBound, stride: columns.count
-                ).multiply(operand, mode, into: values - columns.lowerBound, stride: columns.count, scratch[thread])
+                ).multiply(operand, x.mode, into: values - columns.lowerBound, stride: columns.count, scratch[thread])
             }
             body(rows, tile, columns, values)
         }

@@ -10,7 +10,10 @@ import Tensors
 final class Backend: @unchecked Sendable {
     let pool: ThreadPool
     let precision: Precision
+    /// Of the products that make gate and up, and of the final projection.
     let mode: ck_mode
+    /// Of the other products: what they take in weighs more on the choice of experts (`Precision.fast`).
+    let fineMode: ck_mode
     /// Memory of the values of a pass.
     let workspace = Workspace()
     /// Rows packed for the product at hand.
@@ -24,6 +27,7 @@ final class Backend: @unchecked Sendable {
         self.pool = pool
         self.precision = precision
         mode = Self.mode(precision)
+        fineMode = Self.fineMode(precision)
         scratch = (0..<pool.threadCount).map { _ in AlignedBuffer(byteCount: 0) }
         scratchPlaces = .allocate(capacity: pool.threadCount)
         for (thread, buffer) in scratch.enumerated() {
@@ -46,6 +50,8 @@ final class Backend: @unchecked Sendable {
         case .fast: CK_FAST
         }
     }
+
+    static func fineMode(_ precision: Precision) -> ck_mode { precision == .fast ? CK_FINE : mode(precision) }
 
     /// Why products cannot be computed as asked: a precision that the processor has nothing for, or an instruction set that the
     /// environment variable MOESCOPE_ISA names and the processor does not have. nil: they can.

@@ -10,6 +10,8 @@ extension Backend {
         /// Rows of every chunk but the last.
         let chunkRows: Int
         let columns: Int
+        /// Of the products that they are packed for.
+        let mode: ck_mode
         let chunkBytes: Int
         fileprivate let memory: UnsafeMutableRawPointer
 
@@ -29,7 +31,7 @@ extension Backend {
 
         /// Makes room for groups of rows and lists their chunks.
         fileprivate func arrange(
-            _ groupCount: Int, columns: Int, chunkRows: Int, rows: (Int) -> Int,
+            _ groupCount: Int, columns: Int, _ mode: ck_mode, chunkRows: Int, rows: (Int) -> Int,
             bytes: (Int) -> (chunk: Int, total: Int)
         ) {
             groups.removeAll(keepingCapacity: true)
@@ -41,7 +43,7 @@ extension Backend {
             for group in 0..<groupCount {
                 let size = bytes(rows(group))
                 let packed = PackedRows(
-                    rows: rows(group), chunkRows: chunkRows, columns: columns, chunkBytes: size.chunk,
+                    rows: rows(group), chunkRows: chunkRows, columns: columns, mode: mode, chunkBytes: size.chunk,
                     memory: buffer.memory + offset)
                 for chunk in 0..<packed.chunkCount { chunks.append((group, chunk)) }
                 groups.append(packed)
@@ -50,36 +52,35 @@ extension Backend {
         }
     }
 
-    private func chunkRows(_ type: ck_type) -> Int { Int(ck_chunk_rows(type, mode)) }
-
     /// Bytes of rows packed for products with weights of a type.
-    static func packedBytes(_ dtype: DType, _ precision: Precision, rows: Int, columns: Int) -> Int {
-        ck_activation_bytes(type(dtype), mode(precision), Int64(rows), Int64(columns))
+    static func packedBytes(_ dtype: DType, _ mode: ck_mode, rows: Int, columns: Int) -> Int {
+        ck_activation_bytes(type(dtype), mode, Int64(rows), Int64(columns))
     }
 
-    private func packedBytes(_ type: ck_type, rows: Int, columns: Int) -> (chunk: Int, total: Int) {
-        let chunkRows = chunkRows(type)
+    private func packedBytes(_ type: ck_type, _ mode: ck_mode, rows: Int, columns: Int) -> (chunk: Int, total: Int) {
+        let chunkRows = Int(ck_chunk_rows(type, mode))
         let full = ck_activation_bytes(type, mode, Int64(min(rows, chunkRows)), Int64(columns))
         let chunk = (full + 63) / 64 * 64
         return (chunk, chunk * ((rows + chunkRows - 1) / chunkRows))
     }
 
     /// Packs the rows of `x` for products with weights of a type.
-    func pack(_ x: Matrix, for dtype: DType) -> PackedRows {
-        packGroups(1, columns: x.columns, for: dtype, rows: { _ in x.rows }) { _ in (x, nil) }
+    func pack(_ x: Matrix, for dtype: DType, _ mode: ck_mode) -> PackedRows {
+        packGroups(1, columns: x.columns, for: dtype, mode, rows: { _ in x.rows }) { _ in (x, nil) }
         return packing.groups[0]
     }
 
     /// Packs several groups of rows at once: `rows(g)` rows of `source(g)`, or those rows of it that `source` numbers.
     /// They are in `packing.groups` until the next call.
     func packGroups(
-        _ groupCount: Int, columns: Int, for dtype: DType, rows: (Int) -> Int,
+        _ groupCount: Int, columns: Int, for dtype: DType, _ mode: ck_mode, rows: (Int) -> Int,
         source: (Int) -> (Matrix, rows: UnsafePointer<Int32>?)
     ) {
         let type = Self.type(dtype)
         let buffer = packing
-        buffer.arrange(groupCount, columns: columns, chunkRows: chunkRows(type), rows: rows) {
-            packedBytes(type, rows: $0, columns: columns)
+        let chunkRows = Int(ck_chunk_rows(type, mode))
+        buffer.arrange(groupCount, columns: columns, mode, chunkRows: chunkRows, rows: rows) {
+            packedBytes(type, mode, rows: $0, columns: columns)
         }
         func pack(_ task: Int) {
             let (group, chunk) = buffer.chunks[task]

@@ -15,10 +15,8 @@ void tile_emulation_end(void);
 // Instructions emulated since the last begin, on the calling thread. Where the processor has tiles it stays 0.
 int64_t tile_emulation_count(void);
 
-// CKernels' tile product with the tile instructions, whichever instruction set is selected (Sources/CKernels/tiles.h); type
-// is a ck_type. They do nothing where there are no such instructions.
-void emulated_pack(bool precise, const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k, void *packed);
-void emulated_matmul(bool precise, int32_t type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                     int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+// For ck_isa_choose: the tile instructions, and AVX2 for the rest, as the twin has (Sources/CKernels/tiles.h); NULL where there
+// are no such instructions.
+const void *tile_emulation_instructions(void);
 
 #endif
