@@ -82,7 +82,9 @@ extension Backend {
     func absorb(_ q: Matrix, _ weights: Weights.LatentUp, _ shape: LatentShape, into out: Matrix) {
         if let first = weights.keys.first {
             func own(_ head: Int) -> Matrix { q.columns(head * shape.headSize..<head * shape.headSize + shape.ownSize) }
-            packGroups(shape.heads, columns: shape.ownSize, for: first.dtype, rows: { _ in q.rows }) { (own($0), nil) }
+            packGroups(shape.heads, columns: shape.ownSize, for: first.dtype, fineMode, rows: { _ in q.rows }) {
+                (own($0), nil)
+            }
             multiply(shape.heads) { head in
                 let y = out.columns(head * shape.width..<head * shape.width + shape.rank)
                 return Product(x: packing.groups[head], weights: weights.keys[head], y: y)
@@ -110,7 +112,9 @@ extension Backend {
     func expandValues(_ sums: Matrix, _ values: [Tensor], _ shape: LatentShape, into out: Matrix) {
         guard let first = values.first else { return }
         func own(_ head: Int) -> Matrix { sums.columns(head * shape.width..<head * shape.width + shape.rank) }
-        packGroups(shape.heads, columns: shape.rank, for: first.dtype, rows: { _ in sums.rows }) { (own($0), nil) }
+        packGroups(shape.heads, columns: shape.rank, for: first.dtype, fineMode, rows: { _ in sums.rows }) {
+            (own($0), nil)
+        }
         multiply(shape.heads) { head in
             let y = out.columns(head * shape.valueSize..<(head + 1) * shape.valueSize)
             return Product(x: packing.groups[head], weights: values[head], y: y)
