@@ -46,7 +46,10 @@ public struct WorkingMemory: Sendable {
         guard let latent = config.attention.latent else { return 0 }
         let (width, heads) = (latent.rank + config.attention.rotatedSize, config.attention.headCount)
         let shape = AttentionShape(heads: heads, groups: 1, headSize: width, slidingWindow: nil, scale: 1)
-        return Self.float * rows * width * (1 + 2 * heads) + threads * Backend.attentionScratchBytes(shape, precision)
+        // Each head's queries or sums are packed for its own product.
+        let packing = heads * packed(rows, latent.rank)
+        return Self.float * rows * width * (1 + 2 * heads) + packing
+            + threads * Backend.attentionScratchBytes(shape, precision)
     }
 
     private static let float = MemoryLayout<Float>.stride

@@ -45,7 +45,14 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
 
     /// Puts elements into a random order (Fisher and Yates); the same on every machine, as the standard library's own is not promised to be.
     package mutating func shuffle<Element>(_ elements: inout [Element]) {
-        for last in stride(from: elements.count - 1, to: 0, by: -1) { elements.swapAt(last, below(last + 1)) }
+        elements.withUnsafeMutableBufferPointer { shuffle($0, 0..<$0.count) }
+    }
+
+    /// The same for a part of the elements.
+    package mutating func shuffle<Element>(_ elements: UnsafeMutableBufferPointer<Element>, _ part: Range<Int>) {
+        for last in stride(from: part.count - 1, to: 0, by: -1) {
+            elements.swapAt(part.lowerBound + last, part.lowerBound + below(last + 1))
+        }
     }
 
     /// Uniform in [0, 1), 24 bits.

@@ -28,7 +28,7 @@ Reader = Callable[[Path, Card], Iterator[Document]]
 
 
 #: What libraries raise on files that are not what their names say: zipfile, NumPy's header parser, json, csv, pyarrow.
-_DAMAGE = (
+DAMAGE = (
     ValueError, OverflowError, EOFError, RuntimeError, MemoryError, SyntaxError, tokenize.TokenError, struct.error, zlib.error, csv.Error,
     zipfile.BadZipFile,
 )  # fmt: skip
@@ -43,7 +43,7 @@ def naming(file: Path) -> Iterator[None]:
         raise
     except Exception as error:
         # pyarrow's own OSErrors have no number; others of its are of no kind but their own, and it may not be there.
-        is_damage = error.errno is None if isinstance(error, OSError) else isinstance(error, _DAMAGE)
+        is_damage = error.errno is None if isinstance(error, OSError) else isinstance(error, DAMAGE)
         if not is_damage and not type(error).__module__.startswith("pyarrow"):
             raise
         raise RecordError(f"{file}: it cannot be read: {_first_line(error)}") from None
@@ -58,7 +58,7 @@ def archive(file: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(file, allow_pickle=False) as members:
             arrays = {name: members[name] for name in members.files}
-    except (*_DAMAGE, OSError, AttributeError) as error:
+    except (*DAMAGE, OSError, AttributeError) as error:
         raise RecordError(f"{file}: expected a NumPy archive: {_first_line(error)}") from None
     for name, values in arrays.items():
         if not isinstance(values, np.ndarray) or values.dtype.kind not in "iufbU":

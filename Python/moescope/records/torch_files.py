@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 import math
 import pickle
-import struct
 import zipfile
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from moescope.records.reading import DAMAGE
 from moescope.writing import RecordError
 
 _TYPES: Final = {
@@ -34,11 +34,8 @@ _TYPES: Final = {
 }
 
 
-#: What a pickle or an archive that is damaged raises.
-_DAMAGE: Final = (
-    zipfile.BadZipFile, pickle.UnpicklingError, struct.error, LookupError, ValueError, TypeError, EOFError, AttributeError, AssertionError,
-    OverflowError, RuntimeError,
-)  # fmt: skip
+#: What a damaged pickle raises beside what other damaged files do.
+_DAMAGE: Final = (*DAMAGE, pickle.UnpicklingError, LookupError, TypeError, AttributeError, AssertionError)
 
 
 class _Storage:

@@ -51,15 +51,6 @@ struct LabelExchange: Sendable {
     }
 }
 
-extension SeededGenerator {
-    /// Puts a part of some numbers into a random order, as `shuffle` does an array.
-    mutating func shuffle(_ numbers: UnsafeMutableBufferPointer<Int>, _ part: Range<Int>) {
-        for last in stride(from: part.count - 1, to: 0, by: -1) {
-            numbers.swapAt(part.lowerBound + last, part.lowerBound + below(last + 1))
-        }
-    }
-}
-
 /// What statistics look like when group labels mean nothing: labels exchanged as the sampling design allows, tokens left with their
 /// documents. For the null bands of figures; what is claimed is judged by `ContrastTest`.
 package struct PermutationTest: Sendable {
