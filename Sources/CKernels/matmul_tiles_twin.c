@@ -117,7 +117,7 @@ size_t ck_tile_scratch(int64_t n, int64_t k) {
 
 size_t ck_tile_scratch_precise(int64_t n, int64_t k) {
     (void)k;
-    return scratch(n, 2);
+    return scratch(n, CK_TILE_PLANES);
 }
 
 #if defined(__x86_64__)

@@ -14,6 +14,7 @@ enum {
     CK_TILE_BYTES = 1024,
     CK_TILE_FINE_PLANES = 2,
     CK_TILE_PLANES = 3,
+    CK_TILE_PARTS = CK_TILE_PLANES * (CK_TILE_PLANES + 1) / 2,
     // A panel of weights stays in the second cache: 128 rows by 512 inputs are 128 KiB. The activations of two tiles by 512
     // inputs, which meet all of it, are 32 KiB and stay in the first.
     CK_TILE_PANEL_ROWS = 128,
@@ -25,8 +26,9 @@ enum {
 };
 
 // Activations: a plane of bf16, [tile][step][16 pairs][16 rows][2], zeros past the ends; for CK_FINE a second plane of
-// what the first leaves, rounded to bf16 too, and for CK_PRECISE a third. A step of CK_FINE meets the first and then the second. Weights of CK_PRECISE have two; its products are first · first,
-// first · second and second · first, or for weights in bf16, which have no second, first · first, second and third.
+// what the first leaves, rounded to bf16 too, and for CK_PRECISE a third. A step of CK_FINE meets the first and then the second.
+// Weights of CK_PRECISE have three planes, of which bf16 weights need the first only. Its products are those of planes i and j with
+// i + j < 3: six, or three for weights in bf16.
 static inline int64_t ck_tile_count(int64_t rows) { return (rows + CK_TILE_ROWS - 1) / CK_TILE_ROWS; }
 static inline int64_t ck_tile_steps(int64_t k) { return (k + CK_TILE_INPUTS - 1) / CK_TILE_INPUTS; }
 static inline size_t ck_tile_plane_bytes(int64_t n, int64_t k) {

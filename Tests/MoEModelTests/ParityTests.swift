@@ -41,7 +41,7 @@ struct ParityTests {
         try compare(checkpoint, .exact)
     }
 
-    /// Three products of bf16 on tiles, by their twin in plain C. These weights are f32, of which sixteen bits count.
+    /// Six products of bf16 on tiles, by their twin in plain C, within the same bounds.
     @Test(arguments: cases)
     func preciseIsNearTransformers(checkpoint: URL) throws {
         _ = try Model.withInstructionSet("amx-twin") { try compare(checkpoint, .precise) }
@@ -86,12 +86,11 @@ struct ParityTests {
             "parity \(name): router logits \(differences.router) · log-probabilities \(differences.logprob) · "
                 + "patterns \(differences.pattern) · other hooks \(differences.hooks) · other experts "
                 + "\(differences.otherExperts) of \(differences.choices)")
-        let isExact = precision == .exact
-        #expect(differences.router < (isExact ? 2e-4 : 1e-3))
+        #expect(differences.router < 2e-4)
         // A choice that was as good as even and fell otherwise moves what comes after it.
-        #expect(differences.logprob < 1e-3 || (!isExact && differences.otherExperts > 0))
-        #expect(differences.pattern < (isExact ? 1e-5 : 3e-4))
-        #expect(differences.hooks < (isExact ? 1e-3 : 4e-3))
+        #expect(differences.logprob < 1e-3 || (precision == .precise && differences.otherExperts > 0))
+        #expect(differences.pattern < 1e-5)
+        #expect(differences.hooks < 1e-3)
         #expect(differences.smallestMarginOfOther < 1e-3 || differences.otherExperts == 0)
     }
 

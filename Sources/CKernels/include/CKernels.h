@@ -57,9 +57,8 @@ void ck_store(ck_type type, const float *x, int64_t count, void *out);
 // integers in blocks of 256 (an activation has about eleven bits, a weight up to thirteen). With CK_AMX every weight and
 // activation is rounded to bf16. CK_SCALAR and CK_NEON have none of these: there CK_FAST is CK_EXACT. `CK_FINE`: CK_FAST, but
 // with CK_AMX an activation has two parts in bf16, of which 2⁻¹⁷ is missing, for twice as many products. `CK_PRECISE`: with CK_AMX
-// three products of bf16. Weights in bf16 meet all of an f32 activation, in three parts; other weights and activations have
-// two parts each, of which the product of the last is left out: about 2⁻¹⁷ of Σ |x·W| is missing. Elsewhere it is
-// CK_EXACT. In all modes, every y is summed over k in one fixed order, the same for one row
+// an activation has three parts in bf16, which are all of an f32, and so have weights; three products with weights in bf16, six with
+// others: about 2⁻²⁴ of Σ |x·W| is missing. Elsewhere it is CK_EXACT. In all modes, every y is summed over k in one fixed order, the same for one row
 // (decoding, straight from the blocks) and for many, whatever n, m, its position and the number of threads.
 //
 // Weights are of two kinds: dense (F32, F16, BF16) and quantized (blocks). What is packed for one type serves every type

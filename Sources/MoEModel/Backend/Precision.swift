@@ -3,9 +3,9 @@
 public enum Precision: String, Sendable, CaseIterable, Codable {
     /// f32 activations and accumulation, weights dequantized to f32: the reference.
     case exact
-    /// Nearly exact, and fast where the processor multiplies tiles (AMX; nowhere else is it offered): three products of bf16,
-    /// sums in f32. For weights in bf16 they are as good as f32. Of other weights and activations sixteen bits count: router
-    /// logits are within 1e-3 of the reference, ten times as far as `exact`'s.
+    /// Nearly exact, and fast where the processor multiplies tiles (AMX; nowhere else is it offered): products of bf16,
+    /// three for weights in bf16 and six for others, sums in f32. Only the order of the sums is another than `exact`'s, and its
+    /// bounds hold.
     case precise
     /// AMX: weights of every type in bf16. Activations are in bf16 where gate and up are made and in the final projection,
     /// and in two parts of bf16 in all other products: what goes in there decides most of the choices of experts that come
