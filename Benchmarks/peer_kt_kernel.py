@@ -95,7 +95,10 @@ class Engine:
         for name in ("gate", "up", "down"):
             setattr(config, f"{name}_projs", [[matrix.ctypes.data for matrix in getattr(block, name)]])
             setattr(config, f"{name}_scales", [[0] * EXPERTS])
-        self.moe = next(getattr(kernels.moe, name) for name in CLASSES if hasattr(kernels.moe, name))(config)
+        found = [getattr(kernels.moe, name) for name in CLASSES if hasattr(kernels.moe, name)]
+        if not found:
+            raise SystemExit(f"error: kt-kernel has none of {', '.join(CLASSES)}")
+        self.moe = found[0](config)
         order = np.arange(EXPERTS, dtype=np.int64)
         self.workers.submit(self.moe.load_weights_task(order.ctypes.data))
         self.workers.sync()

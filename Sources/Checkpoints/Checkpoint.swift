@@ -149,7 +149,8 @@ public final class Checkpoint: Sendable {
     public var name: String {
         let path = url.standardizedFileURL
         if let hub = HubName.around(path) { return hub.name }
-        return path.pathExtension == "gguf" ? path.deletingPathExtension().lastPathComponent : path.lastPathComponent
+        return path.pathExtension.lowercased() == "gguf"
+            ? path.deletingPathExtension().lastPathComponent : path.lastPathComponent
     }
 
     /// SHA-256 (hex) of the weight files' bytes one after the other, in name order: for one file, what `sha256sum` prints.

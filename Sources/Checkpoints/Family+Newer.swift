@@ -142,15 +142,19 @@ extension Family {
             .routerSelectionBias: "mlp.expert_bias",
         ]) { $1 })
 
-    /// Ling 2 and Ring 2 (`BailingMoeV2ForCausalLM`, arXiv 2510.22115), whose code comes with them: GLM-4.5's layers under other names.
+    /// Ling 2 and Ring 2 (`BailingMoeV2ForCausalLM`, arXiv 2510.22115), whose code comes with them: GLM-4.5's layers under other
+    /// names. Its router divides the weights by their sum whatever the config says.
     static let ling = Family(
         architecture: "bailing_moe", ggufArchitecture: "bailingmoe2", expertCountFields: ["num_experts"],
         expertSizeField: "moe_intermediate_size",
         defaults: Defaults(
             contextLength: 32_768, expertsPerToken: 8, keyValueHeads: 4, ropeTheta: 600_000, normEpsilon: 1e-6,
             normalizes: true, headSize: 128),
-        routerNames: ["mlp.gate.weight"], expertLayouts: [.projections], queryKeyNorm: .perHead, router: groupedSigmoid,
-        routerFields: groupedFields, attentionBias: nil, sharedExpert: SharedExpert(countField: "num_shared_experts"),
+        routerNames: ["mlp.gate.weight"], expertLayouts: [.projections], queryKeyNorm: .perHead,
+        router: RouterPolicy(
+            score: .sigmoid, select: groupedSigmoid.select, weigh: .init(normalizes: true, epsilon: 1e-20)),
+        routerFields: RouterFields(scale: "routed_scaling_factor", groupCount: "n_group", keptGroups: "topk_group"),
+        attentionBias: nil, sharedExpert: SharedExpert(countField: "num_shared_experts"),
         leavesOutLastLayers: true, denseLayers: DenseLayers(firstField: "first_k_dense_replace", firstByDefault: 1),
         refusedFlags: ["use_bias", "use_qkv_bias", "norm_head"], requiredFlags: ["use_qk_norm"],
         rotary: RotaryFields(partByDefault: 0.5, sizeField: "rotary_dim"),

@@ -17,8 +17,6 @@ final class WeightStream: @unchecked Sendable {
     /// Memory of each layer that is filled before it is read, and whether it is held.
     private let produced: [[ProducedMemory]]
     private var isHeld: [Bool]
-    /// Of each layer, what a pass fills only where it expands latents.
-    private let expansions: [ProducedMemory?]
     private let readers = DispatchQueue(label: "moescope.read-ahead", qos: .utility)
 
     /// - Parameter budget: bytes for weights and all that is computed with them; nil: whatever it takes.
@@ -29,7 +27,6 @@ final class WeightStream: @unchecked Sendable {
             return layer.compactMap(\.produced).filter { seen.insert(ObjectIdentifier($0)).inserted }
         }
         isHeld = layers.map { _ in false }
-        expansions = tensors.layers.map { $0.latentParts == nil ? nil : $0[.latentUp]?.produced }
         let total = layers.joined().reduce(0) { $0 + $1.bytes.count }
         releases = budget.map { total > $0 / 2 } ?? false
         releasesForFewRows = budget.map { total > $0 / 8 * 7 } ?? false
@@ -65,7 +62,6 @@ final class WeightStream: @unchecked Sendable {
 
     private func leave(_ layer: Int) {
         letGo(layer)
-        expansions[layer]?.giveBack()
         for tensor in layers[layer] { tensor.releasePages() }
     }
 

@@ -75,7 +75,14 @@ public struct WorkingMemory: Sendable {
             floats += (latent.queryRank ?? 0) + 2 * latent.rank + config.attention.rotatedSize
             floats += queries + heads * (3 * latent.valueSize - config.attention.rotatedSize)
         }
-        return Self.float * rows * floats + experts(rows) + vectors + threads * scratch(rows) + Self.programBytes
+        return Self.float * rows * floats + expansion + experts(rows) + vectors + threads * scratch(rows)
+            + Self.programBytes
+    }
+
+    /// What expands one layer's latents, put together in f32 out of the two parts that GGUF files hold, which become f32 first.
+    private var expansion: Int {
+        guard let shape = LatentExpansion(config) else { return 0 }
+        return 2 * Self.float * shape.heads * (shape.keySize + shape.valueSize) * shape.rank
     }
 
     /// Hidden activations of one group of experts, and the packed input of the largest product; one buffer serves all products.

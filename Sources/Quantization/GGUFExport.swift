@@ -46,7 +46,8 @@ public struct GGUFExport {
         return mix.dtype(
             tensor.role, layer: tensor.layer ?? 0, layerCount: config.layerCount, columns: tensor.columns,
             expertCount: config.experts.count,
-            queriesPerKey: config.attention.headCount / config.attention.keyValueHeadCount)
+            queriesPerKey: config.attention.headCount / config.attention.keyValueHeadCount,
+            fusesAttention: config.ggufFusesAttention)
     }
 
     /// Writes the file: to a temporary name, flushed, renamed; then opens it and compares its config with the checkpoint's.

@@ -18,7 +18,8 @@ extension QuantizationMix {
                 let wanted = mix.dtype(
                     tensor.role, layer: tensor.layer ?? 0, layerCount: config.layerCount, columns: tensor.columns,
                     expertCount: config.experts.count,
-                    queriesPerKey: config.attention.headCount / config.attention.keyValueHeadCount)
+                    queriesPerKey: config.attention.headCount / config.attention.keyValueHeadCount,
+                    fusesAttention: config.ggufFusesAttention)
                 return tensor.parts.allSatisfy { $0.dtype == wanted }
             }
         }

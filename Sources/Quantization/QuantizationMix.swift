@@ -67,8 +67,10 @@ public enum QuantizationMix: String, Sendable, CaseIterable {
     /// - Parameters:
     ///   - layer: its layer, of `layerCount`.
     ///   - queriesPerKey: query heads that share a key/value head.
+    ///   - fusesAttention: whether `query` stands for q, k and v in one.
     public func dtype(
-        _ role: TensorRole, layer: Int, layerCount: Int, columns: Int, expertCount: Int, queriesPerKey: Int
+        _ role: TensorRole, layer: Int, layerCount: Int, columns: Int, expertCount: Int, queriesPerKey: Int,
+        fusesAttention: Bool = false
     ) -> DType {
         guard role.isMatrix else { return .f32 }
         guard !isPlain else { return base }
@@ -77,6 +79,7 @@ public enum QuantizationMix: String, Sendable, CaseIterable {
         case .output: if type != .q8_0 { type = columns % 256 == 0 ? .q6_k : .q8_0 }
         // For eight experts attention is so small a share that more bits cost nothing.
         case .value: type = expertCount == 8 ? .q8_0 : valueType(layer, layerCount, queriesPerKey)
+        case .query where fusesAttention: type = fusedAttentionType
         case .key: if expertCount == 8 { type = .q8_0 }
         case .attentionOutput: type = attentionOutputType(expertCount)
         case .expertDown, .denseDown, .sharedDown: type = downType(layer, layerCount)
@@ -90,6 +93,15 @@ public enum QuantizationMix: String, Sendable, CaseIterable {
         case .q2_k: queriesPerKey >= 4 ? .q4_k : .q3_k
         case .q3_k_m: layer < 2 ? .q5_k : .q4_k
         case .q4_k_m, .q5_k_m: Self.getsMoreBits(layer, layerCount) ? .q6_k : base
+        default: base
+        }
+    }
+
+    private var fusedAttentionType: DType {
+        switch self {
+        case .q3_k_m: .q4_k
+        case .q4_k_m: .q5_k
+        case .q5_k_m: .q6_k
         default: base
         }
     }

@@ -34,7 +34,8 @@ public struct TensorInventory: Sendable {
         let dtype = mix.dtype(
             tensor.role, layer: tensor.layer ?? 0, layerCount: config.layerCount, columns: tensor.columns,
             expertCount: config.experts.count,
-            queriesPerKey: config.attention.headCount / config.attention.keyValueHeadCount)
+            queriesPerKey: config.attention.headCount / config.attention.keyValueHeadCount,
+            fusesAttention: config.ggufFusesAttention)
         return (dtype.byteCount(elements: tensor.columns) ?? 0) * (tensor.count / max(1, tensor.columns))
     }
 }

@@ -46,18 +46,11 @@ public final class ProducedMemory: @unchecked Sendable {
     public func letGo() {
         lock.current.withLock {
             holders -= 1
-            giveBackIfFree()
+            guard holders <= 0, isFilled else { return }
+            MemoryAdvice.doNotNeed.apply(to: UnsafeRawBufferPointer(start: base, count: byteCount))
+            // The partial page at the end keeps what it has; filling writes it again.
+            isFilled = false
         }
-    }
-
-    /// Gives the memory back unless somebody holds it.
-    public func giveBack() { lock.current.withLock { giveBackIfFree() } }
-
-    private func giveBackIfFree() {
-        guard holders <= 0, isFilled else { return }
-        MemoryAdvice.doNotNeed.apply(to: UnsafeRawBufferPointer(start: base, count: byteCount))
-        // The partial page at the end keeps what it has; filling writes it again.
-        isFilled = false
     }
 
     private func fillIfEmpty() {

@@ -43,7 +43,8 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
         Int(next().multipliedFullWidth(by: UInt64(bound)).high)
     }
 
-    /// Puts elements into a random order (Fisher and Yates); the same on every machine, as the standard library's own is not promised to be.
+    /// Puts elements into a random order (Fisher and Yates); the same on every machine, which the standard library does not promise
+    /// of its own.
     package mutating func shuffle<Element>(_ elements: inout [Element]) {
         elements.withUnsafeMutableBufferPointer { shuffle($0, 0..<$0.count) }
     }

@@ -7,6 +7,7 @@ public enum TokenizerFile {
     ///   GGUF file with its vocabulary. What lies beside it in the folder is read too, as transformers reads it.
     /// - Throws: what is wrong with the file; "not a tokenizer" for any other.
     public static func open(_ url: URL) throws(TokenizerError) -> any Tokenizer {
+        if GGUFHeader.isExpected(in: url) { return try open(GGUFVocabulary(url)) }
         let name = url.lastPathComponent
         switch name {
         case "vocab.json": return try JSONTokenizer(vocabulary: url)
@@ -21,7 +22,6 @@ public enum TokenizerFile {
         // mistral-common's files are called tokenizer.model.v1 and the like.
         if name.hasSuffix(".model") || name.contains(".model.") { return try SentencePieceTokenizer(url) }
         if name.hasSuffix(".json") { return try JSONTokenizer(url) }
-        if GGUFHeader.isExpected(in: url) { return try open(GGUFVocabulary(url)) }
         throw TokenizerError(
             file: url.path, problem: "not a tokenizer this program reads",
             hint: "expected tokenizer.json or tokenizer.model")

@@ -51,8 +51,9 @@ static void products(const uint8_t *choice, const uint8_t *data, size_t size) {
     ck_mode mode = (ck_mode)(choice[1] % 4);
     int64_t m = 1 + choice[2] % 40, n = 1 + choice[3] % 40;
     int64_t block = ck_block_elements(type);
-    int64_t k = block * (1 + choice[4] % (block == 1 ? 250 : 5)) + (block == 1 && choice[1] & 128 ? 256 : 0);
-    int64_t begin = choice[5] % m;
+    // Rows of 512 inputs and more, of blocks of 32, are read in place.
+    int64_t k = block * (1 + choice[4] % (block == 1 ? 250 : block == 32 ? 40 : 5)) + (block == 1 && choice[1] & 128 ? 256 : 0);
+    int64_t begin = choice[5] % m, end = choice[3] & 64 ? m : begin + 1 + choice[2] % (m - begin);
     size_t bytes = row_bytes(type, k);
 
     uint8_t *weights = filled(bytes * (size_t)m, data, size);
@@ -64,7 +65,7 @@ static void products(const uint8_t *choice, const uint8_t *data, size_t size) {
     ck_pack_activations(type, mode, x, k, NULL, n, k, 0, n, packed);
     void *scratch = exactly(ck_matmul_scratch_bytes(type, mode, n, k));
     float *y = exactly(sizeof(float) * (size_t)(n * m));
-    ck_matmul(type, mode, weights, bytes, begin, m, k, packed, n, y, m, scratch);
+    ck_matmul(type, mode, weights, bytes, begin, end, k, packed, n, y, m, scratch);
 
     if (type == CK_F32 || type == CK_F16 || type == CK_BF16 || type == CK_Q8_0) {
         void *stored = exactly(bytes);

@@ -51,6 +51,16 @@ import Tokenizers
         }
     }
 
+    /// `attn_qkv.weight`, as llama.cpp's `llama_tensor_get_type` has it.
+    @Test(arguments: [
+        (QuantizationMix.q2_k, DType.q2_k), (.q3_k_m, .q4_k), (.q4_k_m, .q5_k), (.q5_k_m, .q6_k), (.q6_k, .q6_k),
+        (.q8_0, .q8_0),
+    ]) func fusedAttentionGetsMoreBits(mix: QuantizationMix, type: DType) {
+        let found = mix.dtype(
+            .query, layer: 3, layerCount: 20, columns: 2048, expertCount: 256, queriesPerKey: 4, fusesAttention: true)
+        #expect(found == type)
+    }
+
     /// Experts that come as MXFP4 stay so in quantized files, block by block.
     @Test func blocksOfMXFP4Stay() throws {
         let original = try family("families/gpt_oss-mxfp4")

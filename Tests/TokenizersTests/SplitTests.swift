@@ -15,7 +15,7 @@ import Tokenizers
 
     @Test func wordsAreThoseOfTheLibrary() throws {
         let (texts, cases) = try Self.fixture()
-        #expect(cases.count == 31)
+        #expect(cases.count == 32)
         for item in cases {
             let name = try #require(item["name"]?.string)
             let step = try #require(item["pre_tokenizer"])
@@ -41,7 +41,9 @@ import Tokenizers
         ("a{2,1}", "a repetition that is none", 3),
         ("a{100000}", "more than 1000 repetitions", 3), (#"\p{Klingon}"#, "the property \"Klingon\"", 1),
         (#"(?<=a)b"#, "a group of a kind", 1),
-        (#"(a)\1"#, "\"\\1\"", 4), ("[a&&]", "without members on both sides", 5), ("[&&a]", "without members", 2),
+        (#"(a)\1"#, "\"\\1\"", 4), ("[A-[b]]", "a range to a set", 4), ("(?i:[a[b]])", "in any case", 5),
+        (#"(?i:\p{Lu})"#, "in any case", 5),
+        ("[a&&]", "without members on both sides", 5), ("[&&a]", "without members", 2),
         ("[[:alpha:]]", "a class in the way of POSIX", 2),
         (String(repeating: "[", count: 40) + "a", "sets within sets", 33), ("^a", "\"^\" in this place", 1),
         ("(?:a+)++", "a possessive repetition of a group", 8), ("[b-a]", "a range whose end", 4),

@@ -72,7 +72,7 @@ def test_a_model_without_a_tokenizer_continues_ids(root):
 
 
 def test_a_gguf_file_is_known_by_its_first_bytes(tmp_path):
-    named, bare = tmp_path / "q.gguf", tmp_path / "sha256-0000"
+    named, bare = tmp_path / "q.gguf", tmp_path / "my.model.sha256-0000"
     for file in named, bare:
         ms.quantize("polyglot", file, type="Q8_0")
     assert bare.read_bytes() == named.read_bytes()

@@ -1,6 +1,8 @@
 """Weights as arrays, the model's last step as a function, and conversations."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -135,3 +137,26 @@ def test_names_of_points_complete(model):
     with pytest.raises(AttributeError, match="no hook point is called 'rooter'"):
         points.rooter
     assert list(model.weights) and "router" in model.weights._ipython_key_completions_()
+
+
+def test_weights_are_read_while_a_model_runs(root):
+    # The matrix of both of the file's parts is put together where it is needed, and given back.
+    model = ms.load(root / "Tests/Fixtures/families/deepseek2-split.gguf", precision="exact", threads=1)
+    ids = [(place * 37) % 60 for place in range(64)]
+    expected = np.array(model.run(ids, capture="logits")["logits"])
+    matrix = np.array(model.weights["latent_up", 1])
+    ended = threading.Event()
+
+    def read():
+        while not ended.is_set():
+            assert np.array_equal(model.weights["latent_up", 1], matrix)
+
+    with ThreadPoolExecutor(2) as readers:
+        reading = [readers.submit(read) for _ in range(2)]
+        try:
+            for _ in range(400):
+                assert np.array_equal(model.run(ids, capture="logits")["logits"], expected)
+        finally:
+            ended.set()
+        for one in reading:
+            one.result()

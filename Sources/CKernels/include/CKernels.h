@@ -56,9 +56,10 @@ void ck_store(ck_type type, const float *x, int64_t count, void *out);
 // instruction set multiplies fastest: bf16 activations and weights with CK_AVX512, with CK_AVX2 both as 16-bit
 // integers in blocks of 256 (an activation has about eleven bits, a weight up to thirteen). With CK_AMX every weight and
 // activation is rounded to bf16. CK_SCALAR and CK_NEON have none of these: there CK_FAST is CK_EXACT. `CK_FINE`: CK_FAST, but
-// with CK_AMX an activation has two parts in bf16, of which 2⁻¹⁷ is missing, for twice as many products. `CK_PRECISE`: with CK_AMX
+// with CK_AMX an activation has two parts in bf16, accurate to 2⁻¹⁷, for twice as many products. `CK_PRECISE`: with CK_AMX
 // an activation has three parts in bf16, which are all of an f32, and so have weights; three products with weights in bf16, six with
-// others: about 2⁻²⁴ of Σ |x·W| is missing. Elsewhere it is CK_EXACT. In all modes, every y is summed over k in one fixed order, the same for one row
+// others: about 2⁻²⁴ of Σ |x·W| is missing. Elsewhere it is CK_EXACT. In all modes, every y is summed over k in one
+// fixed order, the same for one row
 // (decoding, straight from the blocks) and for many, whatever n, m, its position and the number of threads.
 //
 // Weights are of two kinds: dense (F32, F16, BF16) and quantized (blocks). What is packed for one type serves every type
@@ -132,8 +133,8 @@ void ck_logsumexp_tile(const float *logits, int64_t stride, int64_t n, int64_t c
 void ck_exp(const float *x, int64_t count, float *out);
 void ck_log(const float *x, int64_t count, float *out);
 
-// ---- Causal attention over one document, in f32 or with products on tiles, never a [t, t] matrix. T rows of q and out hold `heads` heads of
-// head_dim; rows of k and v hold `groups` heads (heads is a multiple of groups; query head h uses k/v head
+// ---- Causal attention over one document, in f32 or with products on tiles, never a [t, t] matrix. T rows of q and out hold
+// `heads` heads of head_dim; rows of k and v hold `groups` heads (heads is a multiple of groups; query head h uses k/v head
 // h / (heads / groups)). Query row i stands at key position `position + i`, and sees keys at its own position and
 // before; with window > 0 only the last `window` of them. Keys [0, position + row_end) must exist.
 //
@@ -167,8 +168,8 @@ enum { CK_ATTENTION_TILES_FROM = 1024 };
 
 size_t ck_attention_scratch_bytes(const ck_attention *attention);
 // All query heads of one key/value head (`group`), query rows [row_begin, row_end). Each row's numbers are the same
-// whatever the other rows of the call; threads split groups and rows. Scratch is aligned to 64 bytes. Best with 64 or
-// more rows a call.
+// whatever the other rows of the call, where keys and values are finite; threads split groups and rows. Scratch is aligned to
+// 64 bytes. Best with 64 or more rows a call.
 void ck_attention_rows(const ck_attention *attention, int64_t group, int64_t row_begin, int64_t row_end,
                        void *scratch);
 // The same, with keys and values from a cache of F32, F16, BF16 or Q8_0 (head_dim a multiple of 32 for Q8_0): k and v

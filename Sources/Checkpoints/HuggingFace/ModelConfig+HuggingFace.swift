@@ -297,16 +297,12 @@ extension ConfigFile {
     /// - Returns: how FP8 weights are scaled; nil: there are none.
     fileprivate func refuseUnsupported(_ family: Family) throws(FileError) -> ScaledBlocks? {
         var blocks: ScaledBlocks?
-        for field in family.refusedFlags where try flag(field, default: false) {
+        let flags = family.refusedFlags.map { ($0, false) } + family.requiredFlags.map { ($0, true) }
+        for (field, wanted) in flags where try flag(field, default: false) != wanted {
             throw FileError(
-                .unsupported, file: path, field: "field \(field)", expected: "false", found: "true",
-                hint: "MoEScope computes \(family.architecture) without it")
-        }
-        for field in family.requiredFlags where try !flag(field, default: false) {
-            throw FileError(
-                .unsupported, file: path, field: "field \(field)", expected: "true",
-                found: self[field] == nil ? "no such field" : "false",
-                hint: "MoEScope does not compute \(family.architecture) without it")
+                .unsupported, file: path, field: "field \(field)", expected: "\(wanted)",
+                found: self[field] == nil ? "no such field" : "\(!wanted)",
+                hint: "MoEScope computes \(family.architecture) \(wanted ? "with" : "without") it only")
         }
         for (field, number) in family.requiredNumbers.sorted(by: { $0.key < $1.key }) {
             guard let given = try optionalSize(field, from: 0), given != number else { continue }

@@ -107,7 +107,7 @@ extension RotaryConfig {
         if share == nil { share = try part(file) }
         if let field = family.rotary.sizeField, let size = try file.optionalSize(field) {
             guard size <= headSize else { throw file.wrong(field, expected: "at most the head size \(headSize)") }
-            if share == nil { share = Double(size) / Double(headSize) }
+            if share == nil { return size == headSize ? nil : size }
         }
         let size = Int(Double(headSize) * (share ?? usual))
         return size == headSize ? nil : size

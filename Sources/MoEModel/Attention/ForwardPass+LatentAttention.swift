@@ -128,10 +128,10 @@ extension ForwardPass {
         values: Matrix, _ seen: (Matrix) throws -> Void
     ) rethrows {
         let heads = config.attention.headCount
-        up.produced?.fill()
         let both = matrix(.latentExpanded, rows: content.rows, columns: up.shape[0])
         let own = matrix(.latentValues, rows: content.rows, columns: heads * latent.valueSize)
-        backend.project(content, up, into: both)
+        // Put together for this product alone: of a large model the matrices of all layers would be gigabytes.
+        up.whileHeld { backend.project(content, up, into: both) }
         backend.spread(both, shared: shared, LatentShape(config.attention, latent), keys: keys, values: own)
         try seen(own)
         backend.pad(own, heads: heads, into: values)

@@ -27,19 +27,25 @@ extension ScalarSet {
     private static func ranges(ofScript name: String) -> [ClosedRange<UInt32>]? {
         guard let expression = try? NSRegularExpression(pattern: "\\p{Script=\(name)}+") else { return nil }
         var ranges: [ClosedRange<UInt32>] = []
-        // A plane at a time; surrogates are no scalars.
+        // A plane at a time, so that places in UTF-16 are numbers of scalars: one unit each in the first plane, which has no
+        // scalars from U+D800 to U+DFFF, and two in the others.
         for plane in UInt32(0)...16 {
             var text = String.UnicodeScalarView()
             for code in plane << 16...(plane << 16 | 0xFFFF) {
                 if let scalar = Unicode.Scalar(code) { text.append(scalar) }
             }
+            func code(_ place: Int) -> UInt32 {
+                guard plane == 0 else { return plane << 16 + UInt32(place / 2) }
+                return UInt32(place < 0xD800 ? place : place + 0x800)
+            }
             let string = String(text)
-            for match in expression.matches(in: string, range: NSRange(string.startIndex..., in: string)) {
-                guard let part = Range(match.range, in: string) else { continue }
-                let scalars = string.unicodeScalars[part]
-                guard let first = scalars.first?.value, let last = scalars.last?.value else { continue }
-                // What is written without a gap may have one: between U+D7FF and U+E000.
-                ranges.append(first...last)
+            for match in expression.matches(in: string, range: NSRange(0..<string.utf16.count)) {
+                let (first, last) = (match.range.location, match.range.location + match.range.length - 1)
+                if plane == 0, first < 0xD800, last >= 0xD800 {
+                    ranges += [code(first)...0xD7FF, 0xE000...code(last)]
+                } else {
+                    ranges.append(code(first)...code(last))
+                }
             }
         }
         return ranges

@@ -105,10 +105,17 @@ struct ScalarSet: Sendable, Equatable {
     mutating func insert(_ set: ScalarSet) { unions.append(set) }
     mutating func intersect(with set: ScalarSet) { intersections.append(set) }
 
+    /// Whether `foldCase` makes of it what Oniguruma does: sets within it, scripts and single cases of letters would be others.
+    var canFoldCase: Bool {
+        let cased = Properties.categories([.uppercaseLetter, .lowercaseLetter, .titlecaseLetter])
+        return unions.isEmpty && intersections.isEmpty
+            && ([properties] + complements).allSatisfy {
+                $0.isDisjoint(with: cased) || $0.isSuperset(of: cased)
+            }
+    }
+
     /// Letters of ASCII bring their other case along, and the two characters that fold to one: the long s and the sign of Kelvin.
     mutating func foldCase() {
-        for index in unions.indices { unions[index].foldCase() }
-        for index in intersections.indices { intersections[index].foldCase() }
         for range in ranges {
             for letter in UInt32(0x61)...0x7A where range.contains(letter) || range.contains(letter - 32) {
                 ranges.append(letter...letter)

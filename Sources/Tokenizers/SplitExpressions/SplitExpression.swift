@@ -1,7 +1,8 @@
 /// A regular expression that cuts text, as `tokenizer.json` writes it: Oniguruma's syntax as far as tokenizers use it.
 ///
 /// Known are alternatives, groups `(?:…)` and `(?i:…)`, looking ahead `(?=…)` and `(?!…)`, sets with ranges, sets within
-/// sets (`[\p{L}&&[^\p{Han}]]`) and categories and scripts of Unicode (`\p{L}`, `\s`), the repetitions `* + ? {n,m}`, lazy or possessive, `$` and `\b`. Others are refused, by name.
+/// sets (`[\p{L}&&[^\p{Han}]]`) and categories and scripts of Unicode (`\p{L}`, `\s`), the repetitions `* + ? {n,m}`, lazy or
+/// possessive, `$` and `\b`. Others are refused, by name.
 /// Scalars are matched one by one, whatever they combine to.
 struct SplitExpression: Sendable, Equatable {
     private let program: SplitProgram

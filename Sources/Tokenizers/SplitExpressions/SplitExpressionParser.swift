@@ -93,6 +93,7 @@ struct SplitExpressionParser {
         if next("(") { return try group(foldsCase: foldsCase) }
         if take("$") { return .lineEnd }
         if take("\\b") { return .wordEdge }
+        let start = position
         var set = ScalarSet()
         if take("[") {
             set = try bracket()
@@ -107,7 +108,12 @@ struct SplitExpressionParser {
             set.insert(scalars[position].value...scalars[position].value)
             position += 1
         }
-        if foldsCase { set.foldCase() }
+        if foldsCase {
+            guard set.canFoldCase else {
+                throw unknown("a set within a set, a script or a case of letters, in any case", at: start)
+            }
+            set.foldCase()
+        }
         return .set(number(of: set))
     }
 
@@ -221,11 +227,12 @@ struct SplitExpressionParser {
             }
             guard let low = try member(into: &set) else { continue }
             // A hyphen before the end stands for itself.
-            guard next("-"), position + 1 < scalars.count, scalars[position + 1] != "]" else {
+            guard next("-"), !next("-&&"), position + 1 < scalars.count, scalars[position + 1] != "]" else {
                 set.insert(low...low)
                 continue
             }
             position += 1
+            guard !next("[") else { throw unknown("a range to a set") }
             let place = position
             guard let high = try member(into: &set), high >= low else {
                 throw unknown("a range whose end is before its start", at: place)

@@ -205,7 +205,7 @@ OTHERS = {
     "bailing_moe-odd": ("BailingMoeV2", dict(
         vocab_size=31, hidden_size=35, num_attention_heads=6, num_key_value_heads=3, head_dim=10, first_k_dense_replace=0,
         intermediate_size=41, moe_intermediate_size=7, n_routed_experts=5, n_shared_experts=2, num_experts_per_tok=2, n_group=1,
-        topk_group=1, norm_topk_prob=False, routed_scaling_factor=1.0, use_qk_norm=True, num_nextn_predict_layers=0,
+        topk_group=1, norm_topk_prob=True, routed_scaling_factor=1.0, use_qk_norm=True, num_nextn_predict_layers=0,
         rope_parameters=PLAIN | {"partial_rotary_factor": 0.4})),
     "gpt_oss-odd": ("GptOss", dict(
         vocab_size=31, hidden_size=35, num_attention_heads=5, num_key_value_heads=1, head_dim=6, num_hidden_layers=3,
@@ -282,7 +282,8 @@ def make(name, folder):
     family, options = (CASES | OTHERS)[name]
     torch.manual_seed(7)
     released = None
-    if family == "BailingMoeV2":
+    is_ling = family == "BailingMoeV2"
+    if is_ling:
         family, released = "Glm4Moe", ling_config(COMMON | options)
     if family == "Deepseek":
         config, model, released = deepseek(COMMON | options)
@@ -314,7 +315,7 @@ def make(name, folder):
     folder.mkdir(parents=True, exist_ok=True)
     packed = pack_experts(model) if name.endswith("mxfp4") else {}
     model.save_pretrained(folder)
-    if name.startswith("bailing_moe"):
+    if is_ling:
         rename_ling(folder / "model.safetensors")
     if released:
         (folder / "config.json").write_text(json.dumps(released, indent=2) + "\n")

@@ -43,6 +43,7 @@ EXPRESSIONS = {
     "negated": [r"[^\S\n]+|[^\W\d]+|\P{L}\p{^L}|[\D\d]"],
     "edges": [r"\bw\w*|\w+\b|\s+$"],
     "sets": [r"[a-c[x-z]&&[^b]]+|[^\d&&[^1]]+|[[K-S]&&(?i:k)\p{L}]", r"[\p{L}&&\p{Latin}]+"],
+    "scripts alone": [r"[\p{Cyrillic}]+|\p{Hebrew}+|\p{Devanagari}+|\p{Han}+|\p{Arabic}+"],
     "scripts": [r"\p{Hiragana}+|\p{Katakana}+|\P{Greek}\p{Greek}+|\p{^Hangul}|[\p{Cyrillic}\p{Thai}]+|\p{hani}"],
     "classes": [r"[\]\-a]+|[]x]+|[-b]+|[c-]+|[\p{Sc}\p{Pd}é-ü]+|\p{Zs}+|\p{Cc}+|\p{Mn}"],
 }  # fmt: skip
@@ -51,6 +52,7 @@ TEXTS = [
     "12 123 1234 12345 1234567 12a 123abc ½Ⅷ٣٤٥", "Größe ÉTÉ été Ǆ ǅ ǆ ŉ ΑΒΓ αβγ ЖЗ жз", "你好，世界。今天是2024年！ カタカナ ひらがな 한국어 สวัสดี", "A\u030angstro\u0308m e\u0301 \u0301x",
     "foo_bar(baz)[0] += \"q\"; // c\n\tif (x) { y(); }\r\n", "ſo 's 'S 'ſ K k", "a\u00a0b\u3000c\u2028d", "😀👍🏽 a👍b", "www. w w2 2w", "\x00\x01 \x7f", "]-a x] -b c- $¢- éü",
     "...\n\n", "...\r\n x", "!a ?b /usr/bin", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", "  " * 300, "1" * 100, "a\n" * 50, "kKsS ékÉ é\té\t",
+    "第〡〩々〇〢号 Жё\u0301з Привет שָׁלוֹם नमस्ते مرحبًا", "a-&&b",
 ]  # fmt: skip
 
 
