@@ -184,7 +184,7 @@ INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes,
         const uint8_t *rows = weights + row_bytes * (size_t)at.first;
         const size_t apart = row_bytes * (size_t)at.apart;
         __m256 acc[CK_INT8_ROWS];
-        // A row shorter than a superblock leaves too little behind the one before it.
+        // Rows of less than two superblocks are always copied: there must be enough behind a row.
         const bool last = k < 512 || at.first + at.apart * (at.count - 1) == m_end - 1;
         if (n == 1) { eight_rows(type, rows, apart, at.count, last, x, 1, acc); }
         else { eight_rows(type, rows, apart, at.count, last, x, (int)n, acc); }

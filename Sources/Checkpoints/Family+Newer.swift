@@ -149,7 +149,7 @@ extension Family {
         expertSizeField: "moe_intermediate_size",
         defaults: Defaults(
             contextLength: 32_768, expertsPerToken: 8, keyValueHeads: 4, ropeTheta: 600_000, normEpsilon: 1e-6,
-            normalizes: true, headSize: 128),
+            headSize: 128),
         routerNames: ["mlp.gate.weight"], expertLayouts: [.projections], queryKeyNorm: .perHead,
         router: RouterPolicy(
             score: .sigmoid, select: groupedSigmoid.select, weigh: .init(normalizes: true, epsilon: 1e-20)),

@@ -43,11 +43,7 @@ public struct GGUFExport {
         let config = checkpoint.config
         // As llama.cpp does: experts that come as MXFP4 were trained as such, and stay.
         if tensor.parts.first?.dtype == .mxfp4, mix.base.blockElements > 1 { return .mxfp4 }
-        return mix.dtype(
-            tensor.role, layer: tensor.layer ?? 0, layerCount: config.layerCount, columns: tensor.columns,
-            expertCount: config.experts.count,
-            queriesPerKey: config.attention.headCount / config.attention.keyValueHeadCount,
-            fusesAttention: config.ggufFusesAttention)
+        return mix.dtype(tensor, of: config)
     }
 
     /// Writes the file: to a temporary name, flushed, renamed; then opens it and compares its config with the checkpoint's.

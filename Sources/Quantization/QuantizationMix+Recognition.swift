@@ -15,11 +15,7 @@ extension QuantizationMix {
         let config = checkpoint.config
         let mix = QuantizationMix.allCases.first { mix in
             tensors.allSatisfy { tensor in
-                let wanted = mix.dtype(
-                    tensor.role, layer: tensor.layer ?? 0, layerCount: config.layerCount, columns: tensor.columns,
-                    expertCount: config.experts.count,
-                    queriesPerKey: config.attention.headCount / config.attention.keyValueHeadCount,
-                    fusesAttention: config.ggufFusesAttention)
+                let wanted = mix.dtype(tensor, of: config)
                 return tensor.parts.allSatisfy { $0.dtype == wanted }
             }
         }

@@ -63,6 +63,15 @@ public enum QuantizationMix: String, Sendable, CaseIterable {
 
     private var isPlain: Bool { base.blockElements == 1 }
 
+    /// The type of one tensor of a model.
+    func dtype(_ tensor: PlacedTensor, of config: ModelConfig) -> DType {
+        dtype(
+            tensor.role, layer: tensor.layer ?? 0, layerCount: config.layerCount, columns: tensor.columns,
+            expertCount: config.experts.count,
+            queriesPerKey: config.attention.headCount / config.attention.keyValueHeadCount,
+            fusesAttention: config.ggufFusesAttention)
+    }
+
     /// The type of one tensor.
     /// - Parameters:
     ///   - layer: its layer, of `layerCount`.

@@ -31,11 +31,7 @@ public struct TensorInventory: Sendable {
     }
 
     private func bytes(_ tensor: PlacedTensor, _ mix: QuantizationMix) -> Int {
-        let dtype = mix.dtype(
-            tensor.role, layer: tensor.layer ?? 0, layerCount: config.layerCount, columns: tensor.columns,
-            expertCount: config.experts.count,
-            queriesPerKey: config.attention.headCount / config.attention.keyValueHeadCount,
-            fusesAttention: config.ggufFusesAttention)
+        let dtype = mix.dtype(tensor, of: config)
         return (dtype.byteCount(elements: tensor.columns) ?? 0) * (tensor.count / max(1, tensor.columns))
     }
 }

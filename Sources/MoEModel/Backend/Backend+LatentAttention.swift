@@ -80,15 +80,8 @@ extension Backend {
     ///     whatever the precision, every row alone.
     ///   - out: [T, H · (c + rotated)].
     func absorb(_ q: Matrix, _ weights: Weights.LatentUp, _ shape: LatentShape, into out: Matrix) {
-        if let first = weights.keys.first {
-            func own(_ head: Int) -> Matrix { q.columns(head * shape.headSize..<head * shape.headSize + shape.ownSize) }
-            packGroups(shape.heads, columns: shape.ownSize, for: first.dtype, fineMode, rows: { _ in q.rows }) {
-                (own($0), nil)
-            }
-            multiply(shape.heads) { head in
-                let y = out.columns(head * shape.width..<head * shape.width + shape.rank)
-                return Product(x: packing.groups[head], weights: weights.keys[head], y: y)
-            }
+        if !weights.keys.isEmpty {
+            multiplyHeads(q, apart: shape.headSize, weights.keys, into: out, apart: shape.width)
         } else {
             reserveScratch(shape.rank * MemoryLayout<Float>.stride)
             let call = AbsorbCall(q, weights.joined, shape, into: out, scratch: scratchMemory)
@@ -110,14 +103,20 @@ extension Backend {
     ///   - values: [m, c] of every head.
     ///   - out: [T, H · value size].
     func expandValues(_ sums: Matrix, _ values: [Tensor], _ shape: LatentShape, into out: Matrix) {
-        guard let first = values.first else { return }
-        func own(_ head: Int) -> Matrix { sums.columns(head * shape.width..<head * shape.width + shape.rank) }
-        packGroups(shape.heads, columns: shape.rank, for: first.dtype, fineMode, rows: { _ in sums.rows }) {
-            (own($0), nil)
+        multiplyHeads(sums, apart: shape.width, values, into: out, apart: shape.valueSize)
+    }
+
+    /// y = x · Wᵀ of every head, with a matrix [m, k] of its own: the first k columns of a head of x, to the first m of one of y.
+    /// - Parameter apart: columns from one head to the next, of x and of y.
+    private func multiplyHeads(_ x: Matrix, apart: Int, _ weights: [Tensor], into y: Matrix, apart yApart: Int) {
+        guard let first = weights.first else { return }
+        let (features, columns) = (first.shape[0], first.shape[1])
+        packGroups(weights.count, columns: columns, for: first.dtype, fineMode, rows: { _ in x.rows }) { head in
+            (x.columns(head * apart..<head * apart + columns), nil)
         }
-        multiply(shape.heads) { head in
-            let y = out.columns(head * shape.valueSize..<(head + 1) * shape.valueSize)
-            return Product(x: packing.groups[head], weights: values[head], y: y)
+        multiply(weights.count) { head in
+            let out = y.columns(head * yApart..<head * yApart + features)
+            return Product(x: packing.groups[head], weights: weights[head], y: out)
         }
     }
 }
