@@ -59,12 +59,14 @@ INLINE __m256i whole_numbers(__m256 first, __m256 second, __m256 factor) {
 // The same of sixteen weights.
 INLINE __m256i levels_of(const ck_type type, const uint8_t *at, __m256 factor) {
     if (type == CK_BF16) {
-        // Even weights are the low halves of f32 lanes, odd ones the high halves.
+        // Even weights are the low halves of f32 lanes, odd ones the high halves. A number added to 1.5 · 2²³ is rounded like a
+        // converted one, and the low half of the sum is it.
+        const __m256 unit = _mm256_set1_ps(0x1.8p23f);
         __m256i both = load32(at);
         __m256 even = _mm256_castsi256_ps(_mm256_slli_epi32(both, 16));
         __m256 odd = _mm256_castsi256_ps(_mm256_and_si256(both, _mm256_set1_epi32((int32_t)0xffff0000)));
-        __m256i low = _mm256_cvtps_epi32(_mm256_mul_ps(even, factor));
-        __m256i high = _mm256_cvtps_epi32(_mm256_mul_ps(odd, factor));
+        __m256i low = _mm256_castps_si256(_mm256_fmadd_ps(even, factor, unit));
+        __m256i high = _mm256_castps_si256(_mm256_fmadd_ps(odd, factor, unit));
         return _mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xaa);
     }
     return whole_numbers(load_eight(type, at, 0), load_eight(type, at, 1), factor);
@@ -249,6 +251,7 @@ INLINE void add_few(const ck_type type, const product *p, const row_group rows, 
         const __m256 factor = _mm256_broadcast_ss(source.factor + r);
         for (int64_t s = 0; s < steps; s++) {
             const uint8_t *at = source.rows[r] + bytes_of(type) * (size_t)(STEP * s);
+            fetch_ahead(at);
             const __m256i w = levels_of(type, at, factor);
             UNROLL for (int i = 0; i < n; i++) {
                 __m256i inputs = _mm256_load_si256((const __m256i *)(x + BLOCK * i + STEP * s));

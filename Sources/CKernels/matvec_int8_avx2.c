@@ -21,6 +21,8 @@
 // A superblock of 32-element blocks takes at most REST_BYTES (Q8_0: 272).
 enum { ROWS = 8, REST_BYTES = 288 };
 
+INLINE int super_bytes_of(const ck_type type) { return (int)(ck_block_bytes(type) * (size_t)(256 / ck_block_elements(type))); }
+
 // What the rows of activations look like to this product, row i `k` levels or `start_count` starts after row i - 1:
 // levels in order of k; for each block (or half block, where scales are fine) the number at which its dot product
 // starts, which undoes the offset that made weights of the type unsigned.
@@ -82,6 +84,14 @@ INLINE __m256 add_part(const ck_type type, __m256 acc, __m256i dot, int32_t star
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(scale, _mm256_set1_ps(x_scale)), acc);
 }
 
+// A quarter of the lines of a superblock, of each row.
+INLINE void fetch_quarter(const int super_bytes, const uint8_t *const rows[ROWS], const int quarter) {
+    UNROLL for (int at = 0; at < super_bytes; at += 64) {
+        if (4 * at < super_bytes * quarter || 4 * at >= super_bytes * (quarter + 1)) { continue; }
+        UNROLL for (int r = 0; r < ROWS; r++) { fetch_ahead(rows[r] + at); }
+    }
+}
+
 // Adds the first `blocks` blocks of superblock s of eight rows to acc[i], activation row i of n.
 INLINE void add_super(const ck_type type, const uint8_t *const rows[ROWS], int64_t s, const int blocks,
                       const vector_input x, const int n, __m256 acc[CK_INT8_ROWS]) {
@@ -91,6 +101,7 @@ INLINE void add_super(const ck_type type, const uint8_t *const rows[ROWS], int64
     load_row_scales(type, rows, scales, biases);
     UNROLL for (int pair = 0; pair < 4; pair++) {
         if (2 * pair >= blocks) { break; }
+        fetch_quarter(super_bytes_of(type), rows, pair);
         __m256i w[ROWS][2];
         if (n > 1) {
             UNROLL for (int r = 0; r < ROWS; r++) { load_pair(type, rows[r], pair, w[r]); }
@@ -138,14 +149,13 @@ INLINE void add_super(const ck_type type, const uint8_t *const rows[ROWS], int64
 // the last one.
 INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t apart, int64_t count, const bool last,
                        const vector_input x, const int n, __m256 acc[CK_INT8_ROWS]) {
-    const size_t super_bytes = ck_block_bytes(type) * (size_t)(256 / ck_block_elements(type));
     const uint8_t *rows[ROWS];
     UNROLL for (int r = 0; r < ROWS; r++) { rows[r] = weights + apart * (size_t)(r < count ? r : count - 1); }
     for (int i = 0; i < n; i++) { acc[i] = _mm256_setzero_ps(); }
     const int64_t supers = x.k / 256;
     for (int64_t s = 0; s < supers; s++) {
         add_super(type, rows, s, 8, x, n, acc);
-        UNROLL for (int r = 0; r < ROWS; r++) { rows[r] += super_bytes; }
+        UNROLL for (int r = 0; r < ROWS; r++) { rows[r] += super_bytes_of(type); }
     }
     const int blocks = (int)(x.k % 256 / 32);
     if (ck_block_elements(type) < 256 && blocks > 0) {
