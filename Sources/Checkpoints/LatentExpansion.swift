@@ -28,9 +28,8 @@ public struct LatentExpansion: Sendable {
     func joined(keys: Tensor, values: Tensor, file: String) throws(FileError) -> Tensor {
         let isPlain = keys.dtype.blockElements == 1 && keys.dtype == values.dtype
         let rows = keySize + valueSize
-        let shape = [heads * rows, rank]
         let dtype = isPlain ? keys.dtype : .f32
-        let memory = ProducedMemory(byteCount: heads * rows * rank * dtype.blockBytes) { target in
+        return try Tensor.produced(keys.name, dtype, [heads * rows, rank], file: file) { target in
             let (keys, values) = isPlain ? (keys, values) : (keys.asFloats(), values.asFloats())
             for head in 0..<heads {
                 transpose(
@@ -41,12 +40,6 @@ public struct LatentExpansion: Sendable {
                     count: valueSize * rank, size: dtype.blockBytes)
             }
         }
-        guard let memory else {
-            throw FileError(
-                .unsupported, file: file, field: "tensor \(keys.name)", expected: "room for the matrix it is half of",
-                found: "\(shape) \(dtype.rawValue)")
-        }
-        return Tensor(name: keys.name, dtype: dtype, shape: shape, bytes: memory.bytes, owner: memory)
     }
 
     /// [H, c, n] of the one matrix.

@@ -9,8 +9,7 @@ import Testing
 @Suite struct FastFamilyTests {
     private struct Pass {
         let logprob: [Float]
-        /// Chosen experts of each token in each layer.
-        var chosen: [Set<Int32>] = []
+        let chosen: [Set<Int32>]
     }
 
     private func run(_ checkpoint: Checkpoint, _ precision: Precision) throws -> Pass {
@@ -20,13 +19,8 @@ import Testing
             observing: ["expert_indices"], layerCount: config.layerCount, expertLayers: config.expertLayers)
         let tokens = (0..<44).map { Int32(($0 * 7 + 3) % min(60, config.vocabularySize)) }
         let seen = HookRecorder()
-        var pass = Pass(logprob: try model.forward(TokenBatch([tokens]), plan: plan, observer: seen).logprob)
-        for layer in config.expertLayers {
-            let indices = try #require(seen.indices(HookPoint(.expertIndices, layer: layer)))
-            let width = indices.count / tokens.count
-            for row in tokens.indices { pass.chosen.append(Set(indices[row * width..<(row + 1) * width])) }
-        }
-        return pass
+        let logprob = try model.forward(TokenBatch([tokens]), plan: plan, observer: seen).logprob
+        return Pass(logprob: logprob, chosen: try seen.chosenExperts(config, tokens: tokens.count))
     }
 
     /// The weights are random: routers have small margins, one choice in fifty may fall otherwise, and then a token's logits are

@@ -2,6 +2,7 @@ import Checkpoints
 import Hooks
 import MoEModel
 import TestSupport
+import Testing
 
 /// Changes the values of its points with a closure.
 final class Edit: HookEditor {
@@ -16,6 +17,19 @@ final class Edit: HookEditor {
             body(point, &copy)
             _ = floats.update(fromContentsOf: copy)
         }
+    }
+}
+
+extension HookRecorder {
+    /// The experts that each token chose, layer after layer.
+    func chosenExperts(_ config: ModelConfig, tokens: Int) throws -> [Set<Int32>] {
+        var chosen: [Set<Int32>] = []
+        for layer in config.expertLayers {
+            let indices = try #require(self.indices(HookPoint(.expertIndices, layer: layer)))
+            let width = indices.count / tokens
+            for row in 0..<tokens { chosen.append(Set(indices[row * width..<(row + 1) * width])) }
+        }
+        return chosen
     }
 }
 

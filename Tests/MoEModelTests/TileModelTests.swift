@@ -153,16 +153,12 @@ import Tokenizers
             expertLayers: model.config.expertLayers)
         let seen = HookRecorder()
         let result = try model.forward(batch, plan: plan, observer: seen)
-        var logits: [Float] = [], chosen: [Set<Int32>] = []
-        for layer in model.config.expertLayers {
-            logits += try #require(seen.floats(HookPoint(.routerLogits, layer: layer)))
-            let indices = try #require(seen.indices(HookPoint(.expertIndices, layer: layer)))
-            let width = model.config.expertsPerToken
-            for row in stride(from: 0, to: indices.count, by: width) { chosen.append(Set(indices[row..<row + width])) }
+        let logits = try model.config.expertLayers.flatMap { layer in
+            try #require(seen.floats(HookPoint(.routerLogits, layer: layer)))
         }
         let scored = result.logprob.filter { !$0.isNaN }
         return Routed(
-            logits: logits, chosen: chosen, experts: model.config.experts.count,
-            loss: -Double(scored.reduce(0, +)) / Double(scored.count))
+            logits: logits, chosen: try seen.chosenExperts(model.config, tokens: result.logprob.count),
+            experts: model.config.experts.count, loss: -Double(scored.reduce(0, +)) / Double(scored.count))
     }
 }

@@ -74,12 +74,7 @@ struct InterleavedExperts {
     fileprivate static func slices(
         _ name: String, _ dtype: DType, _ shape: [Int], file: String, _ produce: @escaping @Sendable (Repacked) -> Void
     ) throws(FileError) -> [Tensor] {
-        let byteCount = shape.reduce(1, *) / dtype.blockElements * dtype.blockBytes
-        guard let memory = ProducedMemory(byteCount: byteCount, produce: { produce(Repacked($0)) }) else {
-            throw FileError(
-                .unsupported, file: file, field: "tensor \(name)", expected: "room for its blocks", found: "\(shape)")
-        }
-        let whole = Tensor(name: name, dtype: dtype, shape: shape, bytes: memory.bytes, owner: memory)
+        let whole = try Tensor.produced(name, dtype, shape, file: file) { produce(Repacked($0)) }
         return (0..<shape[0]).map { whole.slice($0) }
     }
 }

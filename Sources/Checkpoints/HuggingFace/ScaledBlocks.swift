@@ -46,7 +46,7 @@ struct ScaledBlocks: Sendable {
         }
         let count = weight.shape.dropLast(2).reduce(1, *)
         let (rows, columns) = (rows, columns)
-        let memory = ProducedMemory(byteCount: weight.count * MemoryLayout<Float>.stride) { target in
+        return try Tensor.produced(weight.name, .f32, weight.shape, file: file) { target in
             let values = target.bindMemory(to: Float.self)
             let scales = scale.asFloats()
             let factors = scales.bytes.bindMemory(to: Float.self)
@@ -62,11 +62,5 @@ struct ScaledBlocks: Sendable {
             }
             weight.releasePages()
         }
-        guard let memory else {
-            throw FileError(
-                .unsupported, file: file, field: "tensor \(weight.name)", expected: "room for its values as F32",
-                found: "\(weight.shape)")
-        }
-        return Tensor(name: weight.name, dtype: .f32, shape: weight.shape, bytes: memory.bytes, owner: memory)
     }
 }
