@@ -34,8 +34,8 @@ class Engine:
     def forget(self) -> None:
         llama.llama_kv_cache_clear(self.context)
 
-    def read(self, tokens: list[int], position: int) -> None:
-        decode(llama, self.context, tokens, position)
+    def read(self, tokens: list[int], position: int, *, all_logits: bool = False) -> None:
+        decode(llama, self.context, tokens, position, all_logits=all_logits)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures llama.cpp (of llama-cpp-python) on one model with one setting, through its C API; prints JSON.
 
-Prefill computes the last token's logits only, decoding one token after the other. With --tokens, writes the logits of every
+Prefill computes every token's logits, decoding one token after the other. With --tokens, writes the logits of every
 position instead: a .npy of [tokens, vocabulary] f32.
 """
 

@@ -1,11 +1,11 @@
 """Speed beside the peers: one long document, decoding, many short documents, models larger than memory."""
 
 import statistics
-from pathlib import Path
 
 from checkpoints import POLYGLOT, checkpoint, polyglot_corpus, random_corpus
 from engines import bench, best_llama_setting, best_transformers_settings, ik_llama, kt_kernel, llama, trace, transformers
 from measure import WORK, Section, in_turn
+from results import machine_facts, machine_kind
 
 # What the tracker asks of prefill, beside llama.cpp at its best setting.
 PREFILL_TARGETS = {"Q4_K_M": 1.0, "Q8_0": 3.5, "BF16": 2.0}
@@ -15,7 +15,8 @@ def speed(quick: bool) -> Section:
     """layer2, the layers of Mixtral-8x7B twice: prefill of 512 tokens and decoding, the same file as llama.cpp and its
     offshoot ik_llama.cpp."""
     section = Section("speed", "Prefill and decoding beside llama.cpp and ik_llama.cpp", quick)
-    prefill, decode, rounds, repeat = (512, 8, 1, 1) if quick else (512, 64, 3, 2)
+    section.notes.append("Prefill makes the logits of every token in each program; decoding those of one.")
+    prefill, decode, rounds, repeat = (512, 8, 1, 1) if quick else (512, 64, 5, 1)
     for kind, target in PREFILL_TARGETS.items():
         model = checkpoint("layer2", kind)
         settings = best_llama_setting(model, prefill, decode, quick)
@@ -23,7 +24,7 @@ def speed(quick: bool) -> Section:
         machine: dict[str, list[float]] = {"arithmetic": [], "memory": []}
 
         def ours(model=model, machine=machine) -> list[float]:
-            seen = bench(model, "-p", prefill, "-n", 0, "--repeat", repeat, "--record")
+            seen = bench(model, "-p", prefill, "-n", 0, "--repeat", repeat, "--record", "--logprobs")
             machine["arithmetic"].append(seen["prefill"]["share_of_arithmetic_peak"])
             return [prefill / seconds for seconds in seen["prefill"]["runs"]]
 
@@ -52,7 +53,7 @@ def speed(quick: bool) -> Section:
             }
             samples = in_turn(rounds, programs)
             case = f"layer2 {kind}, {what}"
-            recorded = "recording router logits and load to disk" if peak == "arithmetic" else "default"
+            recorded = "log-probabilities, router logits and load to disk" if peak == "arithmetic" else "default"
             mine = section.add(case, "MoEScope", recorded, "tokens/s", samples["MoEScope"])
             peer = section.add(case, "llama.cpp", " ".join(settings[work]), "tokens/s", samples["llama.cpp"])
             section.add(case, "ik_llama.cpp", " ".join(ik_settings[work]), "tokens/s", samples["ik_llama.cpp"])
@@ -68,7 +69,7 @@ def speed(quick: bool) -> Section:
 def block(quick: bool) -> Section:
     """One block of Mixtral-8x7B's experts in bf16, 2,048 tokens, beside kt-kernel, which is made for processors with AMX."""
     section = Section("block", "A block of Mixtral's experts beside kt-kernel", quick)
-    if "amx_bf16" not in Path("/proc/cpuinfo").read_text().split():
+    if not machine_kind(machine_facts()["Processor"]).endswith(", AMX"):
         section.notes.append("This processor has no AMX: kt-kernel was not measured.")
         return section
     tokens, rounds, repeat = (512, 1, 1) if quick else (2048, 3, 2)
