@@ -35,4 +35,9 @@ static inline size_t ck_block_bytes(ck_type type) {
 
 static inline bool ck_is_dense(ck_type type) { return type == CK_F32 || type == CK_F16 || type == CK_BF16; }
 
+// Bytes of 256 elements of a quantized type: of one large block, or of eight that follow one another.
+static inline size_t ck_super_bytes(ck_type type) {
+    return ck_block_bytes(type) * (size_t)(256 / ck_block_elements(type));
+}
+
 #endif

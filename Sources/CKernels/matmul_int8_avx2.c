@@ -102,7 +102,7 @@ INLINE void fill_super(const ck_type type, const uint8_t *const rows[LANES], int
 // a row after whole 256 is copied to where zeros follow it.
 INLINE void fill_vector(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t rows, int64_t begin,
                         int64_t blocks, int64_t vector, uint8_t *strip) {
-    const size_t super_bytes = ck_block_bytes(type) * (size_t)(256 / ck_block_elements(type));
+    const size_t super_bytes = ck_super_bytes(type);
     const int64_t stride = strip_block_bytes(shape_of(type));
     const uint8_t *sources[LANES];
     UNROLL for (int r = 0; r < LANES; r++) {

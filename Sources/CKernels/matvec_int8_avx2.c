@@ -21,8 +21,6 @@
 // A superblock of 32-element blocks takes at most REST_BYTES (Q8_0: 272).
 enum { ROWS = 8, REST_BYTES = 288 };
 
-INLINE int super_bytes_of(const ck_type type) { return (int)(ck_block_bytes(type) * (size_t)(256 / ck_block_elements(type))); }
-
 // What the rows of activations look like to this product, row i `k` levels or `start_count` starts after row i - 1:
 // levels in order of k; for each block (or half block, where scales are fine) the number at which its dot product
 // starts, which undoes the offset that made weights of the type unsigned.
@@ -91,7 +89,7 @@ INLINE bool waits_for_memory(const ck_type type) {
 
 // Fetches a quarter of the lines of a superblock ahead, of each row.
 INLINE void fetch_quarter(const ck_type type, const uint8_t *const rows[ROWS], const int quarter) {
-    const int super_bytes = super_bytes_of(type);
+    const int super_bytes = (int)ck_super_bytes(type);
     if (!waits_for_memory(type)) { return; }
     UNROLL for (int at = 0; at < super_bytes; at += 64) {
         if (4 * at < super_bytes * quarter || 4 * at >= super_bytes * (quarter + 1)) { continue; }
@@ -162,7 +160,7 @@ INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t apart,
     const int64_t supers = x.k / 256;
     for (int64_t s = 0; s < supers; s++) {
         add_super(type, rows, s, 8, x, n, acc);
-        UNROLL for (int r = 0; r < ROWS; r++) { rows[r] += super_bytes_of(type); }
+        UNROLL for (int r = 0; r < ROWS; r++) { rows[r] += ck_super_bytes(type); }
     }
     const int blocks = (int)(x.k % 256 / 32);
     if (ck_block_elements(type) < 256 && blocks > 0) {

@@ -107,7 +107,7 @@ INLINE __m256 add_super(const ck_type type, const uint8_t *const rows[ROWS], int
 // Eight rows; rows past `count` repeat the last one.
 INLINE __m256 eight_rows(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t count, int64_t k,
                          vector_input x) {
-    const size_t super_bytes = ck_block_bytes(type) * (size_t)(256 / ck_block_elements(type));
+    const size_t super_bytes = ck_super_bytes(type);
     const uint8_t *rows[ROWS];
     UNROLL for (int r = 0; r < ROWS; r++) { rows[r] = weights + row_bytes * (size_t)(r < count ? r : count - 1); }
     __m256 acc = _mm256_setzero_ps();
