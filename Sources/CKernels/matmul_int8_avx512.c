@@ -60,6 +60,10 @@ INLINE uint8_t *scale_place(uint8_t *panel, int64_t block, int64_t stride, int64
     return panel + block * stride + 64 * (vectors * (8 + i) + vector);
 }
 
+INLINE __m512 join_rows(__m256 first, __m256 second) {
+    return _mm512_insertf32x8(_mm512_castps256_ps512(first), second, 1);
+}
+
 // 256 inputs of sixteen rows, from registers to the panel.
 INLINE void fill_super(const ck_type type, const uint8_t *const rows[LANES], int64_t block, int64_t vectors,
                        int64_t vector, uint8_t *panel) {
@@ -77,28 +81,15 @@ INLINE void fill_super(const ck_type type, const uint8_t *const rows[LANES], int
             _mm512_store_si512(out + stride + 64 * vectors * i, r[8 + i]);
         }
     }
-    // Sixteen values a row: fine scales, or eight scales and eight biases.
-    __m512i first[16], second[16];
-    UNROLL for (int i = 0; i < 16; i++) {
-        __m256 zero = _mm256_setzero_ps(), scales[2] = {zero, zero}, biases[2] = {zero, zero};
-        load_scales(type, rows[i], scales, biases);
-        first[i] = join(_mm256_castps_si256(scales[0]), _mm256_castps_si256(fine ? scales[1] : biases[0]));
-        second[i] = join(_mm256_castps_si256(biases[0]), _mm256_castps_si256(biases[1]));
-    }
-    transpose16(first);
-    if (fine && bias) { transpose16(second); }
-    UNROLL for (int i = 0; i < 8; i++) {
-        int64_t at = block + i;
-        if (fine) {
-            _mm512_store_si512(scale_place(panel, at, stride, vectors, vector, 0), first[2 * i]);
-            _mm512_store_si512(scale_place(panel, at, stride, vectors, vector, 1), first[2 * i + 1]);
-            if (bias) {
-                _mm512_store_si512(scale_place(panel, at, stride, vectors, vector, 2), second[2 * i]);
-                _mm512_store_si512(scale_place(panel, at, stride, vectors, vector, 3), second[2 * i + 1]);
-            }
-        } else {
-            _mm512_store_si512(scale_place(panel, at, stride, vectors, vector, 0), first[i]);
-            if (bias) { _mm512_store_si512(scale_place(panel, at, stride, vectors, vector, 1), first[8 + i]); }
+    __m256 scales[2][2][8], biases[2][2][8];
+    UNROLL for (int half = 0; half < 2; half++) { load_row_scales(type, rows + 8 * half, scales[half], biases[half]); }
+    const int parts = fine ? 2 : 1;
+    UNROLL for (int i = 0; i < 8 * parts; i++) {
+        uint8_t *place = scale_place(panel, block + i / parts, stride, vectors, vector, i % parts);
+        _mm512_store_ps(place, join_rows(scales[0][i / 8][i % 8], scales[1][i / 8][i % 8]));
+        if (bias) {
+            place = scale_place(panel, block + i / parts, stride, vectors, vector, parts + i % parts);
+            _mm512_store_ps(place, join_rows(biases[0][i / 8][i % 8], biases[1][i / 8][i % 8]));
         }
     }
 }

@@ -82,21 +82,6 @@ INLINE __m256 add_part(const ck_type type, __m256 acc, __m256i dot, int32_t star
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(scale, _mm256_set1_ps(x_scale)), acc);
 }
 
-// Whether memory is the limit, not the arithmetic: then fetching ahead was measured to pay (Benchmarks/PROCESSORS.md).
-INLINE bool waits_for_memory(const ck_type type) {
-    return type == CK_Q8_0 || type == CK_Q4_0 || type == CK_Q4_K || type == CK_Q5_K || type == CK_Q6_K;
-}
-
-// Fetches a quarter of the lines of a superblock ahead, of each row.
-INLINE void fetch_quarter(const ck_type type, const uint8_t *const rows[ROWS], const int quarter) {
-    const int super_bytes = (int)ck_super_bytes(type);
-    if (!waits_for_memory(type)) { return; }
-    UNROLL for (int at = 0; at < super_bytes; at += 64) {
-        if (4 * at < super_bytes * quarter || 4 * at >= super_bytes * (quarter + 1)) { continue; }
-        UNROLL for (int r = 0; r < ROWS; r++) { fetch_ahead(rows[r] + at); }
-    }
-}
-
 // Adds the first `blocks` blocks of superblock s of eight rows to acc[i], activation row i of n.
 INLINE void add_super(const ck_type type, const uint8_t *const rows[ROWS], int64_t s, const int blocks,
                       const vector_input x, const int n, __m256 acc[CK_INT8_ROWS]) {
@@ -106,7 +91,7 @@ INLINE void add_super(const ck_type type, const uint8_t *const rows[ROWS], int64
     load_row_scales(type, rows, scales, biases);
     UNROLL for (int pair = 0; pair < 4; pair++) {
         if (2 * pair >= blocks) { break; }
-        fetch_quarter(type, rows, pair);
+        fetch_pair(type, rows, pair);
         __m256i w[ROWS][2];
         if (n > 1) {
             UNROLL for (int r = 0; r < ROWS; r++) { load_pair(type, rows[r], pair, w[r]); }
