@@ -126,13 +126,14 @@ struct BenchCommand: ParsableCommand {
         try print(
             "\(output.model) · \(output.quantization) · \(output.precision) · \(output.isa) · \(output.threads) threads"
         )
-        try print(
-            String(
-                format:
-                    "machine: memory %.1f GB/s · f32 %.0f GFLOP/s · bf16 %.0f GFLOP/s · AMX bf16 %.0f GFLOP/s · int16 %.0f GOP/s"
-                    + " · int8 %.0f GOP/s", output.peaks.memoryRead / 1e9, output.peaks.f32 / 1e9,
-                output.peaks.bf16 / 1e9, output.peaks.amx / 1e9, output.peaks.int16 / 1e9, output.peaks.int8 / 1e9)
-        )
+        let peaks = output.peaks
+        let units = [
+            ("f32", peaks.f32, "GFLOP/s"), ("bf16", peaks.bf16, "GFLOP/s"), ("AMX bf16", peaks.amx, "GFLOP/s"),
+            ("int16", peaks.int16, "GOP/s"), ("int8", peaks.int8, "GOP/s"),
+        ]
+        // A unit that the processor, or the instruction set in use, does not have is left out.
+        let present = units.filter { $0.1 > 0 }.map { String(format: " · \($0.0) %.0f \($0.2)", $0.1 / 1e9) }
+        try print(String(format: "machine: memory %.1f GB/s", peaks.memoryRead / 1e9) + present.joined())
         for (name, speed) in [("prefill", output.prefill), ("decode", output.decode)] {
             guard let speed else { continue }
             try print(
