@@ -67,6 +67,9 @@ typedef struct {
     ck_product exact, dense, quantized, fine, precise;
     // What attention multiplies long rows with; NULL: f32, as short ones.
     const ck_tile_products *tiles;
+    // Superblocks of eight rows of quantized weights as eight steps of a tile, row r's to out + 64·r. NULL: dequantized and
+    // rounded one row after the other, which gives the same bits.
+    void (*pack_tile_rows)(ck_type type, const uint8_t *const rows[8], uint8_t *out);
     int64_t (*peak_amx)(int64_t rounds);
     int64_t (*peak_bf16)(int64_t rounds);
     int64_t (*peak_int16)(int64_t rounds);

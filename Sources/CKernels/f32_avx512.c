@@ -52,6 +52,7 @@ const ck_kernels ck_kernels_amx = {
     .isa = CK_AMX,
     CK_F32_ROW,
     CK_TILE_ROW(amx),
+    .pack_tile_rows = ck_pack_tile_rows_avx512,
     .peak_bf16 = ck_peak_bf16_avx512,
     .peak_int8 = ck_peak_int8_avx512,
     .peak_amx = ck_peak_amx,

@@ -19,6 +19,8 @@ enum {
     // inputs, which meet all of it, are 32 KiB and stay in the first.
     CK_TILE_PANEL_ROWS = 128,
     CK_TILE_CHUNK_STEPS = 16,
+    // Rows of weights that are made bf16 together.
+    CK_TILE_GROUP_ROWS = 8,
     // Rows that one packed chunk has at most: quantized weights are made bf16 once for all of them.
     CK_TILE_CHUNK_ROWS = 2048,
     // Up to so many rows, bf16 weights are read where they lie: they meet no second pair of activation tiles.
@@ -85,6 +87,7 @@ CK_TILE_FUNCTIONS(twin)
 #if defined(__x86_64__)
 CK_TILE_FUNCTIONS(amx)
 int64_t ck_peak_amx(int64_t rounds);
+void ck_pack_tile_rows_avx512(ck_type type, const uint8_t *const rows[CK_TILE_GROUP_ROWS], uint8_t *out);
 #endif
 
 #endif

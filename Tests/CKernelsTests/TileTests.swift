@@ -16,7 +16,7 @@ extension KernelTests {
         ) -> [Float] {
             defer { _ = ck_isa_select(ck_isa_best()) }
             _ = ck_isa_select(CK_AMX_TWIN)
-            if instructions { ck_isa_choose(tile_emulation_instructions()) }
+            if instructions { ck_isa_choose(tile_emulation_instructions(ck_isa_available(CK_AVX512))) }
             return matmul(
                 type, mode, weights: weights, rowBytes: weights.count / m, x: x, xStride: k,
                 n: n, m: m, k: k)
