@@ -33,6 +33,8 @@ const ck_kernels ck_kernels_avx512 = {
     CK_F32_ROW,
     .dense = {ck_pack_bf16_avx512, ck_matmul_bf16_avx512, ck_bf16_activation_bytes, ck_bf16_scratch_avx512,
               CK_CHUNK_ROWS},
+    .fine_dense = {ck_pack_bf16_fine_avx512, ck_matmul_bf16_fine_avx512, ck_bf16_activation_bytes_fine,
+                   ck_bf16_scratch_avx512, CK_CHUNK_ROWS},
     .quantized = {ck_pack_int8_avx512, ck_matmul_int8_avx512, ck_int8_activation_bytes, ck_int8_scratch_avx512,
                   CK_CHUNK_ROWS},
     .peak_bf16 = ck_peak_bf16_avx512,

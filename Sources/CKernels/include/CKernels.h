@@ -56,7 +56,7 @@ void ck_store(ck_type type, const float *x, int64_t count, void *out);
 // instruction set multiplies fastest: bf16 activations and weights with CK_AVX512, with CK_AVX2 both as 16-bit
 // integers in blocks of 256 (an activation has about eleven bits, a weight up to thirteen). With CK_AMX every weight and
 // activation is rounded to bf16. CK_SCALAR and CK_NEON have none of these: there CK_FAST is CK_EXACT. `CK_FINE`: CK_FAST, but
-// with CK_AMX an activation has two parts in bf16, accurate to 2⁻¹⁷, for twice as many products. `CK_PRECISE`: with CK_AMX
+// where activations are bf16 they have two parts, accurate to 2⁻¹⁷, for twice as many products. `CK_PRECISE`: with CK_AMX
 // an activation has three parts in bf16, which are all of an f32, and so have weights; three products with weights in bf16, six with
 // others: about 2⁻²⁴ of Σ |x·W| is missing. Elsewhere it is CK_EXACT. In all modes, every y is summed over k in one
 // fixed order, the same for one row
