@@ -155,7 +155,9 @@ let package = Package(
         .testTarget(name: "HooksTests", dependencies: ["Hooks", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "MoEModelTests",
-            dependencies: ["MoEModel", "Checkpoints", "Hooks", "Tokenizers", "CAllocationCount", "TestSupport"],
+            dependencies: [
+                "CKernels", "MoEModel", "Checkpoints", "Hooks", "Tokenizers", "CAllocationCount", "TestSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "TracesTests",

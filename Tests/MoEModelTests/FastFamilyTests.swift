@@ -1,3 +1,4 @@
+import CKernels
 import Checkpoints
 import Foundation
 import Hooks
@@ -23,9 +24,9 @@ import Testing
         return Pass(logprob: logprob, chosen: try seen.chosenExperts(config, tokens: tokens.count))
     }
 
-    /// The weights are random: routers have small margins, one choice in fifty may fall otherwise, and then a token's logits are
-    /// others; hence the median. Levels of MXFP4 meet activations of eight bits; all other fixtures have dense weights, whose
-    /// products keep sixteen.
+    /// The weights are random: routers have small margins, a few choices may fall otherwise, and then a token's logits are others;
+    /// hence the median. Levels of MXFP4 meet activations of eight bits. All other fixtures have dense weights, whose products keep
+    /// sixteen bits with AVX2, and eight of what gate and up take in where activations are bf16.
     @Test(arguments: ParityTests.cases)
     func staysNearExact(checkpoint: URL) throws {
         let opened = try Checkpoint.open(checkpoint)
@@ -34,8 +35,10 @@ import Testing
         let median = differences.sorted()[differences.count / 2]
         let others = zip(exact.chosen, fast.chosen).filter { $0 != $1 }.count
         let isQuantized = opened.tensors.distinct.contains { $0.dtype.blockElements > 1 }
-        #expect(median > 0)
-        #expect(median < (isQuantized ? 0.05 : 0.003), "\(differences.max() ?? 0) at most")
-        #expect(others * 50 <= exact.chosen.count, "\(others) of \(exact.chosen.count)")
+        let dense = ck_peak_of(CK_BF16, CK_FAST)
+        let isBF16 = dense == CK_PEAK_BF16 || Model.instructionSet.hasPrefix("amx")
+        #expect(median > 0 || (dense == CK_PEAK_F32 && !isQuantized))
+        #expect(median < (isQuantized ? 0.05 : isBF16 ? 0.03 : 0.003), "\(differences.max() ?? 0) at most")
+        #expect(others * (isBF16 ? 15 : 50) <= exact.chosen.count, "\(others) of \(exact.chosen.count)")
     }
 }

@@ -11,8 +11,8 @@ public enum Precision: String, Sendable, CaseIterable, Codable {
     /// and in two parts of bf16 in all other products: what goes in there decides most of the choices of experts that come
     /// out differently. Rows that see 1,024 keys or more multiply queries, keys, values and weights of attention in two parts of bf16.
     ///
-    /// Elsewhere, quantized weights: int8 activations (AVX2, AVX-512). Dense weights: activations and weights in bf16
-    /// (AVX-512), or both as 16-bit integers in blocks, an activation with about eleven bits (AVX2). f32 where the processor
-    /// has neither instruction set.
+    /// Elsewhere, quantized weights: int8 activations (AVX2, AVX-512). Dense weights: weights in bf16 and activations as with AMX
+    /// (AVX-512 of AMD), or both as 16-bit integers in blocks, an activation with about eleven bits (AVX2). f32 where the processor
+    /// has neither instruction set, and for dense weights with AVX-512 of Intel.
     case fast
 }
