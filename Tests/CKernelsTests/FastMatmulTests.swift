@@ -47,7 +47,7 @@ extension KernelTests {
         @Test func denseTypes() {
             KernelTests.withEachInstructionSet { isa in
                 if isa == CK_AVX2 { return }
-                let rounds = KernelTests.hasTiles(isa) || ck_peak_of(CK_BF16, CK_FAST) == CK_PEAK_BF16
+                let rounds = KernelTests.roundsToBF16(isa)
                 var numbers = SeededGenerator(state: 31)
                 for type in [CK_F32, CK_F16, CK_BF16] {
                     for (n, m, k) in Self.denseShapes {

@@ -14,6 +14,9 @@ import Testing
     /// Whether an instruction set multiplies tiles of bf16, or does as if.
     static func hasTiles(_ isa: ck_isa) -> Bool { isa == CK_AMX || isa == CK_AMX_TWIN }
 
+    /// Whether `CK_FAST` rounds dense weights and activations to bf16 with an instruction set, the selected one.
+    static func roundsToBF16(_ isa: ck_isa) -> Bool { hasTiles(isa) || ck_peak_of(CK_BF16, CK_FAST) == CK_PEAK_BF16 }
+
     /// Runs `body` with each instruction set in turn, and leaves the best one selected.
     static func withEachInstructionSet(_ body: (ck_isa) throws -> Void) rethrows {
         defer { _ = ck_isa_select(ck_isa_best()) }

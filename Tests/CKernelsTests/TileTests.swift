@@ -9,14 +9,13 @@ extension KernelTests {
     @Suite(.serialized) struct Tiles {
         /// A product of the twin, or of the tile instructions.
         static func product(
-            _ type: ck_type, _ mode: ck_mode = CK_FAST, isa: ck_isa = CK_AMX_TWIN, instructions: Bool = false,
-            weights: [UInt8], x: [Float],
+            _ type: ck_type, _ mode: ck_mode = CK_FAST, instructions: Bool = false, weights: [UInt8], x: [Float],
             n: Int,
             m: Int,
             k: Int
         ) -> [Float] {
             defer { _ = ck_isa_select(ck_isa_best()) }
-            _ = ck_isa_select(isa)
+            _ = ck_isa_select(CK_AMX_TWIN)
             if instructions { ck_isa_choose(tile_emulation_instructions(ck_isa_available(CK_AVX512))) }
             return matmul(
                 type, mode, weights: weights, rowBytes: weights.count / m, x: x, xStride: k,
@@ -126,27 +125,24 @@ extension KernelTests {
 
         /// Two bf16 hold an activation to 2⁻¹⁷ at worst, a weight in bf16 is whole, and each step rounds sums as in one plane: with
         /// tiles, and with AVX-512 where it multiplies bf16.
-        @Test(arguments: [CK_AMX_TWIN, CK_AVX512]) func twoPlanesOfActivations(_ isa: ck_isa) {
-            guard ck_isa_available(isa), isa == CK_AMX_TWIN || Self.multipliesBF16(isa) else { return }
-            var numbers = SeededGenerator(state: 56)
-            for (n, m, k) in [(3, 20, 64), (17, 33, 1100), (40, 35, 512)] {
-                let x = numbers.floats(n * k)
-                let (bytes, wide) = FastMatmul.stored(numbers.floats(m * k), CK_BF16)
-                let exact = referenceMatmul(weights: wide, x: x, n: n, m: m, k: k)
-                let sizes = referenceMatmul(weights: wide.map(abs), x: x.map(abs), n: n, m: m, k: k)
-                func worst(_ mode: ck_mode) -> Double {
-                    let y = Self.product(CK_BF16, mode, isa: isa, weights: bytes, x: x, n: n, m: m, k: k)
-                    return zip(y, zip(exact, sizes)).map { abs(Double($0) - $1.0) / $1.1 }.max() ?? .nan
+        @Test func twoPlanesOfActivations() {
+            KernelTests.withEachInstructionSet { isa in
+                guard KernelTests.roundsToBF16(isa) else { return }
+                var numbers = SeededGenerator(state: 56)
+                for (n, m, k) in [(3, 20, 64), (17, 33, 1100), (40, 35, 512)] {
+                    let x = numbers.floats(n * k)
+                    let (bytes, wide) = FastMatmul.stored(numbers.floats(m * k), CK_BF16)
+                    let exact = referenceMatmul(weights: wide, x: x, n: n, m: m, k: k)
+                    let sizes = referenceMatmul(weights: wide.map(abs), x: x.map(abs), n: n, m: m, k: k)
+                    func worst(_ mode: ck_mode) -> Double {
+                        let y = matmul(
+                            CK_BF16, mode, weights: bytes, rowBytes: 2 * k, x: x, xStride: k, n: n, m: m, k: k)
+                        return zip(y, zip(exact, sizes)).map { abs(Double($0) - $1.0) / $1.1 }.max() ?? .nan
+                    }
+                    #expect(worst(CK_FINE) <= 0x1p-16 && worst(CK_FAST) <= 0x1.01p-9)
+                    #expect(worst(CK_FAST) > 0x1p-15)
                 }
-                #expect(worst(CK_FINE) <= 0x1p-16 && worst(CK_FAST) <= 0x1.01p-9)
-                #expect(worst(CK_FAST) > 0x1p-15)
             }
-        }
-
-        private static func multipliesBF16(_ isa: ck_isa) -> Bool {
-            defer { _ = ck_isa_select(ck_isa_best()) }
-            _ = ck_isa_select(isa)
-            return ck_peak_of(CK_BF16, CK_FAST) == CK_PEAK_BF16
         }
 
         /// Three bf16 hold an f32, so that only the sums round: chains of k/32 steps of sixteen terms and one.
