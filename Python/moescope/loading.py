@@ -33,8 +33,8 @@ def load(
     ~/.cache/huggingface/hub), with `@REVISION` for another than main; nothing is downloaded.
 
     precision: "exact" computes in f32 throughout and is the reference. "precise" is nearly exact and fast, on processors with
-        AMX only. "fast" rounds activations for the large products: to bf16, or two parts of it (AMX; AVX-512 of AMD for
-        unquantized weights), to int8 (quantized weights), or to 16-bit integers with a scale per block (unquantized weights with AVX2).
+        AMX only. "fast" rounds activations for the large products: to bf16, or two parts of it (AMX), to int8 (quantized
+        weights), or to 16-bit integers with a scale per block (unquantized weights).
     threads: to compute with; by default all processors.
     memory: bytes, or text such as "12G", that the model may take with what runs on it. Weights of more than half of it
         are read from disk once per pass. By default three quarters of what is free.

@@ -63,8 +63,8 @@ typedef struct {
     uint64_t (*peak_read)(const void *memory, size_t bytes);
 
     // CK_FAST for dense (unquantized) and for quantized weights, and CK_PRECISE, where the instruction set has products of
-    // 16-bit or 8-bit numbers; otherwise CK_EXACT computes it. CK_FINE of either where it is anything else than CK_FAST.
-    ck_product exact, dense, quantized, fine_dense, fine_quantized, precise;
+    // 16-bit or 8-bit numbers; otherwise CK_EXACT computes it. CK_FINE where it is anything else than CK_FAST.
+    ck_product exact, dense, quantized, fine, precise;
     // What attention multiplies long rows with; NULL: f32, as short ones.
     const ck_tile_products *tiles;
     // Superblocks of eight rows of quantized weights as eight steps of a tile, row r's to out + 64·r. NULL: dequantized and
@@ -84,8 +84,6 @@ size_t ck_exact_scratch(int64_t n, int64_t k);
 #if defined(__x86_64__)
 extern const ck_kernels ck_kernels_avx2;
 extern const ck_kernels ck_kernels_avx512;
-// The same without the bf16 dot product, for processors on which f32 is faster.
-extern const ck_kernels ck_kernels_avx512_f32;
 extern const ck_kernels ck_kernels_amx;
 // CK_AMX with AVX2 for everything that is not on tiles, for a processor whose tile instructions are emulated in tests.
 extern const ck_kernels ck_kernels_amx_avx2;
@@ -109,13 +107,14 @@ void ck_matmul_int16_avx2(ck_type type, const void *weights, size_t row_bytes, i
 size_t ck_int16_activation_bytes(int64_t n, int64_t k);
 size_t ck_int16_scratch_avx2(int64_t n, int64_t k);
 int64_t ck_peak_int16_avx2(int64_t rounds);
+// Of activations that ck_pack_int16_avx2 packed; the same bits as ck_matmul_int16_avx2.
+void ck_matmul_int16_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
+                            int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+size_t ck_int16_scratch_avx512(int64_t n, int64_t k);
+int64_t ck_peak_int16_avx512(int64_t rounds);
 
-void ck_pack_bf16_avx512(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
-                         int64_t row_begin, int64_t row_end, void *packed);
 void ck_pack_int8_avx512(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
                          int64_t row_begin, int64_t row_end, void *packed);
-void ck_matmul_bf16_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                           int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
 void ck_matmul_int8_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                            int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
 // One activation row; the same bits as ck_matmul_int8_avx512.
@@ -124,14 +123,6 @@ void ck_matvec_int8_avx512(ck_type type, const void *weights, size_t row_bytes, 
 size_t ck_matvec_int8_scratch_avx512(int64_t k);
 int64_t ck_peak_bf16_avx512(int64_t rounds);
 int64_t ck_peak_int8_avx512(int64_t rounds);
-size_t ck_bf16_activation_bytes(int64_t n, int64_t k);
-// Activations in two parts of bf16.
-void ck_pack_bf16_fine_avx512(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
-                              int64_t row_begin, int64_t row_end, void *packed);
-void ck_matmul_bf16_fine_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                                int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
-size_t ck_bf16_activation_bytes_fine(int64_t n, int64_t k);
-size_t ck_bf16_scratch_avx512(int64_t n, int64_t k);
 size_t ck_int8_scratch_avx512(int64_t n, int64_t k);
 #endif
 

@@ -31,22 +31,12 @@
 const ck_kernels ck_kernels_avx512 = {
     .isa = CK_AVX512,
     CK_F32_ROW,
-    .dense = {ck_pack_bf16_avx512, ck_matmul_bf16_avx512, ck_bf16_activation_bytes, ck_bf16_scratch_avx512,
+    .dense = {ck_pack_int16_avx2, ck_matmul_int16_avx512, ck_int16_activation_bytes, ck_int16_scratch_avx512,
               CK_CHUNK_ROWS},
-    .fine_dense = {ck_pack_bf16_fine_avx512, ck_matmul_bf16_fine_avx512, ck_bf16_activation_bytes_fine,
-                   ck_bf16_scratch_avx512, CK_CHUNK_ROWS},
     .quantized = {ck_pack_int8_avx512, ck_matmul_int8_avx512, ck_int8_activation_bytes, ck_int8_scratch_avx512,
                   CK_CHUNK_ROWS},
     .peak_bf16 = ck_peak_bf16_avx512,
-    .peak_int8 = ck_peak_int8_avx512,
-};
-
-const ck_kernels ck_kernels_avx512_f32 = {
-    .isa = CK_AVX512,
-    CK_F32_ROW,
-    .quantized = {ck_pack_int8_avx512, ck_matmul_int8_avx512, ck_int8_activation_bytes, ck_int8_scratch_avx512,
-                  CK_CHUNK_ROWS},
-    .peak_bf16 = ck_peak_bf16_avx512,
+    .peak_int16 = ck_peak_int16_avx512,
     .peak_int8 = ck_peak_int8_avx512,
 };
 
@@ -56,6 +46,7 @@ const ck_kernels ck_kernels_amx = {
     CK_TILE_ROW(amx),
     .pack_tile_rows = ck_pack_tile_rows_avx512,
     .peak_bf16 = ck_peak_bf16_avx512,
+    .peak_int16 = ck_peak_int16_avx512,
     .peak_int8 = ck_peak_int8_avx512,
     .peak_amx = ck_peak_amx,
 };

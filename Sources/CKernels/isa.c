@@ -19,22 +19,11 @@
 static _Atomic(const ck_kernels *) usual;
 static _Thread_local const ck_kernels *chosen;
 
-bool ck_bf16_dot_pays(const char *vendor) { return strcmp(vendor, "AuthenticAMD") == 0; }
-
 static const ck_kernels *row(ck_isa isa) {
-#if defined(__x86_64__)
-    char vendor[13] = {0};
-    unsigned int leaves, b, c, d;
-    if (__get_cpuid(0, &leaves, &b, &c, &d)) {
-        memcpy(vendor, &b, 4);
-        memcpy(vendor + 4, &d, 4);
-        memcpy(vendor + 8, &c, 4);
-    }
-#endif
     if (isa == CK_AMX_TWIN) { return &ck_kernels_amx_twin; }
 #if defined(__x86_64__)
     if (isa == CK_AMX) { return &ck_kernels_amx; }
-    if (isa == CK_AVX512) { return ck_bf16_dot_pays(vendor) ? &ck_kernels_avx512 : &ck_kernels_avx512_f32; }
+    if (isa == CK_AVX512) { return &ck_kernels_avx512; }
     if (isa == CK_AVX2) { return &ck_kernels_avx2; }
 #endif
     return &ck_kernels_portable;
@@ -65,8 +54,7 @@ static ck_isa detect(void) {
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
         && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
-        && __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni")
-        && __builtin_cpu_supports("avx512bf16");
+        && __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
     return avx512 && has_tiles() ? CK_AMX : avx512 ? CK_AVX512 : avx2 ? CK_AVX2 : CK_SCALAR;
 #elif defined(__aarch64__)
     // The portable row: the compiler turns its vectors into NEON.

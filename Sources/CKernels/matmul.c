@@ -23,11 +23,10 @@ size_t ck_int8_activation_bytes(int64_t n, int64_t k) {
 static const ck_product *product_of(ck_type type, ck_mode mode) {
     const ck_kernels *kernels = ck_kernels_current();
     const ck_product *product = &kernels->exact;
-    const ck_product *fine = ck_is_dense(type) ? &kernels->fine_dense : &kernels->fine_quantized;
-    if (mode == CK_FINE && fine->matmul == NULL) { mode = CK_FAST; }
+    if (mode == CK_FINE && kernels->fine.matmul == NULL) { mode = CK_FAST; }
     switch (mode) {
         case CK_EXACT: break;
-        case CK_FINE: product = fine; break;
+        case CK_FINE: product = &kernels->fine; break;
         case CK_FAST: product = ck_is_dense(type) ? &kernels->dense : &kernels->quantized; break;
         case CK_PRECISE: product = &kernels->precise; break;
     }

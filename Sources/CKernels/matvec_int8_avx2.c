@@ -1,7 +1,7 @@
 // One to four activation rows times quantized weights, read straight from their blocks: the product of decoding.
 //
-// Eight weight rows at a time, a superblock of 256 inputs at a time. Integer dot products of a block are exact, and
-// they are then scaled and added in the order of matmul_int8_avx2.c: the same bits as a row among many.
+// Eight weight rows at a time, or one after the other, a superblock of 256 inputs at a time. Integer dot products of a block
+// are exact, and they are then scaled and added in the order of matmul_int8_avx2.c: the same bits as a row among many.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -23,10 +23,12 @@ enum { ROWS = 8, REST_BYTES = 288 };
 
 // What the rows of activations look like to this product, row i `k` levels or `start_count` starts after row i - 1:
 // levels in order of k; for each block (or half block, where scales are fine) the number at which its dot product
-// starts, which undoes the offset that made weights of the type unsigned.
+// starts, which undoes the offset that made weights of the type unsigned; and the scales of row 0's blocks, where weight rows are
+// read one after the other.
 typedef struct {
     const int8_t *levels;
     const int32_t *starts;
+    const float *scales;
     const ck_int8_block *blocks;
     int64_t k, start_count;
 } vector_input;
@@ -160,11 +162,43 @@ INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t apart,
     }
 }
 
+// The dot products of eight blocks of a weight row with activation row 0, from block b on.
+INLINE __m256i dots_of_row(const ck_type type, const uint8_t *at, int64_t b, const vector_input x) {
+    __m256i twos[ROWS / 2], dots[2];
+    UNROLL for (int pair = 0; pair < 4; pair++) {
+        __m256i w[2], sums[2];
+        load_pair(type, at, pair, w);
+        UNROLL for (int i = 0; i < 2; i++) {
+            sums[i] = pair_sums(type, w[i], load32((const uint8_t *)x.levels + 32 * (b + 2 * pair + i)));
+        }
+        twos[pair] = two_rows(type, sums[0], sums[1]);
+    }
+    dot_products(type, false, twos, dots);
+    return dots[0];
+}
+
+INLINE float one_row(const ck_type type, const uint8_t *row, const vector_input x) {
+    const int64_t blocks = x.k / 32;
+    float sum = 0;
+    int64_t b = 0;
+    for (; b + 8 <= blocks; b += 8, row += ck_super_bytes(type)) {
+        fetch_alone(row, ck_super_bytes(type));
+        sum = add_blocks(type, row, dots_of_row(type, row, b, x), x.scales + b, 8, sum);
+    }
+    if (b < blocks) {
+        uint8_t rest[REST_BYTES] = {0};
+        memcpy(rest, row, ck_block_bytes(type) * (size_t)(blocks - b));
+        sum = add_blocks(type, rest, dots_of_row(type, rest, b, x), x.scales + b, (int)(blocks - b), sum);
+    }
+    return sum;
+}
+
 // The levels of each of n rows in order of k, and where their dot products start.
 INLINE vector_input unpack_input(const ck_type type, int64_t k, int64_t n, const ck_int8_block *packed, void *scratch) {
     const int64_t parts = ck_has_fine_scales(type) ? 2 : 1;
     int8_t *levels = scratch;
     int32_t *starts = (int32_t *)(levels + n * k);
+    float *scales = (float *)(starts + n * k / 16);
     for (int64_t i = 0; i < n; i++) {
         for (int64_t b = 0; b < k / 32; b++) {
             for (int step = 0; step < 8; step++) { memcpy(levels + i * k + 32 * b + 4 * step, packed[b].levels[step][i], 4); }
@@ -173,12 +207,18 @@ INLINE vector_input unpack_input(const ck_type type, int64_t k, int64_t n, const
             }
         }
     }
-    return (vector_input){.levels = levels, .starts = starts, .blocks = packed, .k = k, .start_count = k / 32 * parts};
+    for (int64_t b = 0; b < k / 32; b++) { scales[b] = packed[b].scale[0]; }
+    return (vector_input){.levels = levels, .starts = starts, .scales = scales, .blocks = packed, .k = k,
+                          .start_count = k / 32 * parts};
 }
 
 INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                    int64_t k, const ck_int8_block *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
     const vector_input x = unpack_input(type, k, n, packed, scratch);
+    if (reads_row_by_row(type) && n == 1) {
+        for (int64_t m = m_begin; m < m_end; m++) { y[m] = one_row(type, weights + row_bytes * (size_t)m, x); }
+        return;
+    }
     for (int64_t group = 0; group < group_count(m_end - m_begin); group++) {
         const row_group at = rows_of_group(group, m_begin, m_end);
         const uint8_t *rows = weights + row_bytes * (size_t)at.first;
@@ -192,7 +232,10 @@ INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes,
     }
 }
 
-size_t ck_matvec_int8_scratch_avx2(int64_t k) { return (size_t)(CK_INT8_ROWS * (k + k / 16 * 4)); }
+// With a superblock to spare: the last one is read whole, and what is past the end of a row is left out of the sums.
+size_t ck_matvec_int8_scratch_avx2(int64_t k) {
+    return (size_t)(CK_INT8_ROWS * (k + k / 16 * 4) + k / 32 * 4 + 256);
+}
 
 #define CASE(type)                                                                                                  \
     case type: matvec(type, weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride, scratch); return;

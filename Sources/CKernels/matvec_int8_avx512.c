@@ -1,7 +1,7 @@
 // One activation row times quantized weights, read straight from their blocks: the product of decoding.
 //
-// Eight weight rows at a time, a superblock of 256 inputs at a time. Integer dot products of a block are exact, and
-// they are then scaled and added in the order of matmul_int8_avx512.c: the same bits as a row among many.
+// Eight weight rows at a time, or one after the other, a superblock of 256 inputs at a time. Integer dot products of a block
+// are exact, and they are then scaled and added in the order of matmul_int8_avx512.c: the same bits as a row among many.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -24,10 +24,12 @@
 enum { ROWS = 8, REST_BYTES = 288 };
 
 // What the row of activations looks like to this product: levels in order of k; for each block (or half block, where
-// scales are fine) the number at which its dot product starts, which undoes the offset that made weights unsigned.
+// scales are fine) the number at which its dot product starts, which undoes the offset that made weights unsigned; and the scales
+// of blocks, where rows are read one after the other.
 typedef struct {
     const int8_t *levels;
     const int32_t *starts;
+    const float *scales;
     const ck_int8_block *blocks;
 } vector_input;
 
@@ -130,11 +132,42 @@ INLINE __m256 eight_rows(const ck_type type, const uint8_t *weights, size_t apar
     return acc;
 }
 
+// The dot products of eight blocks of a row, from block b on.
+INLINE __m256i dots_of_row(const ck_type type, const uint8_t *at, int64_t b, const vector_input x) {
+    __m512i dots[4];
+    UNROLL for (int pair = 0; pair < 4; pair++) {
+        __m512i inputs = _mm512_loadu_si512(x.levels + 32 * b + 64 * pair);
+        dots[pair] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), load_pair(type, at, pair), inputs);
+    }
+    // A quarter has half a block of four pairs.
+    __m512i halves = sum_quarters(type, dots[0], dots[1], dots[2], dots[3]);
+    __m512i sums = _mm512_add_epi32(halves, _mm512_shuffle_i32x4(halves, halves, 0xb1));
+    sums = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 0, 0, 0, 0, 0, 0, 0, 0), sums);
+    return _mm256_add_epi32(_mm512_castsi512_si256(sums), _mm256_loadu_si256((const __m256i *)(x.starts + b)));
+}
+
+INLINE float one_row(const ck_type type, const uint8_t *row, int64_t k, const vector_input x) {
+    const int64_t blocks = k / 32;
+    float sum = 0;
+    int64_t b = 0;
+    for (; b + 8 <= blocks; b += 8, row += ck_super_bytes(type)) {
+        fetch_alone(row, ck_super_bytes(type));
+        sum = add_blocks(type, row, dots_of_row(type, row, b, x), x.scales + b, 8, sum);
+    }
+    if (b < blocks) {
+        uint8_t rest[REST_BYTES] = {0};
+        memcpy(rest, row, ck_block_bytes(type) * (size_t)(blocks - b));
+        sum = add_blocks(type, rest, dots_of_row(type, rest, b, x), x.scales + b, (int)(blocks - b), sum);
+    }
+    return sum;
+}
+
 INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                    int64_t k, const ck_int8_block *packed, float *y, void *scratch) {
     const bool fine = ck_has_fine_scales(type);
     int8_t *levels = scratch;
     int32_t *starts = (int32_t *)(levels + k);
+    float *scales = (float *)(starts + k / 16);
     for (int64_t b = 0; b < k / 32; b++) {
         // Row 0's four bytes of every sixteen.
         const __m512i first = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 0, 0, 0, 0, 0, 0, 0);
@@ -147,8 +180,13 @@ INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes,
         } else {
             starts[b] = start_of(type, packed[b].start[2][0]);
         }
+        if (reads_row_by_row(type)) { scales[b] = packed[b].scale[0]; }
     }
-    vector_input x = {levels, starts, packed};
+    const vector_input x = {levels, starts, scales, packed};
+    if (reads_row_by_row(type)) {
+        for (int64_t m = m_begin; m < m_end; m++) { y[m] = one_row(type, weights + row_bytes * (size_t)m, k, x); }
+        return;
+    }
     for (int64_t group = 0; group < group_count(m_end - m_begin); group++) {
         const row_group at = rows_of_group(group, m_begin, m_end);
         const uint8_t *rows = weights + row_bytes * (size_t)at.first;
@@ -156,7 +194,8 @@ INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes,
     }
 }
 
-size_t ck_matvec_int8_scratch_avx512(int64_t k) { return (size_t)(k + k / 16 * 4 + 64); }
+// With a superblock to spare: the last one is read whole, and what is past the end of a row is left out of the sums.
+size_t ck_matvec_int8_scratch_avx512(int64_t k) { return (size_t)(k + k / 16 * 4 + k / 32 * 4 + 256); }
 
 #define CASE(type_name)                                                                                             \
     case type_name: matvec(type_name, weights, row_bytes, m_begin, m_end, k, packed, y, scratch); return;

@@ -20,10 +20,7 @@ ck_peak ck_peak_of(ck_type type, ck_mode mode) {
     if (kernels->peak_amx) { return CK_PEAK_AMX; }
     if (kernels->isa == CK_AMX_TWIN || mode == CK_PRECISE) { return CK_PEAK_F32; }
     if (ck_is_dense(type) && kernels->dense.matmul == NULL) { return CK_PEAK_F32; }
-    if (ck_is_dense(type)) {
-        return kernels->peak_bf16 ? CK_PEAK_BF16 : kernels->peak_int16 ? CK_PEAK_INT16 : CK_PEAK_F32;
-    }
-    if (ck_has_eight_bit_levels(type) && kernels->peak_int16) { return CK_PEAK_INT16; }
+    if (ck_is_dense(type) || (ck_has_eight_bit_levels(type) && kernels->isa == CK_AVX2)) { return CK_PEAK_INT16; }
     return kernels->peak_int8 ? CK_PEAK_INT8 : CK_PEAK_F32;
 }
 

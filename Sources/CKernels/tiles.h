@@ -77,10 +77,8 @@ size_t ck_tile_scratch_precise(int64_t n, int64_t k);
               CK_TILE_CHUNK_ROWS},                                                                                  \
     .quantized = {ck_pack_tiles_##of, ck_matmul_tiles_##of, ck_tile_activation_bytes, ck_tile_scratch,              \
                   CK_TILE_CHUNK_ROWS},                                                                              \
-    .fine_dense = {ck_pack_tiles_fine_##of, ck_matmul_tiles_fine_##of, ck_tile_activation_bytes_fine,               \
-                   ck_tile_scratch, CK_TILE_CHUNK_ROWS},                                                            \
-    .fine_quantized = {ck_pack_tiles_fine_##of, ck_matmul_tiles_fine_##of, ck_tile_activation_bytes_fine,           \
-                       ck_tile_scratch, CK_TILE_CHUNK_ROWS},                                                        \
+    .fine = {ck_pack_tiles_fine_##of, ck_matmul_tiles_fine_##of, ck_tile_activation_bytes_fine, ck_tile_scratch,    \
+             CK_TILE_CHUNK_ROWS},                                                                                   \
     .precise = {ck_pack_tiles_precise_##of, ck_matmul_tiles_precise_##of, ck_tile_activation_bytes_precise,         \
                 ck_tile_scratch_precise, CK_TILE_CHUNK_ROWS},                                                       \
     .tiles = &ck_tile_products_##of

@@ -46,8 +46,8 @@ extension KernelTests {
 
         @Test func denseTypes() {
             KernelTests.withEachInstructionSet { isa in
-                if isa == CK_AVX2 { return }
-                let rounds = KernelTests.roundsToBF16(isa)
+                if KernelTests.hasIntegers(isa) { return }
+                let rounds = KernelTests.hasTiles(isa)
                 var numbers = SeededGenerator(state: 31)
                 for type in [CK_F32, CK_F16, CK_BF16] {
                     for (n, m, k) in Self.denseShapes {
@@ -81,7 +81,7 @@ extension KernelTests {
             return bound
         }
 
-        /// AVX2 has the bits of the reference product, and that is as close as its steps are fine: ordinary numbers, few large
+        /// AVX2 and AVX-512 have the bits of the reference product, and that is as close as its steps are fine: ordinary numbers, few large
         /// ones among small, rows of zeros.
         @Test func equalsTheReferenceProductOf16Bits() {
             var numbers = SeededGenerator(state: 35)
@@ -105,7 +105,7 @@ extension KernelTests {
                         }
                     }
                     KernelTests.withEachInstructionSet { isa in
-                        guard isa == CK_AVX2 else { return }
+                        guard KernelTests.hasIntegers(isa) else { return }
                         let y = matmul(
                             type, CK_FAST, weights: bytes, rowBytes: bytes.count / m, x: x, xStride: k, n: n, m: m, k: k
                         )
@@ -170,7 +170,7 @@ extension KernelTests {
             if elements == 32 { shapes += (1...8).map { ($0, 19, 32 * $0) } }
             for m in [1, 15, 16, 17, 31, 47, 48, 49] { shapes.append((2, m, 256)) }
             try KernelTests.withEachInstructionSet { isa in
-                let tiles = KernelTests.hasTiles(isa), rounds = isa == CK_AVX2 || isa == CK_AVX512
+                let tiles = KernelTests.hasTiles(isa), rounds = KernelTests.hasIntegers(isa)
                 var numbers = SeededGenerator(state: 32)
                 for (n, m, k) in shapes {
                     let weights = try Self.quantizedWeights(name, m: m, k: k, seed: UInt64(m + k))
@@ -226,7 +226,7 @@ extension KernelTests {
                     let size = reference.map(abs).max() ?? 0
                     #expect(size.isFinite && (size > 0 || extreme != nil))
                     KernelTests.withEachInstructionSet { isa in
-                        guard isa == CK_AVX2 || isa == CK_AVX512 else { return }
+                        guard KernelTests.hasIntegers(isa) else { return }
                         let y = matmul(
                             type, CK_FAST, weights: weights, rowBytes: rowBytes, x: x, xStride: k, n: n, m: m, k: k)
                         #expect(

@@ -14,8 +14,8 @@ import Testing
     /// Whether an instruction set multiplies tiles of bf16, or does as if.
     static func hasTiles(_ isa: ck_isa) -> Bool { isa == CK_AMX || isa == CK_AMX_TWIN }
 
-    /// Whether `CK_FAST` rounds dense weights and activations to bf16 with an instruction set, the selected one.
-    static func roundsToBF16(_ isa: ck_isa) -> Bool { hasTiles(isa) || ck_peak_of(CK_BF16, CK_FAST) == CK_PEAK_BF16 }
+    /// Whether `CK_FAST` makes products of integers with an instruction set.
+    static func hasIntegers(_ isa: ck_isa) -> Bool { isa == CK_AVX2 || isa == CK_AVX512 }
 
     /// Runs `body` with each instruction set in turn, and leaves the best one selected.
     static func withEachInstructionSet(_ body: (ck_isa) throws -> Void) rethrows {
@@ -48,13 +48,6 @@ import Testing
             #expect(ck_isa_available(CK_NEON) != ck_isa_available(CK_SCALAR))
         }
 
-        /// Measured on these makers' processors: the bf16 dot product at twice f32's rate, and at half of it.
-        @Test func theDotProductOfBF16IsForProcessorsOnWhichItIsFaster() {
-            #expect(ck_bf16_dot_pays("AuthenticAMD"))
-            #expect(!ck_bf16_dot_pays("GenuineIntel"))
-            #expect(!ck_bf16_dot_pays(""))
-        }
-
         /// Packed activations are laid out for one set: a choice must not reach products under way on other threads.
         @Test func aChoiceIsItsThreadsOwn() {
             defer { _ = ck_isa_select(ck_isa_best()) }
@@ -74,11 +67,11 @@ import Testing
                 #expect(ck_peak_operations(CK_PEAK_F32, 10) > 0)
                 let dot = ck_peak_operations(CK_PEAK_BF16, 10), integers = ck_peak_operations(CK_PEAK_INT8, 10)
                 let wide = isa == CK_AVX512 || isa == CK_AMX
-                #expect(wide ? integers == 2 * dot : dot == 0)
+                // Not every processor with AVX-512 has the dot product of bf16.
+                #expect(dot == 0 || (wide && integers == 2 * dot))
                 #expect((integers > 0) == (isa == CK_AVX2 || wide))
-                #expect((dot > 0) == wide)
                 #expect((ck_peak_operations(CK_PEAK_AMX, 10) > 0) == (isa == CK_AMX))
-                #expect((ck_peak_operations(CK_PEAK_INT16, 10) > 0) == (isa == CK_AVX2))
+                #expect((ck_peak_operations(CK_PEAK_INT16, 10) > 0) == (isa == CK_AVX2 || wide))
                 let bytes = [UInt8](repeating: 3, count: 257)
                 #expect(ck_peak_read(bytes, 257) == 3)
             }

@@ -14,7 +14,7 @@ extension KernelTests.Tiles {
         static func run(_ c: Case, instructions: Bool = false, _ inputs: Inputs) -> Run {
             defer { _ = ck_isa_select(ck_isa_best()) }
             _ = ck_isa_select(CK_AMX_TWIN)
-            if instructions { ck_isa_choose(tile_emulation_instructions(ck_isa_available(CK_AVX512))) }
+            if instructions { ck_isa_choose(tile_emulation_instructions()) }
             return KernelTests.Attention.run(c, q: inputs.q, k: inputs.k, v: inputs.v, rowsPerCall: c.t)
         }
 

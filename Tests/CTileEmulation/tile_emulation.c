@@ -194,16 +194,17 @@ int64_t tile_emulation_count(void) { return state.count; }
 
 extern const struct ck_kernels ck_kernels_amx, ck_kernels_amx_avx2;
 
-const void *tile_emulation_instructions(bool with_avx512) { return with_avx512 ? &ck_kernels_amx : &ck_kernels_amx_avx2; }
+const void *tile_emulation_instructions(void) {
+    const bool wide = __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni")
+        && __builtin_cpu_supports("avx512bf16");
+    return wide ? &ck_kernels_amx : &ck_kernels_amx_avx2;
+}
 
 #else
 
 bool tile_emulation_begin(void) { return false; }
 void tile_emulation_end(void) {}
 int64_t tile_emulation_count(void) { return 0; }
-const void *tile_emulation_instructions(bool with_avx512) {
-    (void)with_avx512;
-    return NULL;
-}
+const void *tile_emulation_instructions(void) { return NULL; }
 
 #endif

@@ -32,11 +32,6 @@ bool ck_isa_named(const char *name, ck_isa *isa);
 // which is the best where the processor does not have what was asked for).
 ck_isa ck_isa_current(void);
 ck_isa ck_isa_select(ck_isa isa);
-// Whether CK_AVX512 multiplies unquantized weights with the bf16 dot product: where the processor's maker (as CPUID names it)
-// made it faster than f32. Measured: twice f32's rate on AMD (Zen 4), half of it on Intel (Sapphire Rapids), where CK_FAST
-// is CK_EXACT for these weights. It is the maker that decides and no measurement, so that a machine always gives the same
-// bits.
-bool ck_bf16_dot_pays(const char *vendor);
 // The calling thread's choice, for another thread that works for it; NULL: it has made none.
 const void *ck_isa_choice(void);
 void ck_isa_choose(const void *choice);
@@ -52,15 +47,14 @@ void ck_store(ck_type type, const float *x, int64_t count, void *out);
 // products (q, k and v; gate and up) and many threads.
 //
 // `CK_EXACT`: f32 activations, weights dequantized to f32, f32 accumulation. `CK_FAST`: for quantized weights int8
-// activations in blocks of 32, with the same bits from CK_AVX2 and CK_AVX512; for F32, F16 and BF16 weights what the
-// instruction set multiplies fastest: bf16 activations and weights with CK_AVX512, with CK_AVX2 both as 16-bit
-// integers in blocks of 256 (an activation has about eleven bits, a weight up to thirteen). With CK_AMX every weight and
-// activation is rounded to bf16. CK_SCALAR and CK_NEON have none of these: there CK_FAST is CK_EXACT. `CK_FINE`: CK_FAST, but
-// where activations are bf16 they have two parts, accurate to 2⁻¹⁷, for twice as many products. `CK_PRECISE`: with CK_AMX
-// an activation has three parts in bf16, which are all of an f32, and so have weights; three products with weights in bf16, six with
-// others: about 2⁻²⁴ of Σ |x·W| is missing. Elsewhere it is CK_EXACT. In all modes, every y is summed over k in one
-// fixed order, the same for one row
-// (decoding, straight from the blocks) and for many, whatever n, m, its position and the number of threads.
+// activations in blocks of 32; for F32, F16 and BF16 weights both sides are 16-bit integers in blocks of 256 (an activation has
+// about eleven bits, a weight up to thirteen), which these units multiply twice as fast as f32. CK_AVX2 and CK_AVX512 give the
+// same bits. With CK_AMX every weight and activation is rounded to bf16. CK_SCALAR and CK_NEON have none of these: there CK_FAST is
+// CK_EXACT. `CK_FINE`: CK_FAST, but with CK_AMX an activation has two parts in bf16, accurate to 2⁻¹⁷, for twice as many products.
+// `CK_PRECISE`: with CK_AMX an activation has three parts in bf16, which are all of an f32, and so have weights; three products
+// with weights in bf16, six with others: about 2⁻²⁴ of Σ |x·W| is missing. Elsewhere it is CK_EXACT. In all modes, every y is
+// summed over k in one fixed order, the same for one row (decoding, straight from the blocks) and for many, whatever n, m, its
+// position and the number of threads.
 //
 // Weights are of two kinds: dense (F32, F16, BF16) and quantized (blocks). What is packed for one type serves every type
 // of its kind in that mode, with the instruction set that was in use.
@@ -85,7 +79,7 @@ void ck_matmul(ck_type type, ck_mode mode, const void *weights, size_t row_bytes
 // it bit by bit.
 void ck_matmul_int8_reference(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t k,
                               const float *x, int64_t x_stride, int64_t n, float *y, int64_t y_stride);
-// Reference twin of CK_FAST for dense weights (F32, F16, BF16; finite) with CK_AVX2.
+// Reference twin of CK_FAST for dense weights (F32, F16, BF16; finite).
 void ck_matmul_int16_reference(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t k,
                                const float *x, int64_t x_stride, int64_t n, float *y, int64_t y_stride);
 
@@ -191,8 +185,8 @@ void ck_attention_apply(const ck_attention *attention, int64_t head, int64_t row
 // where the instruction set in use has no such unit; ck_peak_read reads `bytes` once and returns something made of them.
 // CK_PEAK_INT8 is a dot-product instruction where there is one; with CK_AVX2, products of bytes added as 16-bit numbers,
 // sixteen at a time before they are widened, which is the most that weights of four bits allow; wider weights are
-// bounded by CK_PEAK_INT16, which only CK_AVX2 has.
-// CK_PEAK_BF16 is the AVX-512 dot product, CK_PEAK_AMX the product of tiles of bf16.
+// bounded by CK_PEAK_INT16 there, which is what unquantized weights meet with both.
+// CK_PEAK_BF16 is the AVX-512 dot product, which no product uses; CK_PEAK_AMX the product of tiles of bf16.
 typedef enum {
     CK_PEAK_F32 = 0, CK_PEAK_BF16 = 1, CK_PEAK_INT8 = 2, CK_PEAK_INT16 = 3, CK_PEAK_AMX = 4
 } ck_peak;

@@ -12,7 +12,7 @@ public struct MachinePeaks: Sendable, Codable {
     public let bf16: Double
     /// Operations of products of bf16 tiles (AMX) per second; 0 where the processor has none.
     public let amx: Double
-    /// Operations on 16-bit integers per second, on AVX2; 0 elsewhere.
+    /// Operations on 16-bit integers per second; 0 where the processor has neither AVX2 nor AVX-512.
     public let int16: Double
     /// int8 operations per second: dot products, or on AVX2 products of bytes added in 16 bits, as four-bit weights allow;
     /// 0 where the processor has neither.

@@ -11,8 +11,7 @@ public enum Precision: String, Sendable, CaseIterable, Codable {
     /// and in two parts of bf16 in all other products: what goes in there decides most of the choices of experts that come
     /// out differently. Rows that see 1,024 keys or more multiply queries, keys, values and weights of attention in two parts of bf16.
     ///
-    /// Elsewhere, quantized weights: int8 activations (AVX2, AVX-512). Dense weights: weights in bf16 and activations as with AMX
-    /// (AVX-512 of AMD), or both as 16-bit integers in blocks, an activation with about eleven bits (AVX2). f32 where the processor
-    /// has neither instruction set, and for dense weights with AVX-512 of Intel.
+    /// AVX2 and AVX-512, with the same bits: int8 activations for quantized weights; for dense weights both sides as 16-bit
+    /// integers in blocks, an activation with about eleven bits. f32 where the processor has none of these instruction sets.
     case fast
 }

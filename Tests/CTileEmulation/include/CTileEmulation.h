@@ -15,8 +15,8 @@ void tile_emulation_end(void);
 // Instructions emulated since the last begin, on the calling thread. Where the processor has tiles it stays 0.
 int64_t tile_emulation_count(void);
 
-// For ck_isa_choose: the tile instructions, and for the rest AVX-512, as on every processor that has them (Sources/CKernels/tiles.h),
-// or AVX2, as the twin has; NULL where there are no such instructions.
-const void *tile_emulation_instructions(bool with_avx512);
+// For ck_isa_choose: the tile instructions (Sources/CKernels/tiles.h), and for the rest AVX-512 and its bf16, as on every processor
+// that has them, or where these are missing AVX2, as the twin has; NULL where there are no such instructions.
+const void *tile_emulation_instructions(void);
 
 #endif
