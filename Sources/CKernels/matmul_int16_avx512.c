@@ -14,6 +14,7 @@
                              apply_to = function)
 
 #include "vectors256.inc"
+#include "vectors512.inc"
 
 // A block of a strip is 16 KiB, for the first cache beside TILE_ROWS activation rows of half a KiB; for the second are a
 // panel of PANEL_STRIPS of them, a block of activation rows (128 KiB) and the sums of both (128 KiB).
@@ -35,31 +36,7 @@ INLINE __m256i halves_added(ints v) { return _mm256_add_epi32(_mm512_castsi512_s
 INLINE __m256i larger_half(ints v) { return _mm256_max_epi32(_mm512_castsi512_si256(v), upper_half(v)); }
 INLINE floats load_f16(const uint8_t *p) { return _mm512_cvtph_ps(load32(p)); }
 
-INLINE void transpose(ints r[LANES]) {
-    ints t[LANES];
-    UNROLL for (int i = 0; i < 8; i++) {
-        t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-        t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-    }
-    UNROLL for (int i = 0; i < 4; i++) {
-        r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-        r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-        r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-        r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-    }
-    UNROLL for (int i = 0; i < 4; i++) {
-        t[i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
-        t[4 + i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
-        t[8 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
-        t[12 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
-    }
-    UNROLL for (int i = 0; i < 4; i++) {
-        r[i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0x88);
-        r[8 + i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0xdd);
-        r[4 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0x88);
-        r[12 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0xdd);
-    }
-}
+INLINE void transpose(ints rows[LANES]) { transpose16(rows); }
 
 #include "matmul_int16.inc"
 

@@ -162,7 +162,6 @@ INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t apart,
     }
 }
 
-// The dot products of eight blocks of a weight row with activation row 0, from block b on.
 INLINE __m256i dots_of_row(const ck_type type, const uint8_t *at, int64_t b, const vector_input x) {
     __m256i twos[ROWS / 2], dots[2];
     UNROLL for (int pair = 0; pair < 4; pair++) {
@@ -177,21 +176,7 @@ INLINE __m256i dots_of_row(const ck_type type, const uint8_t *at, int64_t b, con
     return dots[0];
 }
 
-INLINE float one_row(const ck_type type, const uint8_t *row, const vector_input x) {
-    const int64_t blocks = x.k / 32;
-    float sum = 0;
-    int64_t b = 0;
-    for (; b + 8 <= blocks; b += 8, row += ck_super_bytes(type)) {
-        fetch_alone(row, ck_super_bytes(type));
-        sum = add_blocks(type, row, dots_of_row(type, row, b, x), x.scales + b, 8, sum);
-    }
-    if (b < blocks) {
-        uint8_t rest[REST_BYTES] = {0};
-        memcpy(rest, row, ck_block_bytes(type) * (size_t)(blocks - b));
-        sum = add_blocks(type, rest, dots_of_row(type, rest, b, x), x.scales + b, (int)(blocks - b), sum);
-    }
-    return sum;
-}
+#include "matvec_int8_rows.inc"
 
 // The levels of each of n rows in order of k, and where their dot products start.
 INLINE vector_input unpack_input(const ck_type type, int64_t k, int64_t n, const ck_int8_block *packed, void *scratch) {
@@ -207,7 +192,9 @@ INLINE vector_input unpack_input(const ck_type type, int64_t k, int64_t n, const
             }
         }
     }
-    for (int64_t b = 0; b < k / 32; b++) { scales[b] = packed[b].scale[0]; }
+    if (reads_row_by_row(type)) {
+        for (int64_t b = 0; b < k / 32; b++) { scales[b] = packed[b].scale[0]; }
+    }
     return (vector_input){.levels = levels, .starts = starts, .scales = scales, .blocks = packed, .k = k,
                           .start_count = k / 32 * parts};
 }
@@ -216,7 +203,7 @@ INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes,
                    int64_t k, const ck_int8_block *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
     const vector_input x = unpack_input(type, k, n, packed, scratch);
     if (reads_row_by_row(type) && n == 1) {
-        for (int64_t m = m_begin; m < m_end; m++) { y[m] = one_row(type, weights + row_bytes * (size_t)m, x); }
+        for (int64_t m = m_begin; m < m_end; m++) { y[m] = one_row(type, weights + row_bytes * (size_t)m, k, x); }
         return;
     }
     for (int64_t group = 0; group < group_count(m_end - m_begin); group++) {

@@ -132,7 +132,6 @@ INLINE __m256 eight_rows(const ck_type type, const uint8_t *weights, size_t apar
     return acc;
 }
 
-// The dot products of eight blocks of a row, from block b on.
 INLINE __m256i dots_of_row(const ck_type type, const uint8_t *at, int64_t b, const vector_input x) {
     __m512i dots[4];
     UNROLL for (int pair = 0; pair < 4; pair++) {
@@ -146,21 +145,7 @@ INLINE __m256i dots_of_row(const ck_type type, const uint8_t *at, int64_t b, con
     return _mm256_add_epi32(_mm512_castsi512_si256(sums), _mm256_loadu_si256((const __m256i *)(x.starts + b)));
 }
 
-INLINE float one_row(const ck_type type, const uint8_t *row, int64_t k, const vector_input x) {
-    const int64_t blocks = k / 32;
-    float sum = 0;
-    int64_t b = 0;
-    for (; b + 8 <= blocks; b += 8, row += ck_super_bytes(type)) {
-        fetch_alone(row, ck_super_bytes(type));
-        sum = add_blocks(type, row, dots_of_row(type, row, b, x), x.scales + b, 8, sum);
-    }
-    if (b < blocks) {
-        uint8_t rest[REST_BYTES] = {0};
-        memcpy(rest, row, ck_block_bytes(type) * (size_t)(blocks - b));
-        sum = add_blocks(type, rest, dots_of_row(type, rest, b, x), x.scales + b, (int)(blocks - b), sum);
-    }
-    return sum;
-}
+#include "matvec_int8_rows.inc"
 
 INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                    int64_t k, const ck_int8_block *packed, float *y, void *scratch) {

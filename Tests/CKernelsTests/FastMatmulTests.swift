@@ -81,8 +81,8 @@ extension KernelTests {
             return bound
         }
 
-        /// AVX2 and AVX-512 have the bits of the reference product, and that is as close as its steps are fine: ordinary numbers, few large
-        /// ones among small, rows of zeros.
+        /// AVX2 and AVX-512 have the bits of the reference product, and that is as close as its steps are fine: ordinary numbers,
+        /// few large ones among small, rows of zeros.
         @Test func equalsTheReferenceProductOf16Bits() {
             var numbers = SeededGenerator(state: 35)
             for type in [CK_F32, CK_F16, CK_BF16] {

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "CTileEmulation.h"
 
+#include "CKernels.h"
+
 #if defined(__x86_64__) && defined(__linux__)
 
 #include <immintrin.h>
@@ -195,8 +197,7 @@ int64_t tile_emulation_count(void) { return state.count; }
 extern const struct ck_kernels ck_kernels_amx, ck_kernels_amx_avx2;
 
 const void *tile_emulation_instructions(void) {
-    const bool wide = __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni")
-        && __builtin_cpu_supports("avx512bf16");
+    const bool wide = ck_isa_available(CK_AVX512) && __builtin_cpu_supports("avx512bf16");
     return wide ? &ck_kernels_amx : &ck_kernels_amx_avx2;
 }
 
