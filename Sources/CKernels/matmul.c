@@ -15,7 +15,9 @@ size_t ck_exact_scratch(int64_t n, int64_t k) {
 
 #if defined(__x86_64__)
 size_t ck_int8_activation_bytes(int64_t n, int64_t k) {
-    return (size_t)((n + 3) / 4 * 4) / CK_INT8_ROWS * (size_t)ck_int8_blocks(k) * sizeof(ck_int8_block);
+    const size_t groups = (size_t)((n + CK_INT8_ROWS - 1) / CK_INT8_ROWS * ck_int8_blocks(k)) * sizeof(ck_int8_block);
+    const size_t few = n <= CK_INT8_FEW_AVX2 ? (size_t)n * ck_int8_row_bytes(k) : 0;
+    return groups > few ? groups : few;
 }
 #endif
 

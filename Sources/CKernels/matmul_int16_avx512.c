@@ -13,6 +13,7 @@
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c"))), \
                              apply_to = function)
 
+#define CK_HAS_AVX512_BYTES 1
 #include "vectors256.inc"
 #include "vectors512.inc"
 

@@ -4,8 +4,8 @@
 // Eight weight rows are the lanes of a vector, four inputs of a row a lane. A panel of rows is unpacked once into levels
 // and scales, in the order in which the tile reads them, and multiplied with all activation rows. Levels of few bits
 // leave room in 16 bits, so several products are added there before they are widened; levels of eight bits are kept as
-// two planes of four, each of which has the room. Sums of a block are exact integers, and blocks are added in f32 one
-// after the other, with the operations of matmul_int8_avx512.c: the same bits.
+// two planes of four, each of which has the room. Sums of a block are exact integers, and blocks are added in f32 in the
+// order of int8.h, with the operations of matmul_int8_avx512.c: the same bits.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -167,42 +167,52 @@ INLINE void tile(const ck_type type, const int rows, const uint8_t *restrict str
                  int64_t at, int64_t blocks, bool first, int64_t m_count, float *restrict y, int64_t y_stride) {
     const type_shape shape = shape_of(type);
     const int steps = 8 / shape.parts;
+    // Where a strip has fewer rows, they are kept apart until the end.
     const bool whole = m_count == STRIP_ROWS;
-    __m256 acc[STRIP_VECTORS][TILE_ROWS];
+    float part[TILE_ROWS][STRIP_ROWS] = {{0}}, *lines[TILE_ROWS];
     UNROLL for (int i = 0; i < rows; i++) {
-        float part[STRIP_ROWS] = {0};
-        const float *line = part;
-        if (!first && whole) { line = y + i * y_stride; }
-        else if (!first) { memcpy(part, y + i * y_stride, (size_t)m_count * sizeof(float)); }
-        UNROLL for (int v = 0; v < STRIP_VECTORS; v++) { acc[v][i] = _mm256_loadu_ps(line + LANES * v); }
+        lines[i] = whole ? y + i * y_stride : part[i];
+        if (!whole && !first) { memcpy(part[i], y + i * y_stride, (size_t)m_count * sizeof(float)); }
     }
-    for (int64_t b = 0; b < blocks; b++, x++, strip += strip_block_bytes(shape)) {
-        const float *scales = (const float *)(strip + STRIP_VECTORS * 32 * 8 * shape.planes);
-        const float *biases = scales + STRIP_ROWS * shape.parts;
-        UNROLL for (int h = 0; h < shape.parts; h++) {
-            const int sums = shape.parts == 2 ? h : 2;
-            __m256i dots[STRIP_VECTORS][TILE_ROWS];
-            dot_products(shape, rows, steps, strip + STRIP_VECTORS * 32 * shape.planes * steps * h,
-                         (const int8_t (*)[CK_INT8_ROWS][4])x->levels[steps * h][at], dots);
-            UNROLL for (int i = 0; i < rows; i++) {
-                const __m256i start = _mm256_set1_epi32(start_of(type, x->start[sums][at + i]));
-                const __m256 x_scale = _mm256_set1_ps(x->scale[at + i]), x_sum = _mm256_set1_ps(x->sum[sums][at + i]);
-                UNROLL for (int v = 0; v < STRIP_VECTORS; v++) {
-                    __m256 scale = _mm256_load_ps(scales + STRIP_ROWS * h + LANES * v);
-                    __m256i dot = shape.offset ? _mm256_add_epi32(dots[v][i], start) : dots[v][i];
-                    acc[v][i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(scale, x_scale), acc[v][i]);
-                    if (shape.bias) {
-                        __m256 bias = _mm256_load_ps(biases + STRIP_ROWS * h + LANES * v);
-                        acc[v][i] = _mm256_fmadd_ps(bias, x_sum, acc[v][i]);
+    for (int64_t from = 0; from < blocks; from += SUPER_BLOCKS) {
+        __m256 acc[STRIP_VECTORS][TILE_ROWS];
+        UNROLL for (int v = 0; v < STRIP_VECTORS; v++) {
+            UNROLL for (int i = 0; i < rows; i++) { acc[v][i] = _mm256_setzero_ps(); }
+        }
+        const int64_t end = blocks - from < SUPER_BLOCKS ? blocks : from + SUPER_BLOCKS;
+        for (int64_t b = from; b < end; b++, x++, strip += strip_block_bytes(shape)) {
+            const float *scales = (const float *)(strip + STRIP_VECTORS * 32 * 8 * shape.planes);
+            const float *biases = scales + STRIP_ROWS * shape.parts;
+            UNROLL for (int h = 0; h < shape.parts; h++) {
+                const int sums = shape.parts == 2 ? h : 2;
+                __m256i dots[STRIP_VECTORS][TILE_ROWS];
+                dot_products(shape, rows, steps, strip + STRIP_VECTORS * 32 * shape.planes * steps * h,
+                             (const int8_t (*)[CK_INT8_ROWS][4])x->levels[steps * h][at], dots);
+                UNROLL for (int i = 0; i < rows; i++) {
+                    const __m256i start = _mm256_set1_epi32(start_of(type, x->start[sums][at + i]));
+                    const __m256 x_scale = _mm256_set1_ps(x->scale[at + i]), x_sum = _mm256_set1_ps(x->sum[sums][at + i]);
+                    UNROLL for (int v = 0; v < STRIP_VECTORS; v++) {
+                        __m256 scale = _mm256_load_ps(scales + STRIP_ROWS * h + LANES * v);
+                        __m256i dot = shape.offset ? _mm256_add_epi32(dots[v][i], start) : dots[v][i];
+                        acc[v][i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(scale, x_scale), acc[v][i]);
+                        if (shape.bias) {
+                            __m256 bias = _mm256_load_ps(biases + STRIP_ROWS * h + LANES * v);
+                            acc[v][i] = _mm256_fmadd_ps(bias, x_sum, acc[v][i]);
+                        }
                     }
                 }
             }
         }
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < STRIP_VECTORS; v++) {
+                float *place = lines[i] + LANES * v;
+                if (!first || from > 0) { acc[v][i] = _mm256_add_ps(_mm256_loadu_ps(place), acc[v][i]); }
+                _mm256_storeu_ps(place, acc[v][i]);
+            }
+        }
     }
     UNROLL for (int i = 0; i < rows; i++) {
-        float part[STRIP_ROWS], *line = whole ? y + i * y_stride : part;
-        UNROLL for (int v = 0; v < STRIP_VECTORS; v++) { _mm256_storeu_ps(line + LANES * v, acc[v][i]); }
-        if (!whole) { memcpy(y + i * y_stride, part, (size_t)m_count * sizeof(float)); }
+        if (!whole) { memcpy(y + i * y_stride, part[i], (size_t)m_count * sizeof(float)); }
     }
 }
 
@@ -262,11 +272,10 @@ INLINE void multiply(const ck_type type, const product *p) {
 
 size_t ck_int8_scratch_avx2(int64_t n, int64_t k) {
     (void)n;
+    (void)k;
     size_t panel = (size_t)(strip_block_bytes(shape_of(CK_Q2_K)) * CHUNK_BLOCKS * PANEL_STRIPS);
     size_t planes = (size_t)(strip_block_bytes(shape_of(CK_Q8_0)) * CHUNK_BLOCKS / 2 * PANEL_STRIPS);
-    size_t vector = ck_matvec_int8_scratch_avx2(k);
-    panel = panel > planes ? panel : planes;
-    return panel > vector ? panel : vector;
+    return panel > planes ? panel : planes;
 }
 
 #define CASE(type)                                                                                                  \
@@ -274,7 +283,7 @@ size_t ck_int8_scratch_avx2(int64_t n, int64_t k) {
 
 void ck_matmul_int8_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                          int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
-    if (n <= CK_INT8_ROWS) {
+    if (n <= CK_INT8_FEW_AVX2) {
         ck_matvec_int8_avx2(type, weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride, scratch);
         return;
     }

@@ -2,8 +2,7 @@
 //
 // Sixteen weight rows are the lanes of a vector. A panel of up to 48 rows is unpacked once into levels + 128 (so that
 // they are unsigned; the dot product starts at -128 · Σ x to undo it) and scales, in the order in which the tile reads
-// them, and multiplied with all activation rows. Each output is summed over the blocks of k one after the other in f32,
-// in the same order whatever the tile.
+// them, and multiplied with all activation rows, superblock by superblock (int8.h): the same order whatever the tile.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -50,10 +49,9 @@ INLINE void fill_super(const ck_type type, const uint8_t *const rows[LANES], int
             r[i] = _mm512_add_epi8(load_pair(type, rows[i], pair), _mm512_set1_epi8((char)(128 - offset_of(type))));
         }
         transpose16(r);
-        uint8_t *out = panel + (block + 2 * pair) * stride + 64 * vector;
-        UNROLL for (int i = 0; i < 8; i++) {
-            _mm512_store_si512(out + 64 * vectors * i, r[i]);
-            _mm512_store_si512(out + stride + 64 * vectors * i, r[8 + i]);
+        UNROLL for (int i = 0; i < 16; i++) {
+            uint8_t *out = panel + (block + block_of(pair, i / 8)) * stride + 64 * vector;
+            _mm512_store_si512(out + 64 * vectors * (i % 8), r[i]);
         }
     }
     __m256 scales[2][2][8], biases[2][2][8];
@@ -144,56 +142,58 @@ INLINE __m512i broadcast4(const int8_t *p) {
 INLINE void tile(const int vectors, const int rows, const bool fine, const bool bias, const uint8_t *restrict panel,
                  const ck_int8_block *restrict x, int64_t blocks, bool first, __mmask16 last_mask, int64_t n_count,
                  float *restrict y, int64_t y_stride) {
-    __m512 acc[PANEL_VECTORS][CK_INT8_ROWS];
-    UNROLL for (int v = 0; v < vectors; v++) {
-        __mmask16 mask = v == vectors - 1 ? last_mask : (__mmask16)0xffff;
-        UNROLL for (int i = 0; i < rows; i++) {
-            acc[v][i] = first || i >= n_count ? _mm512_setzero_ps()
-                                              : _mm512_maskz_loadu_ps(mask, y + i * y_stride + LANES * v);
-        }
-    }
     const int parts = fine ? 2 : 1, steps = fine ? 4 : 8;
-    for (int64_t b = 0; b < blocks; b++, x++, panel += panel_block_bytes(vectors, fine, bias)) {
-        const float *scales = (const float *)(panel + 64 * vectors * 8);
-        const float *biases = scales + LANES * vectors * parts;
-        UNROLL for (int h = 0; h < parts; h++) {
-            const int sums = fine ? h : 2;
-            __m512i dot[PANEL_VECTORS][CK_INT8_ROWS];
-            UNROLL for (int i = 0; i < rows; i++) {
-                __m512i start = _mm512_set1_epi32(x->start[sums][i]);
-                UNROLL for (int v = 0; v < vectors; v++) { dot[v][i] = start; }
-            }
-            UNROLL for (int s = h * steps; s < (h + 1) * steps; s++) {
-                __m512i w[PANEL_VECTORS];
-                UNROLL for (int v = 0; v < vectors; v++) {
-                    w[v] = _mm512_load_si512(panel + 64 * (vectors * s + v));
-                }
+    for (int64_t from = 0; from < blocks; from += SUPER_BLOCKS) {
+        __m512 acc[PANEL_VECTORS][CK_INT8_ROWS];
+        UNROLL for (int v = 0; v < vectors; v++) {
+            UNROLL for (int i = 0; i < rows; i++) { acc[v][i] = _mm512_setzero_ps(); }
+        }
+        const int64_t end = blocks - from < SUPER_BLOCKS ? blocks : from + SUPER_BLOCKS;
+        for (int64_t b = from; b < end; b++, x++, panel += panel_block_bytes(vectors, fine, bias)) {
+            const float *scales = (const float *)(panel + 64 * vectors * 8);
+            const float *biases = scales + LANES * vectors * parts;
+            UNROLL for (int h = 0; h < parts; h++) {
+                const int sums = fine ? h : 2;
+                __m512i dot[PANEL_VECTORS][CK_INT8_ROWS];
                 UNROLL for (int i = 0; i < rows; i++) {
-                    __m512i inputs = broadcast4(x->levels[s][i]);
+                    __m512i start = _mm512_set1_epi32(x->start[sums][i]);
+                    UNROLL for (int v = 0; v < vectors; v++) { dot[v][i] = start; }
+                }
+                UNROLL for (int s = h * steps; s < (h + 1) * steps; s++) {
+                    __m512i w[PANEL_VECTORS];
                     UNROLL for (int v = 0; v < vectors; v++) {
-                        dot[v][i] = _mm512_dpbusd_epi32(dot[v][i], w[v], inputs);
+                        w[v] = _mm512_load_si512(panel + 64 * (vectors * s + v));
+                    }
+                    UNROLL for (int i = 0; i < rows; i++) {
+                        __m512i inputs = broadcast4(x->levels[s][i]);
+                        UNROLL for (int v = 0; v < vectors; v++) {
+                            dot[v][i] = _mm512_dpbusd_epi32(dot[v][i], w[v], inputs);
+                        }
                     }
                 }
-            }
-            UNROLL for (int v = 0; v < vectors; v++) {
-                __m512 scale = _mm512_load_ps(scales + LANES * (vectors * h + v));
-                UNROLL for (int i = 0; i < rows; i++) {
-                    __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x->scale[i]));
-                    acc[v][i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[v][i]), both, acc[v][i]);
-                }
-                if (bias) {
-                    __m512 add = _mm512_load_ps(biases + LANES * (vectors * h + v));
+                UNROLL for (int v = 0; v < vectors; v++) {
+                    __m512 scale = _mm512_load_ps(scales + LANES * (vectors * h + v));
                     UNROLL for (int i = 0; i < rows; i++) {
-                        acc[v][i] = _mm512_fmadd_ps(add, _mm512_set1_ps(x->sum[sums][i]), acc[v][i]);
+                        __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x->scale[i]));
+                        acc[v][i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[v][i]), both, acc[v][i]);
+                    }
+                    if (bias) {
+                        __m512 add = _mm512_load_ps(biases + LANES * (vectors * h + v));
+                        UNROLL for (int i = 0; i < rows; i++) {
+                            acc[v][i] = _mm512_fmadd_ps(add, _mm512_set1_ps(x->sum[sums][i]), acc[v][i]);
+                        }
                     }
                 }
             }
         }
-    }
-    UNROLL for (int v = 0; v < vectors; v++) {
-        __mmask16 mask = v == vectors - 1 ? last_mask : (__mmask16)0xffff;
-        UNROLL for (int i = 0; i < rows; i++) {
-            if (i < n_count) { _mm512_mask_storeu_ps(y + i * y_stride + LANES * v, mask, acc[v][i]); }
+        UNROLL for (int v = 0; v < vectors; v++) {
+            __mmask16 mask = v == vectors - 1 ? last_mask : (__mmask16)0xffff;
+            UNROLL for (int i = 0; i < rows; i++) {
+                float *place = y + i * y_stride + LANES * v;
+                if (i >= n_count) { continue; }
+                if (!first || from > 0) { acc[v][i] = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, place), acc[v][i]); }
+                _mm512_mask_storeu_ps(place, mask, acc[v][i]);
+            }
         }
     }
 }
@@ -236,14 +236,13 @@ MULTIPLY(multiply_fine_bias, true, true)
 
 size_t ck_int8_scratch_avx512(int64_t n, int64_t k) {
     (void)n;
-    size_t panel = (size_t)(panel_block_bytes(PANEL_VECTORS, true, true) * CHUNK_BLOCKS);
-    size_t vector = ck_matvec_int8_scratch_avx512(k);
-    return panel > vector ? panel : vector;
+    (void)k;
+    return (size_t)(panel_block_bytes(PANEL_VECTORS, true, true) * CHUNK_BLOCKS);
 }
 
 void ck_matmul_int8_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                            int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
-    if (n == 1) {
+    if (n <= CK_INT8_FEW_AVX512) {
         ck_matvec_int8_avx512(type, weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride, scratch);
         return;
     }
@@ -287,13 +286,13 @@ INLINE __m512 max_quarters(__m512 a, __m512 b, __m512 c, __m512 d) {
     return _mm512_max_ps(all, _mm512_permute_ps(all, 0xb1));
 }
 
-// One block of four rows: scale = max |x| / 127, levels rounded to nearest, ties to even.
-INLINE void quantize_block(const float *const rows[CK_INT8_ROWS], int64_t at, ck_int8_block *block) {
-    __m512 low[CK_INT8_ROWS], high[CK_INT8_ROWS], top[CK_INT8_ROWS];
-    UNROLL for (int r = 0; r < CK_INT8_ROWS; r++) {
-        low[r] = _mm512_loadu_ps(rows[r] + at);
-        high[r] = _mm512_loadu_ps(rows[r] + at + 16);
-        top[r] = _mm512_max_ps(_mm512_abs_ps(low[r]), _mm512_abs_ps(high[r]));
+// Four blocks: scale = max |x| / 127, levels rounded to nearest, ties to even. Sums of four levels each go to `sums`.
+INLINE __m128 quantize_blocks(const float *const blocks[4], __m256i levels[4], __m256i sums[4]) {
+    __m512 low[4], high[4], top[4];
+    UNROLL for (int b = 0; b < 4; b++) {
+        low[b] = _mm512_loadu_ps(blocks[b]);
+        high[b] = _mm512_loadu_ps(blocks[b] + 16);
+        top[b] = _mm512_max_ps(_mm512_abs_ps(low[b]), _mm512_abs_ps(high[b]));
     }
     const __m512i first_of_quarter = _mm512_set_epi32(12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 8, 4, 0);
     __m128 tops = _mm512_castps512_ps128(
@@ -301,25 +300,22 @@ INLINE void quantize_block(const float *const rows[CK_INT8_ROWS], int64_t at, ck
     __mmask8 some = _mm_cmp_ps_mask(tops, _mm_setzero_ps(), _CMP_GT_OQ);
     _Alignas(16) float inverse[4];
     _mm_store_ps(inverse, _mm_maskz_div_ps(some, _mm_set1_ps(127.0f), tops));
-    __m128 scale = _mm_div_ps(tops, _mm_set1_ps(127.0f));
-    _mm_store_ps(block->scale, scale);
 
-    __m256i levels[CK_INT8_ROWS], sums[CK_INT8_ROWS];
-    UNROLL for (int r = 0; r < CK_INT8_ROWS; r++) {
-        __m512 factor = _mm512_set1_ps(inverse[r]);
-        __m128i a = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(low[r], factor)));
-        __m128i b = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(high[r], factor)));
-        levels[r] = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
-        sums[r] = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), levels[r]);
+    UNROLL for (int b = 0; b < 4; b++) {
+        __m512 factor = _mm512_set1_ps(inverse[b]);
+        __m128i first = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(low[b], factor)));
+        __m128i second = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(high[b], factor)));
+        levels[b] = _mm256_inserti128_si256(_mm256_castsi128_si256(first), second, 1);
+        sums[b] = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), levels[b]);
     }
-    store_block(block, levels, sums, scale);
+    return _mm_div_ps(tops, _mm_set1_ps(127.0f));
 }
 
 #include "int8_pack.inc"
 
 void ck_pack_int8_avx512(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k,
                          int64_t row_begin, int64_t row_end, void *packed) {
-    pack_groups(x, x_stride, rows, n, k, row_begin, row_end, packed);
+    pack_rows(CK_INT8_FEW_AVX512, x, x_stride, rows, n, k, row_begin, row_end, packed);
 }
 
 #pragma clang attribute pop

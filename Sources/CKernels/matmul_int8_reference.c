@@ -64,8 +64,9 @@ void ck_matmul_int8_reference(ck_type type, const void *weights, size_t row_byte
     for (int64_t i = 0; i < n; i++) {
         for (int64_t j = 0; j < m; j++) {
             const uint8_t *row = (const uint8_t *)weights + row_bytes * (size_t)j;
-            float sum = 0.0f;
+            float total = 0.0f;
             for (int64_t at = 0; at < k; at += 256) {
+                float sum = 0.0f;
                 const int64_t count = k - at < 256 ? k - at : 256;
                 int8_t levels[256];
                 float scales[16], biases[16];
@@ -75,8 +76,9 @@ void ck_matmul_int8_reference(ck_type type, const void *weights, size_t row_byte
                     activation_block block = quantize(x + i * x_stride + at + b);
                     sum = add_block(levels + b, scales + b / 16, bias ? biases + b / 16 : NULL, fine, &block, sum);
                 }
+                total += sum;
             }
-            y[i * y_stride + j] = sum;
+            y[i * y_stride + j] = total;
         }
     }
 }

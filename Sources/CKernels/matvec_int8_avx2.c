@@ -1,7 +1,4 @@
-// One to four activation rows times quantized weights, read straight from their blocks: the product of decoding.
-//
-// Eight weight rows at a time, or one after the other, a superblock of 256 inputs at a time. Integer dot products of a block
-// are exact, and they are then scaled and added in the order of matmul_int8_avx2.c: the same bits as a row among many.
+// One to four activation rows times quantized weights with AVX2.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -18,20 +15,7 @@
 
 #include "int8_loaders_avx2.inc"
 
-// A superblock of 32-element blocks takes at most REST_BYTES (Q8_0: 272).
-enum { ROWS = 8, REST_BYTES = 288 };
-
-// What the rows of activations look like to this product, row i `k` levels or `start_count` starts after row i - 1:
-// levels in order of k; for each block (or half block, where scales are fine) the number at which its dot product
-// starts, which undoes the offset that made weights of the type unsigned; and the scales of row 0's blocks, where weight rows are
-// read one after the other.
-typedef struct {
-    const int8_t *levels;
-    const int32_t *starts;
-    const float *scales;
-    const ck_int8_block *blocks;
-    int64_t k, start_count;
-} vector_input;
+INLINE void fetch_slot(const ck_type type, const uint8_t *ahead, const int slot);
 
 // Neighbours' products of 32 levels and activations, added in pairs in 16 bits. Levels of eight bits lend the
 // activations their sign: magnitudes are at most 128, and 2 · 128 · 127 fits.
@@ -59,7 +43,7 @@ INLINE __m256i two_rows(const ck_type type, __m256i a, __m256i b) {
 }
 
 // The dot products of eight rows with 32 inputs: both halves of the inputs together in out[0], or apart, where `fine`.
-INLINE void dot_products(const ck_type type, const bool fine, const __m256i twos[ROWS / 2], __m256i out[2]) {
+INLINE void dot_products(const ck_type type, const bool fine, const __m256i twos[4], __m256i out[2]) {
     const int fit = sums_in_16_bits(type);
     __m256i fours[2];
     UNROLL for (int i = 0; i < 2; i++) {
@@ -79,156 +63,69 @@ INLINE void dot_products(const ck_type type, const bool fine, const __m256i twos
     }
 }
 
-INLINE __m256 add_part(const ck_type type, __m256 acc, __m256i dot, int32_t start, __m256 scale, float x_scale) {
-    if (offset_of(type) != 0 && sums_in_16_bits(type) > 0) { dot = _mm256_add_epi32(dot, _mm256_set1_epi32(start)); }
-    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(scale, _mm256_set1_ps(x_scale)), acc);
-}
+// Products of levels of eight bits are of levels that have their sign.
+INLINE bool needs_start(const ck_type type) { return offset_of(type) != 0 && sums_in_16_bits(type) > 0; }
 
-// Adds the first `blocks` blocks of superblock s of eight rows to acc[i], activation row i of n.
-INLINE void add_super(const ck_type type, const uint8_t *const rows[ROWS], int64_t s, const int blocks,
-                      const vector_input x, const int n, __m256 acc[CK_INT8_ROWS]) {
-    const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);
-    const int parts = fine ? 2 : 1;
-    __m256 scales[2][ROWS], biases[2][ROWS];
-    load_row_scales(type, rows, scales, biases);
-    UNROLL for (int pair = 0; pair < 4; pair++) {
-        if (2 * pair >= blocks) { break; }
-        fetch_pair(type, rows, pair);
-        __m256i w[ROWS][2];
+INLINE __m256i inputs_of(const int8_t *x, const int block) { return load32((const uint8_t *)x + 32 * ck_int8_place(block)); }
+
+// The dot products of four blocks (two pairs) of eight superblocks with their inputs of n rows: of row i, of each block, its parts.
+INLINE void dots_of_blocks(const ck_type type, const uint8_t *const at[8], const int first, const uint8_t *ahead,
+                           const int8_t *x, const size_t apart, const int n, __m256i dots[CK_INT8_ROWS][4][2]) {
+    UNROLL for (int pair = 0; pair < 2; pair++) {
+        const int slot = 4 * first + 8 * pair;
+        __m256i w[8][2];
         if (n > 1) {
-            UNROLL for (int r = 0; r < ROWS; r++) { load_pair(type, rows[r], pair, w[r]); }
+            UNROLL for (int r = 0; r < 8; r++) {
+                fetch_slot(type, ahead, slot + r);
+                load_pair(type, at[r], first / 2 + pair, w[r]);
+            }
         }
         for (int i = 0; i < n; i++) {
-            const int8_t *inputs = x.levels + i * x.k + 256 * s + 64 * pair;
-            const int32_t *starts = x.starts + i * x.start_count + 8 * parts * s + 2 * parts * pair;
-            const ck_int8_block *block = x.blocks + 8 * s + 2 * pair;
-            __m256i twos[2][ROWS / 2];
-            UNROLL for (int r = 0; r < ROWS; r += 2) {
+            const int8_t *levels = x + apart * (size_t)i;
+            __m256i twos[2][4];
+            UNROLL for (int r = 0; r < 8; r += 2) {
                 // A single activation row meets weights as they come: they need not be kept.
-                if (n == 1) {
-                    load_pair(type, rows[r], pair, w[r]);
-                    load_pair(type, rows[r + 1], pair, w[r + 1]);
+                UNROLL for (int j = r; n == 1 && j < r + 2; j++) {
+                    fetch_slot(type, ahead, slot + j);
+                    load_pair(type, at[j], first / 2 + pair, w[j]);
                 }
                 UNROLL for (int b = 0; b < 2; b++) {
-                    // Where the last pair is half a pair, the second block meets the first one's inputs and is left out below.
-                    const int8_t *at = inputs + (2 * pair + b < blocks ? 32 * b : 0);
-                    __m256i levels = load32((const uint8_t *)at);
-                    twos[b][r / 2] = two_rows(type, pair_sums(type, w[r][b], levels),
-                                              pair_sums(type, w[r + 1][b], levels));
-                    // Two rows after the other, or more would be loaded than registers hold.
+                    const int block = first + 2 * pair + b;
+                    twos[b][r / 2] = two_rows(type, pair_sums(type, w[r][b], inputs_of(levels + 256 * r, block)),
+                                              pair_sums(type, w[r + 1][b], inputs_of(levels + 256 * (r + 1), block)));
+                    // Two superblocks after the other, or more would be loaded than registers hold.
                     __asm__ volatile("" : "+x"(twos[b][r / 2]));
                 }
             }
             UNROLL for (int b = 0; b < 2; b++) {
-                if (2 * pair + b >= blocks) { break; }
-                __m256i dots[2];
-                dot_products(type, fine, twos[b], dots);
-                UNROLL for (int h = 0; h < parts; h++) {
-                    const int part = parts * (2 * pair + b) + h, sums = fine ? h : 2;
-                    acc[i] = add_part(type, acc[i], dots[h], starts[parts * b + h], scales[part / 8][part % 8],
-                                      block[b].scale[i]);
-                    if (bias) {
-                        acc[i] = _mm256_fmadd_ps(biases[part / 8][part % 8], _mm256_set1_ps(block[b].sum[sums][i]),
-                                                 acc[i]);
-                    }
-                }
+                dot_products(type, ck_has_fine_scales(type), twos[b], dots[i][2 * pair + b]);
             }
         }
     }
 }
 
-// Eight rows, `apart` bytes apart; rows past `count` repeat the last one. acc[i]: activation row i of n. `last`: no row follows
-// the last one.
-INLINE void eight_rows(const ck_type type, const uint8_t *weights, size_t apart, int64_t count, const bool last,
-                       const vector_input x, const int n, __m256 acc[CK_INT8_ROWS]) {
-    const uint8_t *rows[ROWS];
-    UNROLL for (int r = 0; r < ROWS; r++) { rows[r] = weights + apart * (size_t)(r < count ? r : count - 1); }
-    for (int i = 0; i < n; i++) { acc[i] = _mm256_setzero_ps(); }
-    const int64_t supers = x.k / 256;
-    for (int64_t s = 0; s < supers; s++) {
-        add_super(type, rows, s, 8, x, n, acc);
-        UNROLL for (int r = 0; r < ROWS; r++) { rows[r] += ck_super_bytes(type); }
-    }
-    const int blocks = (int)(x.k % 256 / 32);
-    if (ck_block_elements(type) < 256 && blocks > 0) {
-        // Scales are read eight at a time: past the end of a row into the next one or, where there is none, into a copy's zeros.
-        uint8_t rest[ROWS][REST_BYTES];
-        for (int r = 0; last && r < ROWS; r++) {
-            memset(rest[r], 0, REST_BYTES);
-            memcpy(rest[r], rows[r], ck_block_bytes(type) * (size_t)blocks);
-            rows[r] = rest[r];
-        }
-        add_super(type, rows, supers, blocks, x, n, acc);
-    }
-}
-
-INLINE __m256i dots_of_row(const ck_type type, const uint8_t *at, int64_t b, const vector_input x) {
-    __m256i twos[ROWS / 2], dots[2];
+// The dot products of the eight blocks of a superblock.
+INLINE __m256i dots_of_row(const ck_type type, const uint8_t *at, const int8_t *x, const int32_t *starts) {
+    (void)starts;
+    __m256i twos[4], dots[2];
     UNROLL for (int pair = 0; pair < 4; pair++) {
         __m256i w[2], sums[2];
         load_pair(type, at, pair, w);
-        UNROLL for (int i = 0; i < 2; i++) {
-            sums[i] = pair_sums(type, w[i], load32((const uint8_t *)x.levels + 32 * (b + 2 * pair + i)));
-        }
+        UNROLL for (int b = 0; b < 2; b++) { sums[b] = pair_sums(type, w[b], inputs_of(x, 2 * pair + b)); }
         twos[pair] = two_rows(type, sums[0], sums[1]);
     }
     dot_products(type, false, twos, dots);
     return dots[0];
 }
 
-#include "matvec_int8_rows.inc"
-
-// The levels of each of n rows in order of k, and where their dot products start.
-INLINE vector_input unpack_input(const ck_type type, int64_t k, int64_t n, const ck_int8_block *packed, void *scratch) {
-    const int64_t parts = ck_has_fine_scales(type) ? 2 : 1;
-    int8_t *levels = scratch;
-    int32_t *starts = (int32_t *)(levels + n * k);
-    float *scales = (float *)(starts + n * k / 16);
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t b = 0; b < k / 32; b++) {
-            for (int step = 0; step < 8; step++) { memcpy(levels + i * k + 32 * b + 4 * step, packed[b].levels[step][i], 4); }
-            for (int64_t h = 0; h < parts; h++) {
-                starts[i * k / 32 * parts + parts * b + h] = start_of(type, packed[b].start[parts == 2 ? h : 2][i]);
-            }
-        }
-    }
-    if (reads_row_by_row(type)) {
-        for (int64_t b = 0; b < k / 32; b++) { scales[b] = packed[b].scale[0]; }
-    }
-    return (vector_input){.levels = levels, .starts = starts, .scales = scales, .blocks = packed, .k = k,
-                          .start_count = k / 32 * parts};
-}
-
-INLINE void matvec(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                   int64_t k, const ck_int8_block *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
-    const vector_input x = unpack_input(type, k, n, packed, scratch);
-    if (reads_row_by_row(type) && n == 1) {
-        for (int64_t m = m_begin; m < m_end; m++) { y[m] = one_row(type, weights + row_bytes * (size_t)m, k, x); }
-        return;
-    }
-    for (int64_t group = 0; group < group_count(m_end - m_begin); group++) {
-        const row_group at = rows_of_group(group, m_begin, m_end);
-        const uint8_t *rows = weights + row_bytes * (size_t)at.first;
-        const size_t apart = row_bytes * (size_t)at.apart;
-        __m256 acc[CK_INT8_ROWS];
-        // Rows of less than two superblocks are always copied: there must be enough behind a row.
-        const bool last = k < 512 || at.first + at.apart * (at.count - 1) == m_end - 1;
-        if (n == 1) { eight_rows(type, rows, apart, at.count, last, x, 1, acc); }
-        else { eight_rows(type, rows, apart, at.count, last, x, (int)n, acc); }
-        for (int64_t i = 0; i < n; i++) { store_rows(at, acc[i], y + i * y_stride); }
-    }
-}
-
-// With a superblock to spare: the last one is read whole, and what is past the end of a row is left out of the sums.
-size_t ck_matvec_int8_scratch_avx2(int64_t k) {
-    return (size_t)(CK_INT8_ROWS * (k + k / 16 * 4) + k / 32 * 4 + 256);
-}
+#include "matvec_int8.inc"
 
 #define CASE(type)                                                                                                  \
-    case type: matvec(type, weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride, scratch); return;
+    case type: matvec(type, weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride); return;
 
 void ck_matvec_int8_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                          int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
+    (void)scratch;
     switch (type) {
         CK_EACH_QUANTIZED(CASE)
         default: return;

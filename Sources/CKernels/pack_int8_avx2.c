@@ -2,6 +2,7 @@
 #if defined(__x86_64__)
 
 #include <immintrin.h>
+#include <string.h>
 
 #include "dispatch.h"
 #include "int8.h"
@@ -41,12 +42,12 @@ INLINE __m256i levels_of(const __m256 x[4], float inverse) {
     return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
-// One block of four rows: scale = max |x| / 127.
-INLINE void quantize_block(const float *const rows[CK_INT8_ROWS], int64_t at, ck_int8_block *block) {
-    __m256 x[CK_INT8_ROWS][4], top[CK_INT8_ROWS];
-    UNROLL for (int r = 0; r < CK_INT8_ROWS; r++) {
-        UNROLL for (int i = 0; i < 4; i++) { x[r][i] = _mm256_loadu_ps(rows[r] + at + 8 * i); }
-        top[r] = largest(x[r]);
+// Four blocks: scale = max |x| / 127. Sums of four levels each go to `sums`.
+INLINE __m128 quantize_blocks(const float *const blocks[4], __m256i levels[4], __m256i sums[4]) {
+    __m256 x[4][4], top[4];
+    UNROLL for (int b = 0; b < 4; b++) {
+        UNROLL for (int i = 0; i < 4; i++) { x[b][i] = _mm256_loadu_ps(blocks[b] + 8 * i); }
+        top[b] = largest(x[b]);
     }
     __m256 ab = largest_lanes(top[0], top[1]), cd = largest_lanes(top[2], top[3]);
     __m256 pairs = _mm256_unpacklo_ps(ab, cd);  // a, c, … | b, d, …
@@ -54,23 +55,20 @@ INLINE void quantize_block(const float *const rows[CK_INT8_ROWS], int64_t at, ck
     __m128 some = _mm_cmpgt_ps(tops, _mm_setzero_ps());
     _Alignas(16) float inverse[4];
     _mm_store_ps(inverse, _mm_and_ps(some, _mm_div_ps(_mm_set1_ps(127.0f), tops)));
-    __m128 scale = _mm_div_ps(tops, _mm_set1_ps(127.0f));
-    _mm_store_ps(block->scale, scale);
 
-    __m256i levels[CK_INT8_ROWS], sums[CK_INT8_ROWS];
-    UNROLL for (int r = 0; r < CK_INT8_ROWS; r++) {
-        levels[r] = levels_of(x[r], inverse[r]);
-        __m256i twos = _mm256_maddubs_epi16(_mm256_set1_epi8(1), levels[r]);
-        sums[r] = _mm256_madd_epi16(twos, _mm256_set1_epi16(1));
+    UNROLL for (int b = 0; b < 4; b++) {
+        levels[b] = levels_of(x[b], inverse[b]);
+        __m256i twos = _mm256_maddubs_epi16(_mm256_set1_epi8(1), levels[b]);
+        sums[b] = _mm256_madd_epi16(twos, _mm256_set1_epi16(1));
     }
-    store_block(block, levels, sums, scale);
+    return _mm_div_ps(tops, _mm_set1_ps(127.0f));
 }
 
 #include "int8_pack.inc"
 
 void ck_pack_int8_avx2(const float *x, int64_t x_stride, const int32_t *rows, int64_t n, int64_t k, int64_t row_begin,
                        int64_t row_end, void *packed) {
-    pack_groups(x, x_stride, rows, n, k, row_begin, row_end, packed);
+    pack_rows(CK_INT8_FEW_AVX2, x, x_stride, rows, n, k, row_begin, row_end, packed);
 }
 
 // What the products of four-bit weights do most: eight products of bytes, each added in 16 bits, and one widening.

@@ -32,14 +32,14 @@ INLINE void pack_super(const ck_type type, const uint8_t *const rows[ROWS], uint
                                          _mm512_extracti32x4_epi32(levels, 2), _mm512_extracti32x4_epi32(levels, 3)};
             __m512 values[4];
             UNROLL for (int i = 0; i < 4; i++) {
-                const int part = fine ? 4 * pair + i : 2 * pair + i / 2;
+                const int block = block_of(pair, i / 2), part = fine ? 2 * block + i % 2 : block;
                 values[i] = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(quarters[i]));
                 values[i] = _mm512_mul_ps(values[i], _mm512_set1_ps(scales[part / 8][part % 8][r]));
                 if (bias) { values[i] = _mm512_add_ps(values[i], _mm512_set1_ps(biases[part / 8][part % 8][r])); }
             }
             UNROLL for (int step = 0; step < 2; step++) {
                 __m512bh both = _mm512_cvtne2ps_pbh(values[2 * step + 1], values[2 * step]);
-                _mm512_storeu_si512(out + (2 * pair + step) * CK_TILE_BYTES + 64 * r, (__m512i)both);
+                _mm512_storeu_si512(out + block_of(pair, step) * CK_TILE_BYTES + 64 * r, (__m512i)both);
             }
         }
     }
