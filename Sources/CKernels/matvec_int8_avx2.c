@@ -120,12 +120,14 @@ INLINE __m256i dots_of_row(const ck_type type, const uint8_t *at, const int8_t *
 
 #include "matvec_int8.inc"
 
-#define CASE(type)                                                                                                  \
-    case type: matvec(type, weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride); return;
+#define CASE(type_name)                                                                                             \
+    case type_name: matvec(type_name, &p, (int)n); return;
 
 void ck_matvec_int8_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                         int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
+                           int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
     (void)scratch;
+    const product p = {.weights = weights, .row_bytes = row_bytes, .m_begin = m_begin, .m_end = m_end, .k = k,
+                       .packed = packed, .y = y, .y_stride = y_stride};
     switch (type) {
         CK_EACH_QUANTIZED(CASE)
         default: return;

@@ -87,13 +87,14 @@ INLINE __m256i dots_of_row(const ck_type type, const uint8_t *at, const int8_t *
 #include "matvec_int8.inc"
 
 #define CASE(type_name)                                                                                             \
-    case type_name: matvec(type_name, weights, row_bytes, m_begin, m_end, k, packed, 1, y, 0); return;
+    case type_name: matvec(type_name, &p, 1); return;
 
 void ck_matvec_int8_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                            int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
     (void)n;
-    (void)y_stride;
     (void)scratch;
+    const product p = {.weights = weights, .row_bytes = row_bytes, .m_begin = m_begin, .m_end = m_end, .k = k,
+                       .packed = packed, .y = y, .y_stride = y_stride};
     switch (type) {
         CK_EACH_QUANTIZED(CASE)
         default: return;
