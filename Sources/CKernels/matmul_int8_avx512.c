@@ -142,6 +142,14 @@ INLINE __m512i broadcast4(const int8_t *p) {
 INLINE void tile(const int vectors, const int rows, const bool fine, const bool bias, const uint8_t *restrict panel,
                  const ck_int8_block *restrict x, int64_t blocks, bool first, __mmask16 last_mask, int64_t n_count,
                  float *restrict y, int64_t y_stride) {
+    __m512 totals[PANEL_VECTORS][CK_INT8_ROWS];
+    UNROLL for (int v = 0; v < vectors; v++) {
+        __mmask16 mask = v == vectors - 1 ? last_mask : (__mmask16)0xffff;
+        UNROLL for (int i = 0; i < rows; i++) {
+            totals[v][i] = first || i >= n_count ? _mm512_setzero_ps()
+                                                 : _mm512_maskz_loadu_ps(mask, y + i * y_stride + LANES * v);
+        }
+    }
     const int parts = fine ? 2 : 1, steps = fine ? 4 : 8;
     for (int64_t from = 0; from < blocks; from += SUPER_BLOCKS) {
         __m512 acc[PANEL_VECTORS][CK_INT8_ROWS];
@@ -187,13 +195,13 @@ INLINE void tile(const int vectors, const int rows, const bool fine, const bool 
             }
         }
         UNROLL for (int v = 0; v < vectors; v++) {
-            __mmask16 mask = v == vectors - 1 ? last_mask : (__mmask16)0xffff;
-            UNROLL for (int i = 0; i < rows; i++) {
-                float *place = y + i * y_stride + LANES * v;
-                if (i >= n_count) { continue; }
-                if (!first || from > 0) { acc[v][i] = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, place), acc[v][i]); }
-                _mm512_mask_storeu_ps(place, mask, acc[v][i]);
-            }
+            UNROLL for (int i = 0; i < rows; i++) { totals[v][i] = _mm512_add_ps(totals[v][i], acc[v][i]); }
+        }
+    }
+    UNROLL for (int v = 0; v < vectors; v++) {
+        __mmask16 mask = v == vectors - 1 ? last_mask : (__mmask16)0xffff;
+        UNROLL for (int i = 0; i < rows; i++) {
+            if (i < n_count) { _mm512_mask_storeu_ps(y + i * y_stride + LANES * v, mask, totals[v][i]); }
         }
     }
 }
