@@ -95,7 +95,7 @@ void ck_matmul_int8_avx2(ck_type type, const void *weights, size_t row_bytes, in
                          int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
 // At most four activation rows; the same bits as ck_matmul_int8_avx2.
 void ck_matvec_int8_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                         int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+                         int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride);
 size_t ck_int8_scratch_avx2(int64_t n, int64_t k);
 int64_t ck_peak_int8_avx2(int64_t rounds);
 
@@ -118,7 +118,7 @@ void ck_matmul_int8_avx512(ck_type type, const void *weights, size_t row_bytes, 
                            int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
 // One activation row; the same bits as ck_matmul_int8_avx512.
 void ck_matvec_int8_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                           int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch);
+                           int64_t k, const void *packed, float *y);
 int64_t ck_peak_bf16_avx512(int64_t rounds);
 int64_t ck_peak_int8_avx512(int64_t rounds);
 size_t ck_int8_scratch_avx512(int64_t n, int64_t k);

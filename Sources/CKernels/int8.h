@@ -64,4 +64,5 @@ static inline ck_int8_row ck_int8_row_at(const void *packed, int64_t k, int64_t 
 static inline int ck_int8_place(int b) { return (b & 4) | (b & 1) << 1 | (b & 2) >> 1; }
 
 static inline int64_t ck_int8_blocks(int64_t k) { return (k / 32 + 1) / 2 * 2; }
+
 #endif

@@ -284,7 +284,7 @@ size_t ck_int8_scratch_avx2(int64_t n, int64_t k) {
 void ck_matmul_int8_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                          int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
     if (n <= CK_INT8_FEW_AVX2) {
-        ck_matvec_int8_avx2(type, weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride, scratch);
+        ck_matvec_int8_avx2(type, weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride);
         return;
     }
     const product p = {.weights = weights, .row_bytes = row_bytes, .m_begin = m_begin, .m_end = m_end, .k = k, .n = n,

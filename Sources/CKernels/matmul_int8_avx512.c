@@ -251,7 +251,7 @@ size_t ck_int8_scratch_avx512(int64_t n, int64_t k) {
 void ck_matmul_int8_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
                            int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
     if (n <= CK_INT8_FEW_AVX512) {
-        ck_matvec_int8_avx512(type, weights, row_bytes, m_begin, m_end, k, packed, n, y, y_stride, scratch);
+        ck_matvec_int8_avx512(type, weights, row_bytes, m_begin, m_end, k, packed, y);
         return;
     }
     const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);

@@ -15,8 +15,6 @@
 
 #include "int8_loaders_avx2.inc"
 
-INLINE void fetch_slot(const ck_type type, const uint8_t *ahead, const int slot);
-
 // Neighbours' products of 32 levels and activations, added in pairs in 16 bits. Levels of eight bits lend the
 // activations their sign: magnitudes are at most 128, and 2 · 128 · 127 fits.
 INLINE __m256i pair_sums(const ck_type type, __m256i levels, __m256i inputs) {
@@ -124,8 +122,7 @@ INLINE __m256i dots_of_row(const ck_type type, const uint8_t *at, const int8_t *
     case type_name: matvec(type_name, &p, (int)n); return;
 
 void ck_matvec_int8_avx2(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                           int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
-    (void)scratch;
+                         int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride) {
     const product p = {.weights = weights, .row_bytes = row_bytes, .m_begin = m_begin, .m_end = m_end, .k = k,
                        .packed = packed, .y = y, .y_stride = y_stride};
     switch (type) {

@@ -17,8 +17,6 @@
 
 #include "int8_loaders.inc"
 
-INLINE void fetch_slot(const ck_type type, const uint8_t *ahead, const int slot);
-
 // Quarter q of the result: the sums of quarter q of four rows. A lane has the sum of four products: for as long as they fit,
 // neighbours are added as 16-bit numbers, which takes one instruction less than adding two vectors of them.
 INLINE __m512i sum_quarters(const ck_type type, __m512i a, __m512i b, __m512i c, __m512i d) {
@@ -90,11 +88,9 @@ INLINE __m256i dots_of_row(const ck_type type, const uint8_t *at, const int8_t *
     case type_name: matvec(type_name, &p, 1); return;
 
 void ck_matvec_int8_avx512(ck_type type, const void *weights, size_t row_bytes, int64_t m_begin, int64_t m_end,
-                           int64_t k, const void *packed, int64_t n, float *y, int64_t y_stride, void *scratch) {
-    (void)n;
-    (void)scratch;
+                           int64_t k, const void *packed, float *y) {
     const product p = {.weights = weights, .row_bytes = row_bytes, .m_begin = m_begin, .m_end = m_end, .k = k,
-                       .packed = packed, .y = y, .y_stride = y_stride};
+                       .packed = packed, .y = y};
     switch (type) {
         CK_EACH_QUANTIZED(CASE)
         default: return;
