@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tiles.h"
+#include "upcoming.h"
 
 #pragma clang diagnostic ignored "-Wpsabi"
 #pragma STDC FP_CONTRACT OFF

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tiles.h"
+#include "upcoming.h"
 
 #pragma STDC FP_CONTRACT OFF
 

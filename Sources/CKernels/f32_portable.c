@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "tiles.h"
+#include "upcoming.h"
 #include "levels.h"
 
 // Vectors wider than the processor's registers never cross a call here: everything is inlined.

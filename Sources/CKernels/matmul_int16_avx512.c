@@ -7,6 +7,7 @@
 
 #include "dispatch.h"
 #include "int16.h"
+#include "upcoming.h"
 
 #pragma STDC FP_CONTRACT OFF
 

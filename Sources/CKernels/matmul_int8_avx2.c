@@ -13,6 +13,7 @@
 
 #include "dispatch.h"
 #include "int8.h"
+#include "upcoming.h"
 
 #pragma STDC FP_CONTRACT OFF
 
@@ -162,9 +163,11 @@ INLINE void dot_products(const type_shape shape, const int rows, const int steps
 }
 
 // A strip of weight rows by `rows` activation rows, of which the first is number `at` of its group; `blocks` blocks of k.
-// y is continued unless `first`; of the strip's rows, m_count have a place in it.
+// y is continued unless `first`; of the strip's rows, m_count have a place in it. A part of what is `next` is asked for with each
+// block.
 INLINE void tile(const ck_type type, const int rows, const uint8_t *restrict strip, const ck_int8_block *restrict x,
-                 int64_t at, int64_t blocks, bool first, int64_t m_count, float *restrict y, int64_t y_stride) {
+                 int64_t at, int64_t blocks, bool first, int64_t m_count, float *restrict y, int64_t y_stride,
+                 ck_upcoming *next) {
     const type_shape shape = shape_of(type);
     const int steps = 8 / shape.parts;
     // Where a strip has fewer rows, they are kept apart until the end.
@@ -183,6 +186,7 @@ INLINE void tile(const ck_type type, const int rows, const uint8_t *restrict str
         for (int64_t b = from; b < end; b++, x++, strip += strip_block_bytes(shape)) {
             const float *scales = (const float *)(strip + STRIP_VECTORS * 32 * 8 * shape.planes);
             const float *biases = scales + STRIP_ROWS * shape.parts;
+            ck_fetch_upcoming(next);
             UNROLL for (int h = 0; h < shape.parts; h++) {
                 const int sums = shape.parts == 2 ? h : 2;
                 __m256i dots[STRIP_VECTORS][TILE_ROWS];
@@ -229,7 +233,7 @@ typedef struct {
 // Activation rows [begin, end) times the strips of a filled panel, whose first row is m0; a strip meets all of them before
 // the next.
 INLINE void multiply_panel(const ck_type type, const product *p, int64_t m0, int64_t strip_bytes, int64_t first_block,
-                           int64_t blocks, int64_t begin, int64_t end) {
+                           int64_t blocks, int64_t begin, int64_t end, ck_upcoming *next) {
     const int64_t x_blocks = ck_int8_blocks(p->k);
     const uint8_t *strip = p->panel;
     for (int64_t m = m0; m < p->m_end && m < m0 + PANEL_STRIPS * STRIP_ROWS; m += STRIP_ROWS, strip += strip_bytes) {
@@ -239,9 +243,9 @@ INLINE void multiply_panel(const ck_type type, const product *p, int64_t m0, int
             const int64_t at = i % CK_INT8_ROWS;
             float *y = p->y + i * p->y_stride + m;
             if (end - i < TILE_ROWS) {
-                tile(type, 1, strip, x, at, blocks, first_block == 0, m_count, y, p->y_stride);
+                tile(type, 1, strip, x, at, blocks, first_block == 0, m_count, y, p->y_stride, next);
             } else {
-                tile(type, TILE_ROWS, strip, x, at, blocks, first_block == 0, m_count, y, p->y_stride);
+                tile(type, TILE_ROWS, strip, x, at, blocks, first_block == 0, m_count, y, p->y_stride, next);
             }
         }
     }
@@ -263,8 +267,12 @@ INLINE void multiply(const ck_type type, const product *p) {
                 }
                 strip += chunk * stride;
             }
+            const int64_t strips = (strip - p->panel) / (chunk * stride), tiles = (p->n + TILE_ROWS - 1) / TILE_ROWS;
+            ck_upcoming next = ck_upcoming_panel(type, p->weights, p->row_bytes, m0, p->m_end, PANEL_STRIPS * STRIP_ROWS, 32 * b,
+                                                 p->k, 32 * chunk, strips * tiles * blocks);
             for (int64_t i = 0; i < p->n; i += BLOCK_ROWS) {
-                multiply_panel(type, p, m0, chunk * stride, b, blocks, i, p->n - i < BLOCK_ROWS ? p->n : i + BLOCK_ROWS);
+                multiply_panel(type, p, m0, chunk * stride, b, blocks, i, p->n - i < BLOCK_ROWS ? p->n : i + BLOCK_ROWS,
+                               &next);
             }
         }
     }

@@ -10,6 +10,7 @@
 
 #include "dispatch.h"
 #include "int8.h"
+#include "upcoming.h"
 
 #pragma STDC FP_CONTRACT OFF
 
@@ -38,12 +39,13 @@ INLINE __m512 join_rows(__m256 first, __m256 second) {
     return _mm512_insertf32x8(_mm512_castps256_ps512(first), second, 1);
 }
 
-// 256 inputs of sixteen rows, from registers to the panel.
+// 256 inputs of sixteen rows, from registers to the panel. Parts of what is `next` are asked for meanwhile unless it is NULL.
 INLINE void fill_super(const ck_type type, const uint8_t *const rows[LANES], int64_t block, int64_t vectors,
-                       int64_t vector, uint8_t *panel) {
+                       int64_t vector, uint8_t *panel, ck_upcoming *next) {
     const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);
     const int64_t stride = panel_block_bytes(vectors, fine, bias);
     UNROLL for (int pair = 0; pair < 4; pair++) {
+        if (next != NULL) { ck_fetch_upcoming(next); }
         __m512i r[16];
         UNROLL for (int i = 0; i < 16; i++) {
             r[i] = _mm512_add_epi8(load_pair(type, rows[i], pair), _mm512_set1_epi8((char)(128 - offset_of(type))));
@@ -70,7 +72,7 @@ INLINE void fill_super(const ck_type type, const uint8_t *const rows[LANES], int
 // One vector (sixteen rows) of a panel: blocks [begin, begin + blocks) of k. Rows past the last repeat it. What is left
 // of a row after whole 256 is copied to where zeros follow it.
 INLINE void fill_vector(const ck_type type, const uint8_t *weights, size_t row_bytes, int64_t rows, int64_t begin,
-                        int64_t blocks, int64_t vectors, int64_t vector, uint8_t *panel) {
+                        int64_t blocks, int64_t vectors, int64_t vector, uint8_t *panel, ck_upcoming *next) {
     const size_t super_bytes = ck_super_bytes(type);
     const uint8_t *sources[LANES];
     UNROLL for (int r = 0; r < LANES; r++) {
@@ -78,7 +80,7 @@ INLINE void fill_vector(const ck_type type, const uint8_t *weights, size_t row_b
     }
     int64_t b = 0;
     for (; b + SUPER_BLOCKS <= blocks; b += SUPER_BLOCKS) {
-        fill_super(type, sources, b, vectors, vector, panel);
+        fill_super(type, sources, b, vectors, vector, panel, next);
         UNROLL for (int r = 0; r < LANES; r++) { sources[r] += super_bytes; }
     }
     if (b < blocks) {
@@ -87,14 +89,14 @@ INLINE void fill_vector(const ck_type type, const uint8_t *weights, size_t row_b
             memcpy(rest[r], sources[r], ck_block_bytes(type) * (size_t)(blocks - b));
             sources[r] = rest[r];
         }
-        fill_super(type, sources, b, vectors, vector, panel);
+        fill_super(type, sources, b, vectors, vector, panel, next);
     }
 }
 
 #define FILL(name, type)                                                                                            \
     static void name(const uint8_t *weights, size_t row_bytes, int64_t rows, int64_t begin, int64_t blocks,         \
-                     int64_t vectors, int64_t vector, uint8_t *panel) {                                             \
-        fill_vector(type, weights, row_bytes, rows, begin, blocks, vectors, vector, panel);                         \
+                     int64_t vectors, int64_t vector, uint8_t *panel, ck_upcoming *next) {                          \
+        fill_vector(type, weights, row_bytes, rows, begin, blocks, vectors, vector, panel, next);                   \
     }
 
 FILL(fill_q4_0, CK_Q4_0)
@@ -112,7 +114,7 @@ FILL(fill_iq4_xs, CK_IQ4_XS)
 FILL(fill_mxfp4, CK_MXFP4)
 
 typedef void (*fill_function)(const uint8_t *weights, size_t row_bytes, int64_t rows, int64_t begin, int64_t blocks,
-                              int64_t vectors, int64_t vector, uint8_t *panel);
+                              int64_t vectors, int64_t vector, uint8_t *panel, ck_upcoming *next);
 
 static fill_function fill_of(ck_type type) {
     switch (type) {
@@ -138,10 +140,11 @@ INLINE __m512i broadcast4(const int8_t *p) {
     return _mm512_set1_epi32(bits);
 }
 
-// `vectors` × 16 weight rows by `rows` activation rows, `blocks` blocks of k; y is continued unless `first`.
+// `vectors` × 16 weight rows by `rows` activation rows, `blocks` blocks of k; y is continued unless `first`. A part of what is
+// `next` is asked for with each block.
 INLINE void tile(const int vectors, const int rows, const bool fine, const bool bias, const uint8_t *restrict panel,
                  const ck_int8_block *restrict x, int64_t blocks, bool first, __mmask16 last_mask, int64_t n_count,
-                 float *restrict y, int64_t y_stride) {
+                 float *restrict y, int64_t y_stride, ck_upcoming *next) {
     __m512 totals[PANEL_VECTORS][CK_INT8_ROWS];
     UNROLL for (int v = 0; v < vectors; v++) {
         __mmask16 mask = v == vectors - 1 ? last_mask : (__mmask16)0xffff;
@@ -160,6 +163,7 @@ INLINE void tile(const int vectors, const int rows, const bool fine, const bool 
         for (int64_t b = from; b < end; b++, x++, panel += panel_block_bytes(vectors, fine, bias)) {
             const float *scales = (const float *)(panel + 64 * vectors * 8);
             const float *biases = scales + LANES * vectors * parts;
+            ck_fetch_upcoming(next);
             UNROLL for (int h = 0; h < parts; h++) {
                 const int sums = fine ? h : 2;
                 __m512i dot[PANEL_VECTORS][CK_INT8_ROWS];
@@ -209,31 +213,32 @@ INLINE void tile(const int vectors, const int rows, const bool fine, const bool 
 // All activation rows times one filled panel.
 INLINE void multiply_panel(const int vectors, const bool fine, const bool bias, const uint8_t *panel,
                            const ck_int8_block *x, int64_t x_blocks, int64_t blocks, bool first, __mmask16 last_mask,
-                           int64_t n, float *y, int64_t y_stride) {
+                           int64_t n, float *y, int64_t y_stride, ck_upcoming *next) {
     int64_t i = 0;
     for (; i + 1 < n; i += CK_INT8_ROWS) {
         int64_t n_count = n - i < CK_INT8_ROWS ? n - i : CK_INT8_ROWS;
         tile(vectors, CK_INT8_ROWS, fine, bias, panel, x + i / CK_INT8_ROWS * x_blocks, blocks, first, last_mask,
-             n_count, y + i * y_stride, y_stride);
+             n_count, y + i * y_stride, y_stride, next);
     }
     if (i < n) {
         tile(vectors, 1, fine, bias, panel, x + i / CK_INT8_ROWS * x_blocks, blocks, first, last_mask, 1,
-             y + i * y_stride, y_stride);
+             y + i * y_stride, y_stride, next);
     }
 }
 
 #define MULTIPLY(name, fine, bias)                                                                                  \
     static void name(int64_t vectors, const uint8_t *panel, const ck_int8_block *x, int64_t x_blocks,               \
-                     int64_t blocks, bool first, __mmask16 last_mask, int64_t n, float *y, int64_t y_stride) {      \
+                     int64_t blocks, bool first, __mmask16 last_mask, int64_t n, float *y, int64_t y_stride,        \
+                     ck_upcoming *next) {                                                                           \
         switch (vectors) {                                                                                          \
             case 1:                                                                                                 \
-                multiply_panel(1, fine, bias, panel, x, x_blocks, blocks, first, last_mask, n, y, y_stride);        \
+                multiply_panel(1, fine, bias, panel, x, x_blocks, blocks, first, last_mask, n, y, y_stride, next);  \
                 return;                                                                                             \
             case 2:                                                                                                 \
-                multiply_panel(2, fine, bias, panel, x, x_blocks, blocks, first, last_mask, n, y, y_stride);        \
+                multiply_panel(2, fine, bias, panel, x, x_blocks, blocks, first, last_mask, n, y, y_stride, next);  \
                 return;                                                                                             \
             default:                                                                                                \
-                multiply_panel(3, fine, bias, panel, x, x_blocks, blocks, first, last_mask, n, y, y_stride);        \
+                multiply_panel(3, fine, bias, panel, x, x_blocks, blocks, first, last_mask, n, y, y_stride, next);  \
         }                                                                                                           \
     }
 
@@ -241,6 +246,14 @@ MULTIPLY(multiply_coarse, false, false)
 MULTIPLY(multiply_coarse_bias, false, true)
 MULTIPLY(multiply_fine, true, false)
 MULTIPLY(multiply_fine_bias, true, true)
+
+typedef void (*multiply_function)(int64_t vectors, const uint8_t *panel, const ck_int8_block *x, int64_t x_blocks, int64_t blocks,
+                                  bool first, __mmask16 last_mask, int64_t n, float *y, int64_t y_stride, ck_upcoming *next);
+
+static multiply_function multiply_of(ck_type type) {
+    if (ck_has_fine_scales(type)) { return ck_has_bias(type) ? multiply_fine_bias : multiply_fine; }
+    return ck_has_bias(type) ? multiply_coarse_bias : multiply_coarse;
+}
 
 size_t ck_int8_scratch_avx512(int64_t n, int64_t k) {
     (void)n;
@@ -254,31 +267,27 @@ void ck_matmul_int8_avx512(ck_type type, const void *weights, size_t row_bytes, 
         ck_matvec_int8_avx512(type, weights, row_bytes, m_begin, m_end, k, packed, y);
         return;
     }
-    const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);
     const int64_t all_blocks = k / 32, x_blocks = ck_int8_blocks(k);
     const ck_int8_block *x = packed;
     const fill_function fill = fill_of(type);
+    const multiply_function multiply = multiply_of(type);
     for (int64_t m0 = m_begin; m0 < m_end; m0 += PANEL_VECTORS * LANES) {
         int64_t rows = m_end - m0 < PANEL_VECTORS * LANES ? m_end - m0 : PANEL_VECTORS * LANES;
         int64_t vectors = (rows + LANES - 1) / LANES;
         __mmask16 last_mask = (__mmask16)((1u << (rows - (vectors - 1) * LANES)) - 1u);
         for (int64_t b0 = 0; b0 < all_blocks; b0 += CHUNK_BLOCKS) {
             int64_t blocks = all_blocks - b0 < CHUNK_BLOCKS ? all_blocks - b0 : CHUNK_BLOCKS;
+            // Few activation rows are multiplied in less time than the next panel takes to be read.
+            const bool early = n <= 2 * CK_INT8_ROWS;
+            const int64_t tiles = (n + CK_INT8_ROWS - 1) / CK_INT8_ROWS, supers = (blocks + SUPER_BLOCKS - 1) / SUPER_BLOCKS;
+            ck_upcoming next = ck_upcoming_panel(type, weights, row_bytes, m0, m_end, PANEL_VECTORS * LANES, 32 * b0, k,
+                                                 32 * CHUNK_BLOCKS, tiles * blocks + (early ? vectors * supers * 4 : 0));
             for (int64_t v = 0; v < vectors; v++) {
                 int64_t first_row = m0 + LANES * v;
                 fill((const uint8_t *)weights + row_bytes * (size_t)first_row, row_bytes,
-                     m_end - first_row < LANES ? m_end - first_row : LANES, b0, blocks, vectors, v, scratch);
+                     m_end - first_row < LANES ? m_end - first_row : LANES, b0, blocks, vectors, v, scratch, early ? &next : NULL);
             }
-            if (fine && bias) {
-                multiply_fine_bias(vectors, scratch, x + b0, x_blocks, blocks, b0 == 0, last_mask, n, y + m0, y_stride);
-            } else if (fine) {
-                multiply_fine(vectors, scratch, x + b0, x_blocks, blocks, b0 == 0, last_mask, n, y + m0, y_stride);
-            } else if (bias) {
-                multiply_coarse_bias(vectors, scratch, x + b0, x_blocks, blocks, b0 == 0, last_mask, n, y + m0,
-                                     y_stride);
-            } else {
-                multiply_coarse(vectors, scratch, x + b0, x_blocks, blocks, b0 == 0, last_mask, n, y + m0, y_stride);
-            }
+            multiply(vectors, scratch, x + b0, x_blocks, blocks, b0 == 0, last_mask, n, y + m0, y_stride, &next);
         }
     }
 }

@@ -7,6 +7,7 @@
 
 #include "blocks.h"
 #include "tiles.h"
+#include "upcoming.h"
 
 #pragma clang diagnostic ignored "-Wpsabi"
 #pragma STDC FP_CONTRACT OFF

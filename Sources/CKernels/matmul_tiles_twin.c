@@ -12,6 +12,7 @@
 #include "blocks.h"
 #include "half.h"
 #include "tiles.h"
+#include "upcoming.h"
 
 #pragma clang diagnostic ignored "-Wpsabi"
 #pragma STDC FP_CONTRACT OFF
