@@ -28,6 +28,15 @@ class Measurement:
     def median(self) -> float:
         return statistics.median(self.samples)
 
+    def times(self, other: "Measurement") -> float:
+        """How many times as much as `other`, which was measured in turn with this."""
+        return median_ratio(self.samples, other.samples)
+
+
+def median_ratio(samples: list[float], base: list[float]) -> float:
+    """The median of the rounds' ratios: a machine that is fast in one round and slow in the next is so for both."""
+    return statistics.median(one / other for one, other in zip(samples, base, strict=True))
+
 
 @dataclass
 class Check:
@@ -81,11 +90,12 @@ class Section:
 
 
 def in_turn(rounds: int, programs: Mapping[str, Callable[[], list[float]]]) -> dict[str, list[float]]:
-    """Runs the programs one after the other, round after round, so that what slows the machine slows all alike."""
+    """Runs the programs one after the other, round after round, so that what slows the machine slows all alike. A round gives one
+    sample, the median of a program's own runs."""
     samples: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(rounds):
         for name, program in programs.items():
-            samples[name] += program()
+            samples[name].append(statistics.median(program()))
     return samples
 
 

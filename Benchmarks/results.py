@@ -42,7 +42,7 @@ def machine_kind(processor: str) -> str:
     return f"{name}, {next((unit for flag, unit in units.items() if flag in flags), 'no AVX2')}"
 
 
-COLUMNS = ("machine", "section", "case", "engine", "setting", "unit", "median", "lowest", "highest", "samples")
+COLUMNS = ("machine", "section", "case", "engine", "setting", "unit", "median", "lowest", "highest", "samples", "ratio")
 Row = dict[str, str]
 
 
@@ -60,8 +60,11 @@ def merged(before: list[Row], sections: list[Section]) -> list[Row]:
     for section in sections:
         machine = machine_kind(section.machine["Processor"])
         for one in section.measurements:
+            # What MoEScope gave in turn with a peer, as many times what the peer gave.
+            ours = [m for m in section.measurements if m.engine == "MoEScope" and (m.case, m.unit) == (one.case, one.unit)]
+            ratio = f"{ours[0].times(one):.6g}" if ours and one.engine != "MoEScope" else ""
             numbers = [f"{value:.6g}" for value in (one.median, min(one.samples), max(one.samples))]
-            fields = [machine, section.name, one.case, one.engine, one.setting, one.unit, *numbers, str(len(one.samples))]
+            fields = [machine, section.name, one.case, one.engine, one.setting, one.unit, *numbers, str(len(one.samples)), ratio]
             rows.append(dict(zip(COLUMNS, fields, strict=True)))
     new = {(row["machine"], row["section"]) for row in rows}
     return rows + [row for row in before if (row["machine"], row["section"]) not in new]
@@ -84,8 +87,8 @@ def machines_beside(rows: list[Row]) -> list[str]:
         for machine in machines:
             found = [row for row in rows if row["machine"] == machine and row["case"] == case]
             ours = [float(row["median"]) for row in found if row["engine"] == "MoEScope"]
-            peers = [float(row["median"]) for row in found if row["engine"] != "MoEScope"]
-            cells.append(f"{number(ours[0])}, {ours[0] / max(peers):.2f} ×" if ours and peers else "–")
+            ratios = [float(row["ratio"]) for row in found if row["engine"] != "MoEScope"]
+            cells.append(f"{number(ours[0])}, {min(ratios):.2f} ×" if ours and ratios else "–")
         lines.append(f"| {case} | {' | '.join(cells)} |")
     return lines if len(lines) > 2 else []
 
@@ -95,6 +98,7 @@ def markdown(sections: list[Section], rows: list[Row]) -> str:
         "# Results",
         "",
         "Made by `make bench`. Programs alternate on the same file; figures are medians, in brackets the lowest and highest.",
+        "A ratio is the median of the rounds' ratios, so it need not be that of the medians beside it.",
         "Each peer runs at the best of its settings, tried beforehand and named beside its figure.",
         "",
     ]

@@ -1,9 +1,8 @@
 """What recording costs, and how time and memory grow."""
 
-import numpy as np
 from checkpoints import checkpoint, random_corpus
 from engines import bench, trace
-from measure import WORK, Section
+from measure import WORK, Section, median_ratio
 
 NOTHING, ROUTING, SUMMARY = "none", "router_logits", "router_logits,attention_summary"
 
@@ -32,10 +31,6 @@ def recording(quick: bool) -> Section:
         section.check(f"{case}: cost of attention summaries", "≤ 15 %", f"{100 * summary:+.1f} %", summary <= 0.15)
     section.notes.append("Runs in turn, round after round; a cost is the median of the rounds' ratios.")
     return section
-
-
-def median_ratio(runs: list[float], base: list[float]) -> float:
-    return float(np.median(np.array(runs) / np.array(base)))
 
 
 def memory(quick: bool) -> Section:

@@ -60,6 +60,17 @@ def test_rows_that_blocks_do_not_fill_are_refused(tmp_path):
     assert not (tmp_path / "tiny.gguf").exists()
 
 
+def test_a_ratio_is_the_median_of_the_rounds():
+    # Memory that is twice as fast in some rounds as in others: the medians are of different rounds, the ratios are not.
+    ours = measure.Measurement("decode", "MoEScope", "", "tokens/s", [10, 20, 10, 20, 10])
+    peer = measure.Measurement("decode", "llama.cpp", "", "tokens/s", [8, 16, 16, 16, 8])
+    assert ours.times(peer) == 1.25
+    with pytest.raises(ValueError, match="shorter"):
+        ours.times(measure.Measurement("decode", "llama.cpp", "", "tokens/s", [8]))
+    speeds = iter([[1.0, 3.0, 2.0], [4.0], [6.0], [8.0]])
+    assert measure.in_turn(2, {"a": lambda: next(speeds), "b": lambda: next(speeds)}) == {"a": [2.0, 6.0], "b": [4.0, 8.0]}
+
+
 def _section(name: str, processor: str, ours: float, peer: float):
     section = measure.Section(name, name.title(), False)
     section.machine = {"Processor": processor}
