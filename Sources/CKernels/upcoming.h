@@ -21,28 +21,28 @@ static inline void ck_upcoming_row(ck_upcoming *next, uintptr_t row) {
     next->at = row / CK_LINE_BYTES * CK_LINE_BYTES;
 }
 
-// Inputs [k0, k0 + length) of weight rows [m, m + rows), to be asked for in as many equal parts as `times`. No rows: nothing.
-static inline ck_upcoming ck_upcoming_rows(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t rows,
-                                           int64_t k0, int64_t length, int64_t times) {
+// The panel of weight rows [m, m + panel_rows) and inputs [k0, k0 + chunk), as far as rows end at m_end and inputs at k, to be asked
+// for in as many equal parts as `times`. Past either end there is nothing to ask for.
+static inline ck_upcoming ck_upcoming_at(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t m_end,
+                                         int64_t panel_rows, int64_t k0, int64_t k, int64_t chunk, int64_t times) {
+    ck_upcoming next = {.row_bytes = row_bytes};
+    if (m >= m_end || k0 >= k) { return next; }
     const size_t block = ck_block_bytes(type);
     const int64_t elements = ck_block_elements(type);
-    ck_upcoming next = {.row_bytes = row_bytes, .bytes = block * (size_t)(length / elements), .rows = rows > 0 ? rows : 0};
+    next.bytes = block * (size_t)((k - k0 < chunk ? k - k0 : chunk) / elements);
+    next.rows = m_end - m < panel_rows ? m_end - m : panel_rows;
     ck_upcoming_row(&next, (uintptr_t)weights + row_bytes * (size_t)m + block * (size_t)(k0 / elements));
     const int64_t units = next.rows * (int64_t)((next.bytes + (CK_UNIT + 1) * CK_LINE_BYTES - 2) / (CK_UNIT * CK_LINE_BYTES));
     next.units = (units + times - 1) / times;
     return next;
 }
 
-// What follows panel (m, k0) where all `chunk`s of k of `panel_rows` rows are multiplied before the next rows, which end at m_end.
+// What follows panel (m, k0) where all `chunk`s of k of `panel_rows` rows are multiplied before the next rows.
 static inline ck_upcoming ck_upcoming_panel(ck_type type, const void *weights, size_t row_bytes, int64_t m, int64_t m_end,
                                             int64_t panel_rows, int64_t k0, int64_t k, int64_t chunk, int64_t times) {
-    k0 += chunk;
-    if (k0 >= k) {
-        k0 = 0;
-        m += panel_rows;
-    }
-    return ck_upcoming_rows(type, weights, row_bytes, m, m_end - m < panel_rows ? m_end - m : panel_rows, k0,
-                            k - k0 < chunk ? k - k0 : chunk, times);
+    const bool last = k0 + chunk >= k;
+    return ck_upcoming_at(type, weights, row_bytes, last ? m + panel_rows : m, m_end, panel_rows, last ? 0 : k0 + chunk, k, chunk,
+                          times);
 }
 
 // The next part.
