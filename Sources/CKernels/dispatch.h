@@ -70,6 +70,9 @@ typedef struct {
     // Superblocks of eight rows of quantized weights as eight steps of a tile, row r's to out + 64·r. NULL: dequantized and
     // rounded one row after the other, which gives the same bits.
     void (*pack_tile_rows)(ck_type type, const uint8_t *const rows[8], uint8_t *out);
+    // 32 activations of sixteen rows as one step of a tile, in as many planes of bf16 as asked. NULL: as pack_step in
+    // matmul_tiles.inc, which gives the same bits.
+    void (*pack_tile_step)(const float *const x[16], uint8_t *out, size_t plane_bytes, int planes);
     int64_t (*peak_amx)(int64_t rounds);
     int64_t (*peak_bf16)(int64_t rounds);
     int64_t (*peak_int16)(int64_t rounds);

@@ -46,6 +46,7 @@ const ck_kernels ck_kernels_amx = {
     CK_F32_ROW,
     CK_TILE_ROW(amx),
     .pack_tile_rows = ck_pack_tile_rows_avx512,
+    .pack_tile_step = ck_pack_tile_step_avx512,
     .peak_bf16 = ck_peak_bf16_avx512,
     .peak_int16 = ck_peak_int16_avx512,
     .peak_int8 = ck_peak_int8_avx512,

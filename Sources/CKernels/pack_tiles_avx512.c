@@ -1,4 +1,5 @@
-// Quantized weights as bf16 for the tile product: dequantized, rounded and laid out in one step.
+// What the tile product reads, as bf16: quantized weights, which are dequantized, rounded and laid out in one step, and
+// activations.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -19,28 +20,112 @@
 
 enum { ROWS = CK_TILE_GROUP_ROWS };
 
-// The products and sums are those of levels.h.
-INLINE void pack_super(const ck_type type, const uint8_t *const rows[ROWS], uint8_t *out) {
-    const bool fine = ck_has_fine_scales(type), bias = ck_has_bias(type);
-    const __m512i offset = _mm512_set1_epi8((char)offset_of(type));
+// Scales and biases of a superblock of each row, of eight or, where they are fine, sixteen parts. In memory, whence they are
+// taken one by one.
+typedef struct {
+    float scale[16][ROWS], bias[16][ROWS];
+} parts;
+
+INLINE parts parts_of(const ck_type type, const uint8_t *const rows[ROWS]) {
     __m256 scales[2][ROWS], biases[2][ROWS];
     load_row_scales(type, rows, scales, biases);
+    parts all;
+    UNROLL for (int part = 0; part < (ck_has_fine_scales(type) ? 16 : 8); part++) {
+        _mm256_storeu_ps(all.scale[part], scales[part / 8][part % 8]);
+        if (ck_has_bias(type)) { _mm256_storeu_ps(all.bias[part], biases[part / 8][part % 8]); }
+    }
+    return all;
+}
+
+// Weights of a part of row `r` that have these levels. The products and sums are those of levels.h.
+INLINE __m512 weights_of(const ck_type type, __m512 levels, const parts *all, const int part, const int r) {
+    const __m512 products = _mm512_mul_ps(levels, _mm512_set1_ps(all->scale[part][r]));
+    return ck_has_bias(type) ? _mm512_add_ps(products, _mm512_set1_ps(all->bias[part][r])) : products;
+}
+
+// How many values a code can have; 0: too many to make all of them first.
+INLINE int code_count(const ck_type type) {
+    switch (type) {
+        case CK_Q5_0: case CK_Q5_1: case CK_Q5_K: return 32;
+        case CK_Q6_K: case CK_Q8_0: return 0;
+        default: return 16;
+    }
+}
+
+// The levels of codes `first` to `first` + 15.
+INLINE __m512 levels_from(const ck_type type, const int first) {
+    float levels[16];
+    UNROLL for (int i = 0; i < 16; i++) {
+        levels[i] = (float)(type == CK_MXFP4 ? ck_fp4_levels[i]
+                            : type == CK_IQ4_NL || type == CK_IQ4_XS ? ck_iq4_levels[i] : first + i - offset_of(type));
+    }
+    return _mm512_loadu_ps(levels);
+}
+
+// Few levels: what each becomes is worked out once for a scale, and weights are looked up by their codes. A table has 32 entries:
+// the levels of two scales, or all 32 of one.
+INLINE void pack_by_table(const ck_type type, const uint8_t *row, const parts *all, const int r, uint8_t *out) {
+    const bool fine = ck_has_fine_scales(type), two_scales = code_count(type) == 16;
+    // Which bytes of two blocks have the second of two scales.
+    const __mmask64 second = fine ? 0xffff0000ffff0000u : 0xffffffff00000000u;
+    const __m512 low = levels_from(type, 0), high = two_scales ? low : levels_from(type, 16);
+    UNROLL for (int pair = 0; pair < 4; pair++) {
+        __m512i codes = load_codes(type, row, pair);
+        if (two_scales) { codes = _mm512_mask_add_epi8(codes, second, codes, _mm512_set1_epi8(16)); }
+        __m512bh table = {0};
+        UNROLL for (int half = 0; half < 2; half++) {
+            const int block = block_of(pair, half);
+            if (half == 0 || fine || !two_scales) {
+                const int part = fine ? 2 * block : block;
+                const int other = !two_scales ? part : fine ? part + 1 : block_of(pair, 1);
+                table = _mm512_cvtne2ps_pbh(weights_of(type, high, all, other, r),
+                                            weights_of(type, low, all, part, r));
+            }
+            const __m256i bytes = half == 0 ? _mm512_castsi512_si256(codes) : _mm512_extracti64x4_epi64(codes, 1);
+            const __m512i values = _mm512_permutexvar_epi16(_mm512_cvtepu8_epi16(bytes), (__m512i)table);
+            _mm512_storeu_si512(out + block * CK_TILE_BYTES, values);
+        }
+    }
+}
+
+// Codes 16·quarter to 16·quarter + 15 of 64 as levels: a code that is the last byte of 2²³ as f32 is added to it.
+INLINE __m512 levels_of(const ck_type type, __m512i codes, const int quarter) {
+    const __m512i last_bytes = _mm512_add_epi8(
+        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi8((char)(16 * quarter)));
+    const __m512i power = _mm512_set1_epi32(0x4b000000);
+    const __m512i sums = _mm512_mask_permutexvar_epi8(power, 0x1111111111111111u, last_bytes, codes);
+    return _mm512_sub_ps(_mm512_castsi512_ps(sums), _mm512_set1_ps((float)(0x800000 + offset_of(type))));
+}
+
+// Sixteen levels of Q8_0, which lie in memory as what they are.
+INLINE __m512 levels_at(const uint8_t *bytes) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)bytes)));
+}
+
+INLINE void pack_by_product(const ck_type type, const uint8_t *row, const parts *all, const int r, uint8_t *out) {
+    const bool fine = ck_has_fine_scales(type);
+    UNROLL for (int pair = 0; pair < 4; pair++) {
+        const __m512i codes = load_codes(type, row, pair);
+        UNROLL for (int half = 0; half < 2; half++) {
+            const int block = block_of(pair, half);
+            __m512 values[2];
+            UNROLL for (int i = 0; i < 2; i++) {
+                const __m512 levels = type == CK_Q8_0 ? levels_at(row + ck_block_bytes(type) * (size_t)block + 2 + 16 * i)
+                                                      : levels_of(type, codes, 2 * half + i);
+                values[i] = weights_of(type, levels, all, fine ? 2 * block + i : block, r);
+            }
+            _mm512_storeu_si512(out + block * CK_TILE_BYTES, (__m512i)_mm512_cvtne2ps_pbh(values[1], values[0]));
+        }
+    }
+}
+
+INLINE void pack_super(const ck_type type, const uint8_t *const rows[ROWS], uint8_t *out) {
+    const parts all = parts_of(type, rows);
     for (int r = 0; r < ROWS; r++) {
-        UNROLL for (int pair = 0; pair < 4; pair++) {
-            const __m512i levels = _mm512_sub_epi8(load_pair(type, rows[r], pair), offset);
-            const __m128i quarters[4] = {_mm512_castsi512_si128(levels), _mm512_extracti32x4_epi32(levels, 1),
-                                         _mm512_extracti32x4_epi32(levels, 2), _mm512_extracti32x4_epi32(levels, 3)};
-            __m512 values[4];
-            UNROLL for (int i = 0; i < 4; i++) {
-                const int block = block_of(pair, i / 2), part = fine ? 2 * block + i % 2 : block;
-                values[i] = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(quarters[i]));
-                values[i] = _mm512_mul_ps(values[i], _mm512_set1_ps(scales[part / 8][part % 8][r]));
-                if (bias) { values[i] = _mm512_add_ps(values[i], _mm512_set1_ps(biases[part / 8][part % 8][r])); }
-            }
-            UNROLL for (int step = 0; step < 2; step++) {
-                __m512bh both = _mm512_cvtne2ps_pbh(values[2 * step + 1], values[2 * step]);
-                _mm512_storeu_si512(out + block_of(pair, step) * CK_TILE_BYTES + 64 * r, (__m512i)both);
-            }
+        if (code_count(type) == 0) {
+            pack_by_product(type, rows[r], &all, r, out + 64 * r);
+        } else {
+            pack_by_table(type, rows[r], &all, r, out + 64 * r);
         }
     }
 }
@@ -52,6 +137,59 @@ void ck_pack_tile_rows_avx512(ck_type type, const uint8_t *const rows[ROWS], uin
     switch (type) {
         CK_EACH_QUANTIZED(CASE)
         default: return;
+    }
+}
+
+// ---- Activations
+
+// The sums of what a bf16 leaves: x less its first sixteen or its last sixteen.
+INLINE __m512 left(__m512 x, __m512i planes, const bool last) {
+    const __m256i half = last ? _mm512_extracti64x4_epi64(planes, 1) : _mm512_castsi512_si256(planes);
+    return _mm512_sub_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16)));
+}
+
+INLINE void transpose(__m512i r[16]) {
+    __m512i t[16];
+    UNROLL for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+    UNROLL for (int i = 0; i < 16; i += 4) {
+        UNROLL for (int j = 0; j < 2; j++) {
+            r[i + 2 * j] = _mm512_unpacklo_epi64(t[i + j], t[i + 2 + j]);
+            r[i + 2 * j + 1] = _mm512_unpackhi_epi64(t[i + j], t[i + 2 + j]);
+        }
+    }
+    // r[4·i + j]: words j, 4 + j, 8 + j and 12 + j of rows 4·i to 4·i + 3.
+    UNROLL for (int j = 0; j < 4; j++) {
+        t[j] = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88);
+        t[4 + j] = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd);
+        t[8 + j] = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88);
+        t[12 + j] = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
+    }
+    UNROLL for (int j = 0; j < 4; j++) {
+        r[j] = _mm512_shuffle_i32x4(t[j], t[8 + j], 0x88);
+        r[8 + j] = _mm512_shuffle_i32x4(t[j], t[8 + j], 0xdd);
+        r[4 + j] = _mm512_shuffle_i32x4(t[4 + j], t[12 + j], 0x88);
+        r[12 + j] = _mm512_shuffle_i32x4(t[4 + j], t[12 + j], 0xdd);
+    }
+}
+
+void ck_pack_tile_step_avx512(const float *const x[CK_TILE_ROWS], uint8_t *out, size_t plane_bytes, int planes) {
+    __m512 rest[CK_TILE_ROWS][2];
+    for (int plane = 0; plane < planes; plane++) {
+        __m512i r[CK_TILE_ROWS];
+        UNROLL for (int i = 0; i < CK_TILE_ROWS; i++) {
+            const __m512 first = plane == 0 ? _mm512_loadu_ps(x[i]) : rest[i][0];
+            const __m512 last = plane == 0 ? _mm512_loadu_ps(x[i] + 16) : rest[i][1];
+            r[i] = (__m512i)_mm512_cvtne2ps_pbh(last, first);
+            if (plane + 1 < planes) {
+                rest[i][0] = left(first, r[i], false);
+                rest[i][1] = left(last, r[i], true);
+            }
+        }
+        transpose(r);
+        UNROLL for (int i = 0; i < 16; i++) { _mm512_storeu_si512(out + (size_t)plane * plane_bytes + 64 * i, r[i]); }
     }
 }
 

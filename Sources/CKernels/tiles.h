@@ -88,6 +88,7 @@ CK_TILE_FUNCTIONS(twin)
 CK_TILE_FUNCTIONS(amx)
 int64_t ck_peak_amx(int64_t rounds);
 void ck_pack_tile_rows_avx512(ck_type type, const uint8_t *const rows[CK_TILE_GROUP_ROWS], uint8_t *out);
+void ck_pack_tile_step_avx512(const float *const x[CK_TILE_ROWS], uint8_t *out, size_t plane_bytes, int planes);
 #endif
 
 #endif

@@ -61,6 +61,37 @@ extension KernelTests {
             }
         }
 
+        /// Activations as tiles: with the vectors that go with the tile instructions, and with the twin's; rows and inputs that
+        /// fill no tile, and numbers that rounding treats apart.
+        @Test(arguments: modes) func activationsArePackedAlike(_ mode: ck_mode) {
+            guard ck_isa_available(CK_AMX_TWIN), tile_emulation_begin() else { return }
+            defer {
+                tile_emulation_end()
+                _ = ck_isa_select(ck_isa_best())
+            }
+            var numbers = SeededGenerator(state: 57)
+            let (n, k) = (37, 100)
+            var x = numbers.floats(n * k)
+            let special: [Float] = [
+                .nan, .infinity, -.infinity, 0, -0.0, 0x1p-126, Float.leastNormalMagnitude.nextDown,
+                -Float.leastNormalMagnitude.nextDown, .leastNonzeroMagnitude,
+                .greatestFiniteMagnitude,
+                0x1.008p0, 0x1.018p0, 0x1.0101p-118,
+            ]
+            for place in x.indices where place % 7 == 0 { x[place] = special[place / 7 % special.count] }
+            func packed() -> [UInt8] {
+                let count = ck_activation_bytes(CK_BF16, mode, Int64(n), Int64(k))
+                return withAligned(count) { memory in
+                    ck_pack_activations(CK_BF16, mode, x, Int64(k), nil, Int64(n), Int64(k), 0, Int64(n), memory)
+                    return Array(UnsafeRawBufferPointer(start: memory, count: count))
+                }
+            }
+            _ = ck_isa_select(CK_AMX_TWIN)
+            let twin = packed()
+            ck_isa_choose(tile_emulation_instructions())
+            #expect(packed() == twin)
+        }
+
         /// bf16 weights as they are stored, from f32 that have no more bits.
         private static func bf16(_ values: [Float]) -> [UInt8] {
             values.map { UInt16($0.bitPattern >> 16) }.withUnsafeBytes(Array.init)
