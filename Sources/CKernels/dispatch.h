@@ -26,6 +26,7 @@ enum {
 };
 
 typedef struct ck_tile_products ck_tile_products;
+typedef struct ck_tile_scales ck_tile_scales;
 
 // One row of function pointers per instruction set; every public function that has a fast form calls through the row
 // in use. The f32 rows are one template (`f32_*.inc`) compiled three times, with 16 lanes in each: where the processor
@@ -67,11 +68,12 @@ typedef struct {
     ck_product exact, dense, quantized, fine, precise;
     // What attention multiplies long rows with; NULL: f32, as short ones.
     const ck_tile_products *tiles;
-    // Superblocks of eight rows of quantized weights as eight steps of a tile, row r's to out + 64·r. NULL: dequantized and
-    // rounded one row after the other, which gives the same bits.
-    void (*pack_tile_rows)(ck_type type, const uint8_t *const rows[8], uint8_t *out);
+    // Superblocks of quantized weights as eight steps of a row of a tile: scales of eight rows, then row r of them. NULL:
+    // dequantized and rounded one row after the other, which gives the same bits.
+    void (*tile_scales)(ck_type type, const uint8_t *const rows[8], ck_tile_scales *scales);
+    void (*pack_tile_row)(ck_type type, const uint8_t *row, const ck_tile_scales *scales, int r, uint8_t *out);
     // 32 activations of sixteen rows as one step of a tile, in as many planes of bf16 as asked. NULL: as pack_step in
-    // matmul_tiles.inc, which gives the same bits.
+    // pack_tiles.inc, which gives the same bits.
     void (*pack_tile_step)(const float *const x[16], uint8_t *out, size_t plane_bytes, int planes);
     int64_t (*peak_amx)(int64_t rounds);
     int64_t (*peak_bf16)(int64_t rounds);

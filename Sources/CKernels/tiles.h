@@ -19,6 +19,8 @@ enum {
     // inputs, which meet all of it, are 32 KiB and stay in the first.
     CK_TILE_PANEL_ROWS = 128,
     CK_TILE_CHUNK_STEPS = 16,
+    // Of one tile of activations a panel is not read again: it stays in the first cache.
+    CK_TILE_FEW_PANEL_ROWS = 32,
     // Rows of weights that are made bf16 together.
     CK_TILE_GROUP_ROWS = 8,
     // Rows that one packed chunk has at most: quantized weights are made bf16 once for all of them.
@@ -43,6 +45,12 @@ typedef struct {
     size_t a_row, a_step, a_tile, b_tile;  // bytes from one row, step and tile to the next; a step of B follows the other
     size_t b_plane;                        // bytes to the second plane of B; 0: there is none
 } ck_tile_operands;
+
+// Scales and biases of a superblock of eight rows, of eight parts or, where they are fine, sixteen. In memory, whence they are taken
+// one by one.
+struct ck_tile_scales {
+    float scale[16][CK_TILE_GROUP_ROWS], bias[16][CK_TILE_GROUP_ROWS];
+};
 
 // What attention multiplies on tiles (attention_tiles.inc), between `begin` and `end` of one thread.
 struct ck_tile_products {
@@ -87,7 +95,8 @@ CK_TILE_FUNCTIONS(twin)
 #if defined(__x86_64__)
 CK_TILE_FUNCTIONS(amx)
 int64_t ck_peak_amx(int64_t rounds);
-void ck_pack_tile_rows_avx512(ck_type type, const uint8_t *const rows[CK_TILE_GROUP_ROWS], uint8_t *out);
+void ck_tile_scales_avx512(ck_type type, const uint8_t *const rows[CK_TILE_GROUP_ROWS], ck_tile_scales *scales);
+void ck_pack_tile_row_avx512(ck_type type, const uint8_t *row, const ck_tile_scales *scales, int r, uint8_t *out);
 void ck_pack_tile_step_avx512(const float *const x[CK_TILE_ROWS], uint8_t *out, size_t plane_bytes, int planes);
 #endif
 

@@ -45,19 +45,23 @@ extension KernelTests {
             }
         }
 
+        /// One tile of activations, for which weights are read in another order, and two; rows of weights that fill pairs of
+        /// tiles and rows past them; superblocks that end with the row, and where there are such, blocks past them.
         @Test(arguments: Dequantize.types)
         func quantizedWeightsToo(_ name: String, _ type: ck_type) throws {
             guard ck_isa_available(CK_AMX_TWIN), tile_emulation_begin() else { return }
             defer { tile_emulation_end() }
+            let elements = name.hasSuffix("_K") || name == "IQ4_XS" ? 256 : 32
             var numbers = SeededGenerator(state: 52)
-            let (n, m, k) = (19, 35, 768)
-            let weights = try FastMatmul.quantizedWeights(name, m: m, k: k, seed: 6)
-            let x = numbers.floats(n * k)
-            for mode in Self.modes {
-                let ours = Self.product(
-                    type, mode, instructions: true, weights: weights, x: x, n: n, m: m, k: k)
-                let twin = Self.product(type, mode, weights: weights, x: x, n: n, m: m, k: k)
-                #expect(ours.map(\.bitPattern) == twin.map(\.bitPattern))
+            for (n, m, k) in [(1, 67, 768), (16, 32, 256), (3, 64, 800), (19, 35, 768)] where k % elements == 0 {
+                let weights = try FastMatmul.quantizedWeights(name, m: m, k: k, seed: 6)
+                let x = numbers.floats(n * k)
+                for mode in Self.modes {
+                    let ours = Self.product(
+                        type, mode, instructions: true, weights: weights, x: x, n: n, m: m, k: k)
+                    let twin = Self.product(type, mode, weights: weights, x: x, n: n, m: m, k: k)
+                    #expect(ours.map(\.bitPattern) == twin.map(\.bitPattern), "\(n) \(m) \(k)")
+                }
             }
         }
 
@@ -89,7 +93,8 @@ extension KernelTests {
             _ = ck_isa_select(CK_AMX_TWIN)
             let twin = packed()
             ck_isa_choose(tile_emulation_instructions())
-            #expect(packed() == twin)
+            let differing = zip(packed(), twin).filter { $0 != $1 }.count
+            #expect(differing == 0)
         }
 
         /// bf16 weights as they are stored, from f32 that have no more bits.
