@@ -132,7 +132,9 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["CThreadSanitizer", "Tensors"], path: "Tests/TestSupport",
             swiftSettings: strict),
-        .testTarget(name: "FileFormatsTests", dependencies: ["FileFormats"], swiftSettings: strict),
+        .testTarget(
+            name: "FileFormatsTests", dependencies: ["FileFormats", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
         .testTarget(name: "RouterPoliciesTests", dependencies: ["RouterPolicies"], swiftSettings: strict),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: strict),
         .testTarget(

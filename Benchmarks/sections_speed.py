@@ -2,7 +2,7 @@
 
 import statistics
 
-from checkpoints import POLYGLOT, checkpoint, polyglot_corpus, random_corpus
+from checkpoints import POLYGLOT, checkpoint, polyglot_corpus, random_corpus, read_anew
 from engines import bench, best_llama_setting, best_transformers_settings, ik_llama, kt_kernel, llama, trace, transformers
 from measure import WORK, Section, in_turn
 from results import machine_facts, machine_kind
@@ -15,12 +15,15 @@ def speed(quick: bool) -> Section:
     """layer2, the layers of Mixtral-8x7B twice: prefill of 512 tokens and decoding, the same file as llama.cpp and its
     offshoot ik_llama.cpp."""
     section = Section("speed", "Prefill and decoding beside llama.cpp and ik_llama.cpp", quick)
-    section.notes.append("Prefill makes the logits of every token in each program; decoding those of one.")
+    section.notes.append(
+        "Prefill makes the logits of every token in each program; decoding those of one. Files are read from disk before they are "
+        "measured, so that no program maps the small pages of a file that was just written."
+    )
     prefill, decode, repeat = (512, 8, 1) if quick else (512, 64, 1)
     # The memory of a machine that others use too is fast one minute and slow the next, which decoding feels and prefill does not.
     rounds = {"prefill": 1, "decode": 1} if quick else {"prefill": 5, "decode": 11}
     for kind, target in PREFILL_TARGETS.items():
-        model = checkpoint("layer2", kind)
+        model = read_anew(checkpoint("layer2", kind))
         settings = best_llama_setting(model, prefill, decode, quick)
         ik_settings = best_llama_setting(model, prefill, decode, quick, ik_llama)
         machine: dict[str, list[float]] = {"arithmetic": [], "memory": []}
@@ -104,12 +107,12 @@ def documents(quick: bool) -> Section:
     setting and in bfloat16, which the tracker names; where bfloat16 crawls, it reads a tenth of the documents."""
     section = Section("documents", "Many short documents beside transformers", quick)
     count, rounds = (40, 1) if quick else (500, 5)
-    small = checkpoint("small", "hf")
+    small = read_anew(checkpoint("small", "hf"))
     random = random_corpus(count, 32_000, (60, 140))
     texts = polyglot_corpus(count, (60, 140))
     for case, ours, theirs, corpus in (
         ("small bf16", small, small, random),
-        ("small Q8_0", checkpoint("small", "Q8_0"), small, random),
+        ("small Q8_0", read_anew(checkpoint("small", "Q8_0")), small, random),
         ("polyglot", POLYGLOT, POLYGLOT, texts),
     ):
         settings = best_transformers_settings(theirs, corpus, quick)

@@ -1,3 +1,4 @@
+import Crypto
 import FileFormats
 import Foundation
 import Testing
@@ -50,6 +51,25 @@ import Testing
             _ = try first.finish()
             #expect(try Data(contentsOf: file) == Data("first".utf8))
             #expect(try names(folder) == ["f"])
+        }
+    }
+
+    /// Parts that end within the pieces which the kernel is given, at their ends, and past several of them.
+    @Test func partsOfAnySizeMakeOneFile() throws {
+        try withFolder { folder in
+            let piece = AtomicFileWriter.pieceBytes
+            let file = folder.appending(path: "f")
+            var writer = try AtomicFileWriter(file)
+            var whole = Data()
+            for (number, count) in [3, piece - 3, 1, 2 * piece + 5, 0, piece - 6, 7].enumerated() {
+                let part = Data(repeating: UInt8(number + 1), count: count)
+                try part.withUnsafeBytes { try writer.write($0) }
+                whole += part
+                #expect(writer.byteCount == whole.count)
+            }
+            let hash = try writer.finish()
+            #expect(try Data(contentsOf: file) == whole)
+            #expect(hash == SHA256.hash(data: whole).hex)
         }
     }
 

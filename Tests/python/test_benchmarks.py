@@ -10,6 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "Benchmarks"))
 
+import checkpoints  # noqa: E402
 import gguf  # noqa: E402
 import make_checkpoint  # noqa: E402
 import measure  # noqa: E402
@@ -58,6 +59,14 @@ def test_rows_that_blocks_do_not_fill_are_refused(tmp_path):
     with pytest.raises(ValueError, match="multiple of 256 weights, found 128"):
         make_checkpoint.make(shape, "Q4_K", tmp_path / "tiny.gguf")
     assert not (tmp_path / "tiny.gguf").exists()
+
+
+def test_files_that_are_read_anew_stay_what_they_are(tmp_path):
+    (tmp_path / "model.gguf").write_bytes(b"weights" * 3_000_000)
+    (tmp_path / "config.json").write_text("{}")
+    assert checkpoints.read_anew(tmp_path) == tmp_path
+    assert checkpoints.read_anew(tmp_path / "model.gguf").read_bytes() == b"weights" * 3_000_000
+    assert (tmp_path / "config.json").read_text() == "{}"
 
 
 def test_a_ratio_is_the_median_of_the_rounds():
