@@ -45,7 +45,7 @@ extension KernelTests {
             }
         }
 
-        /// One tile of activations, for which weights are read in another order, and two; rows of weights that fill pairs of
+        /// One and two tiles of activations, for which weights are read in another order, and three; rows of weights that fill pairs of
         /// tiles and rows past them; superblocks that end with the row, and where there are such, blocks past them.
         @Test(arguments: Dequantize.types)
         func quantizedWeightsToo(_ name: String, _ type: ck_type) throws {
@@ -53,7 +53,8 @@ extension KernelTests {
             defer { tile_emulation_end() }
             let elements = name.hasSuffix("_K") || name == "IQ4_XS" ? 256 : 32
             var numbers = SeededGenerator(state: 52)
-            for (n, m, k) in [(1, 67, 768), (16, 32, 256), (3, 64, 800), (19, 35, 768)] where k % elements == 0 {
+            for (n, m, k) in [(1, 67, 768), (16, 32, 256), (3, 64, 800), (19, 35, 768), (40, 35, 512)]
+            where k % elements == 0 {
                 let weights = try FastMatmul.quantizedWeights(name, m: m, k: k, seed: 6)
                 let x = numbers.floats(n * k)
                 for mode in Self.modes {
