@@ -17,6 +17,7 @@
 #include "levels.h"
 
 #include "int8_loaders.inc"
+#include "vectors512.inc"
 
 enum { ROWS = CK_TILE_GROUP_ROWS };
 
@@ -185,33 +186,6 @@ INLINE __m512 left(__m512 x, __m512i planes, const bool last) {
     return _mm512_sub_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16)));
 }
 
-INLINE void transpose(__m512i r[16]) {
-    __m512i t[16];
-    UNROLL for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    UNROLL for (int i = 0; i < 16; i += 4) {
-        UNROLL for (int j = 0; j < 2; j++) {
-            r[i + 2 * j] = _mm512_unpacklo_epi64(t[i + j], t[i + 2 + j]);
-            r[i + 2 * j + 1] = _mm512_unpackhi_epi64(t[i + j], t[i + 2 + j]);
-        }
-    }
-    // r[4·i + j]: words j, 4 + j, 8 + j and 12 + j of rows 4·i to 4·i + 3.
-    UNROLL for (int j = 0; j < 4; j++) {
-        t[j] = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88);
-        t[4 + j] = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd);
-        t[8 + j] = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88);
-        t[12 + j] = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
-    }
-    UNROLL for (int j = 0; j < 4; j++) {
-        r[j] = _mm512_shuffle_i32x4(t[j], t[8 + j], 0x88);
-        r[8 + j] = _mm512_shuffle_i32x4(t[j], t[8 + j], 0xdd);
-        r[4 + j] = _mm512_shuffle_i32x4(t[4 + j], t[12 + j], 0x88);
-        r[12 + j] = _mm512_shuffle_i32x4(t[4 + j], t[12 + j], 0xdd);
-    }
-}
-
 void ck_pack_tile_step_avx512(const float *const x[CK_TILE_ROWS], uint8_t *out, size_t plane_bytes, int planes) {
     __m512 rest[CK_TILE_ROWS][2];
     for (int plane = 0; plane < planes; plane++) {
@@ -225,7 +199,7 @@ void ck_pack_tile_step_avx512(const float *const x[CK_TILE_ROWS], uint8_t *out, 
                 rest[i][1] = left(last, r[i], true);
             }
         }
-        transpose(r);
+        transpose16(r);
         UNROLL for (int i = 0; i < 16; i++) { _mm512_storeu_si512(out + (size_t)plane * plane_bytes + 64 * i, r[i]); }
     }
 }

@@ -19,14 +19,14 @@ enum {
     // inputs, which meet all of it, are 32 KiB and stay in the first.
     CK_TILE_PANEL_ROWS = 128,
     CK_TILE_CHUNK_STEPS = 16,
-    // Of one tile of activations a panel is not read again: it stays in the first cache.
-    CK_TILE_FEW_PANEL_ROWS = 32,
     // Rows of weights that are made bf16 together.
     CK_TILE_GROUP_ROWS = 8,
     // Rows that one packed chunk has at most: quantized weights are made bf16 once for all of them.
     CK_TILE_CHUNK_ROWS = 2048,
-    // Up to so many rows, bf16 weights are read where they lie: they meet no second pair of activation tiles.
-    CK_TILE_FEW_ROWS = 32
+    // Up to so many rows of activations weights meet no second pair of their tiles: those in bf16 are read where they lie, and a
+    // panel of others is smaller, so that it stays in the first cache.
+    CK_TILE_FEW_ROWS = 32,
+    CK_TILE_FEW_PANEL_ROWS = 32
 };
 
 // Activations: a plane of bf16, [tile][step][16 pairs][16 rows][2], zeros past the ends; for CK_FINE a second plane of

@@ -103,10 +103,7 @@ public struct GGUFExport {
 
 extension AtomicFileWriter {
     mutating func write(_ bytes: [UInt8]) throws(FileError) {
-        let result = bytes.withUnsafeBytes { raw in
-            Result { () throws(FileError) -> Void in try write(raw) }
-        }
-        try result.get()
+        try bytes.withUnsafeBufferPointer { raw throws(FileError) in try write(UnsafeRawBufferPointer(raw)) }
     }
 }
 

@@ -95,12 +95,8 @@ package struct AtomicFileWriter: ~Copyable {
     }
 
     private mutating func writePending() throws(FileError) {
-        let bytes = pending
-        pending = []
-        let result = bytes.withUnsafeBytes { raw in
-            Result { () throws(FileError) -> Void in try writeOut(raw) }
-        }
-        try result.get()
+        try pending.withUnsafeBufferPointer { bytes throws(FileError) in try writeOut(UnsafeRawBufferPointer(bytes)) }
+        pending.removeAll(keepingCapacity: true)
     }
 
     private func writeOut(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
