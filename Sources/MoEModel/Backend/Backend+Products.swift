@@ -124,7 +124,7 @@ extension Backend {
             let (product, up) = product(index)
             let weights = Operand(product.weights)
             let upWeights = up.map { Operand($0) }
-            let rows = min(product.x.rows, product.x.chunkRows)
+            let rows = min(product.x.rows, product.x.mostRows)
             list.rows = max(list.rows, rows)
             list.scratchBytes = max(list.scratchBytes, matmulScratch(weights.type, product.x, rows: rows))
             if let upWeights {
@@ -264,7 +264,7 @@ extension Backend {
         let features = weights.shape[0]
         let tileCount = (features + step - 1) / step
         let operand = Operand(weights)
-        let rows = min(x.rows, x.chunkRows)
+        let rows = min(x.rows, x.mostRows)
         let matmulBytes = (matmulScratch(operand.type, x, rows: rows) + 63) / 64 * 64
         reserveScratch(matmulBytes + step * rows * MemoryLayout<Float>.stride)
         let scratch = scratchMemory

@@ -7,18 +7,23 @@ extension Backend {
     /// Rows packed for one type of weights serve every type of the same kind: all dense types, or all quantized ones.
     struct PackedRows {
         let rows: Int
-        /// Rows of every chunk but the last.
-        let chunkRows: Int
+        /// Rows that a chunk can have: scratch memory is taken for as many, so that it need not grow with every larger chunk.
+        let mostRows: Int
         let columns: Int
         /// Of the products that they are packed for.
         let mode: ck_mode
         let chunkBytes: Int
         fileprivate let memory: UnsafeMutableRawPointer
 
-        var chunkCount: Int { (rows + chunkRows - 1) / chunkRows }
+        /// As few chunks as may be, of about as many rows each: a chunk of few rows takes as long to read its weights as any other.
+        var chunkCount: Int { (rows + mostRows - 1) / mostRows }
+
+        /// Every chunk but the last fills the tiles of products that have such.
         func rowsOfChunk(_ chunk: Int) -> Range<Int> {
-            chunk * chunkRows..<min(rows, (chunk + 1) * chunkRows)
+            let tile = 16, tiles = (rows + tile - 1) / tile
+            return chunk * tiles / chunkCount * tile..<min(rows, (chunk + 1) * tiles / chunkCount * tile)
         }
+
         func chunk(_ index: Int) -> UnsafeMutableRawPointer { memory + index * chunkBytes }
     }
 
@@ -31,7 +36,7 @@ extension Backend {
 
         /// Makes room for groups of rows and lists their chunks.
         fileprivate func arrange(
-            _ groupCount: Int, columns: Int, _ mode: ck_mode, chunkRows: Int, rows: (Int) -> Int,
+            _ groupCount: Int, columns: Int, _ mode: ck_mode, mostRows: Int, rows: (Int) -> Int,
             bytes: (Int) -> (chunk: Int, total: Int)
         ) {
             groups.removeAll(keepingCapacity: true)
@@ -43,7 +48,7 @@ extension Backend {
             for group in 0..<groupCount {
                 let size = bytes(rows(group))
                 let packed = PackedRows(
-                    rows: rows(group), chunkRows: chunkRows, columns: columns, mode: mode, chunkBytes: size.chunk,
+                    rows: rows(group), mostRows: mostRows, columns: columns, mode: mode, chunkBytes: size.chunk,
                     memory: buffer.memory + offset)
                 for chunk in 0..<packed.chunkCount { chunks.append((group, chunk)) }
                 groups.append(packed)
@@ -78,8 +83,7 @@ extension Backend {
     ) {
         let type = Self.type(dtype)
         let buffer = packing
-        let chunkRows = Int(ck_chunk_rows(type, mode))
-        buffer.arrange(groupCount, columns: columns, mode, chunkRows: chunkRows, rows: rows) {
+        buffer.arrange(groupCount, columns: columns, mode, mostRows: Int(ck_chunk_rows(type, mode)), rows: rows) {
             packedBytes(type, mode, rows: $0, columns: columns)
         }
         func pack(_ task: Int) {
