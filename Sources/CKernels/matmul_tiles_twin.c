@@ -105,10 +105,8 @@ size_t ck_tile_activation_bytes_fine(int64_t n, int64_t k) { return CK_TILE_FINE
 size_t ck_tile_activation_bytes_precise(int64_t n, int64_t k) { return CK_TILE_PLANES * ck_tile_plane_bytes(n, k); }
 
 static size_t scratch(int64_t n, size_t planes) {
-    size_t line = CK_TILE_CHUNK_STEPS * CK_TILE_INPUTS * sizeof(float);
-    size_t panel = (size_t)CK_TILE_PANEL_ROWS * CK_TILE_CHUNK_STEPS * 64;
-    size_t sums = (size_t)ck_tile_count(n) * CK_TILE_PANEL_ROWS * CK_TILE_ROWS * sizeof(float);
-    return line + planes * panel + sums;
+    size_t sums = (size_t)ck_tile_count(n) * CK_TILE_BLOCK_ROWS * CK_TILE_ROWS * sizeof(float);
+    return ck_tile_line_bytes + 2 * planes * ck_tile_panel_bytes + sums;
 }
 
 size_t ck_tile_scratch(int64_t n, int64_t k) {

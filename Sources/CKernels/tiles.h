@@ -15,19 +15,27 @@ enum {
     CK_TILE_FINE_PLANES = 2,
     CK_TILE_PLANES = 3,
     CK_TILE_PARTS = CK_TILE_PLANES * (CK_TILE_PLANES + 1) / 2,
-    // A panel of weights stays in the second cache: 128 rows by 512 inputs are 128 KiB. The activations of two tiles by 512
-    // inputs, which meet all of it, are 32 KiB and stay in the first.
+    // A panel of weights, 128 rows by 1,024 inputs, is 256 KiB, so that it and the next one stay in the second cache.
     CK_TILE_PANEL_ROWS = 128,
-    CK_TILE_CHUNK_STEPS = 16,
+    CK_TILE_CHUNK_STEPS = 32,
+    // Rows of weights whose panels meet a chunk of the inputs of the activations one after the other, while it stays in the caches.
+    CK_TILE_BLOCK_ROWS = 512,
     // Rows of weights that are made bf16 together.
     CK_TILE_GROUP_ROWS = 8,
-    // Rows that one packed chunk has at most: quantized weights are made bf16 once for all of them.
-    CK_TILE_CHUNK_ROWS = 2048,
+    // Inputs of a weight row that are made bf16 at a time: a superblock, where there are such.
+    CK_TILE_LINE_INPUTS = 256,
+    // Rows that one packed chunk has at most: quantized weights are made bf16 once for all of them, and the sums of a panel stay in
+    // the second cache.
+    CK_TILE_CHUNK_ROWS = 512,
     // Up to so many rows of activations weights meet no second pair of their tiles: those in bf16 are read where they lie, and a
     // panel of others is smaller, so that it stays in the first cache.
     CK_TILE_FEW_ROWS = 32,
     CK_TILE_FEW_PANEL_ROWS = 32
 };
+
+// Of inputs of a weight row that are dequantized together, and of a panel.
+static const size_t ck_tile_line_bytes = CK_TILE_LINE_INPUTS * sizeof(float);
+static const size_t ck_tile_panel_bytes = (size_t)CK_TILE_PANEL_ROWS * CK_TILE_CHUNK_STEPS * 64;
 
 // Activations: a plane of bf16, [tile][step][16 pairs][16 rows][2], zeros past the ends; for CK_FINE a second plane of
 // what the first leaves, rounded to bf16 too, and for CK_PRECISE a third. A step of CK_FINE meets the first and then the second.
@@ -44,6 +52,8 @@ typedef struct {
     const uint8_t *a, *b;
     size_t a_row, a_step, a_tile, b_tile;  // bytes from one row, step and tile to the next; a step of B follows the other
     size_t b_plane;                        // bytes to the second plane of B; 0: there is none
+    uint8_t *copy;                         // where A is left for later products, a step after the other; NULL: nowhere
+    size_t copy_tile;                      // bytes from one tile of the copy to the next
 } ck_tile_operands;
 
 // Scales and biases of a superblock of eight rows, of eight parts or, where they are fine, sixteen. In memory, whence they are taken

@@ -22,8 +22,11 @@ extension KernelTests {
                 n: n, m: m, k: k)
         }
 
-        /// One tile and parts of one, more tiles than a panel has, more steps than a chunk has, inputs past the last step.
-        static let shapes = [(1, 16, 64), (5, 50, 300), (33, 33, 1056), (17, 145, 1024), (40, 130, 77), (2, 5, 3)]
+        /// One tile and parts of one, more tiles than a panel has, more steps than a chunk has, inputs past the last step; more
+        /// activations than weights meet at once, for which bf16 weights are copied while they are multiplied.
+        static let shapes = [
+            (1, 16, 64), (5, 50, 300), (33, 33, 1056), (17, 145, 1024), (40, 130, 77), (2, 5, 3), (70, 147, 1088),
+        ]
 
         /// With one, two and three planes of activations.
         static let modes = [CK_FAST, CK_FINE, CK_PRECISE]
@@ -46,14 +49,15 @@ extension KernelTests {
         }
 
         /// One and two tiles of activations, for which weights are read in another order, and three; rows of weights that fill pairs of
-        /// tiles and rows past them; superblocks that end with the row, and where there are such, blocks past them.
+        /// tiles and rows past them, more of them than a panel has and more inputs than a chunk; superblocks that end with the row, and
+        /// where there are such, blocks past them.
         @Test(arguments: Dequantize.types)
         func quantizedWeightsToo(_ name: String, _ type: ck_type) throws {
             guard ck_isa_available(CK_AMX_TWIN), tile_emulation_begin() else { return }
             defer { tile_emulation_end() }
             let elements = name.hasSuffix("_K") || name == "IQ4_XS" ? 256 : 32
             var numbers = SeededGenerator(state: 52)
-            for (n, m, k) in [(1, 67, 768), (16, 32, 256), (3, 64, 800), (19, 35, 768), (40, 35, 512)]
+            for (n, m, k) in [(1, 67, 768), (16, 32, 256), (3, 64, 800), (19, 35, 768), (40, 35, 512), (33, 147, 1280)]
             where k % elements == 0 {
                 let weights = try FastMatmul.quantizedWeights(name, m: m, k: k, seed: 6)
                 let x = numbers.floats(n * k)
@@ -147,7 +151,7 @@ extension KernelTests {
         @Test func fewRowsHaveTheBitsOfMany() {
             guard ck_isa_available(CK_AMX_TWIN) else { return }
             var numbers = SeededGenerator(state: 54)
-            let (n, m, k) = (70, 41, 1056)
+            let (n, m, k) = (70, 147, 1056)
             let x = numbers.floats(n * k)
             let (bytes, _) = FastMatmul.stored(numbers.floats(m * k), CK_BF16)
             for mode in Self.modes {
