@@ -12,15 +12,12 @@
 #define _POSIX_C_SOURCE 200809L  // clock_gettime
 
 #include <immintrin.h>
-#include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "blocks.h"
 #include "tiles.h"
+#include "timing.h"
 #include "upcoming.h"
 
 #if !defined(__x86_64__)
@@ -87,93 +84,60 @@ static inline __attribute__((always_inline)) void dot(uint64_t *before, uint64_t
 CK_TILE_FUNCTIONS(timed)
 #include "matmul_tiles.inc"
 
-enum { THREADS = 2, RUNS = 4, TASK_ROWS = 512 };
+enum { TASK_ROWS = 512 };
 
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void *aligned(size_t bytes) {
-    void *memory = aligned_alloc(64, (bytes + 127) / 64 * 64);
-    if (memory == NULL) {
-        fprintf(stderr, "tiles: no memory for %zu bytes\n", bytes);
-        exit(1);
-    }
-    return memory;
-}
-
+// A product of every thread, with weights and results of its own.
 typedef struct {
     ck_type type;
     ck_matmul_function matmul;
     int64_t n, m, k;
     size_t row_bytes;
-    uint8_t *weights, *packed, *scratch;
-    float *y;
     int rounds;
-    double time;
-} job;
+    uint8_t *weights[MAX_THREADS], *packed[MAX_THREADS], *scratch[MAX_THREADS];
+    float *y[MAX_THREADS];
+} products;
 
-static void *run(void *argument) {
-    job *j = argument;
+static void multiply_all(void *context, int thread) {
+    products *p = context;
     // Each thread has its own choice of kernels.
     ck_isa_choose(&ck_kernels_amx);
-    const double start = seconds();
-    for (int round = 0; round < j->rounds; round++) {
-        for (int64_t m = 0; m < j->m; m += TASK_ROWS) {
-            const int64_t end = m + TASK_ROWS < j->m ? m + TASK_ROWS : j->m;
-            j->matmul(j->type, j->weights, j->row_bytes, m, end, j->k, j->packed, j->n, j->y, j->m, j->scratch);
+    for (int round = 0; round < p->rounds; round++) {
+        for (int64_t m = 0; m < p->m; m += TASK_ROWS) {
+            const int64_t end = m + TASK_ROWS < p->m ? m + TASK_ROWS : p->m;
+            p->matmul(p->type, p->weights[thread], p->row_bytes, m, end, p->k, p->packed[thread], p->n, p->y[thread], p->m,
+                      p->scratch[thread]);
         }
     }
-    j->time = seconds() - start;
-    return NULL;
 }
 
-// Seconds that both threads take.
-static double best_time(ck_type type, bool fine, int64_t n, int64_t m, int64_t k, double flop_peak) {
+// The share of `peak`, that of one thread, in percent.
+static double share_of_peak(ck_type type, bool fine, int64_t n, int64_t m, int64_t k, double peak) {
     const double flop = 2.0 * (double)(n * m * k) * (fine ? 2 : 1);
-    job jobs[THREADS];
-    for (int t = 0; t < THREADS; t++) {
-        job *j = jobs + t;
-        *j = (job){.type = type, .matmul = fine ? ck_matmul_tiles_fine_timed : ck_matmul_tiles_timed, .n = n, .m = m, .k = k};
-        j->row_bytes = ck_block_bytes(type) * (size_t)(k / ck_block_elements(type));
-        j->weights = aligned(j->row_bytes * (size_t)m);
+    products p = {.type = type, .matmul = fine ? ck_matmul_tiles_fine_timed : ck_matmul_tiles_timed, .n = n, .m = m, .k = k,
+                  .row_bytes = ck_block_bytes(type) * (size_t)(k / ck_block_elements(type)),
+                  .rounds = 1 + (int)(0.05 * peak / flop)};
+    const size_t weight_bytes = p.row_bytes * (size_t)m;
+    const size_t bytes = fine ? ck_tile_activation_bytes_fine(n, k) : ck_tile_activation_bytes(n, k);
+    for (int t = 0; t < thread_count; t++) {
+        p.weights[t] = aligned(weight_bytes);
         uint32_t state = 1;
-        for (size_t i = 0; i < j->row_bytes * (size_t)m; i++) {
+        for (size_t i = 0; i < weight_bytes; i++) {
             state = state * 1664525u + 1013904223u;
-            j->weights[i] = (uint8_t)(((state >> 24) & 0x1f) | 0x20);
+            p.weights[t][i] = (uint8_t)(((state >> 24) & 0x1f) | 0x20);
         }
-        const size_t bytes = fine ? ck_tile_activation_bytes_fine(n, k) : ck_tile_activation_bytes(n, k);
-        j->packed = aligned(bytes);
-        memset(j->packed, 0, bytes);
-        j->scratch = aligned(ck_tile_scratch(n, k));
-        j->y = aligned((size_t)(n * m) * sizeof(float));
-        j->rounds = 1 + (int)(0.05 * flop_peak / flop);
+        p.packed[t] = aligned(bytes);
+        memset(p.packed[t], 0, bytes);
+        p.scratch[t] = aligned(ck_tile_scratch(n, k));
+        p.y[t] = aligned((size_t)(n * m) * sizeof(float));
     }
-    double best = 0;
-    for (int i = 0; i < RUNS; i++) {
-        pthread_t threads[THREADS];
-        double slowest = 0;
-        for (int t = 0; t < THREADS; t++) {
-            if (pthread_create(&threads[t], NULL, run, jobs + t) != 0) {
-                fprintf(stderr, "tiles: no thread\n");
-                exit(1);
-            }
-        }
-        for (int t = 0; t < THREADS; t++) {
-            pthread_join(threads[t], NULL);
-            if (jobs[t].time / jobs[t].rounds > slowest) { slowest = jobs[t].time / jobs[t].rounds; }
-        }
-        if (i == 0 || slowest < best) { best = slowest; }
+    const double time = best_time(multiply_all, &p) / p.rounds;
+    for (int t = 0; t < thread_count; t++) {
+        free(p.weights[t]);
+        free(p.packed[t]);
+        free(p.scratch[t]);
+        free(p.y[t]);
     }
-    for (int t = 0; t < THREADS; t++) {
-        free(jobs[t].weights);
-        free(jobs[t].packed);
-        free(jobs[t].scratch);
-        free(jobs[t].y);
-    }
-    return best;
+    return 100 * flop / time / peak;
 }
 
 int main(int count, char **arguments) {
@@ -204,8 +168,7 @@ int main(int count, char **arguments) {
         for (int fine = 0; fine < 2; fine++) {
             printf("%-5s %-9s", types[t].name, fine ? "fine" : "");
             for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-                const double flop = 2.0 * (double)(rows[i] * m * k) * (fine ? 2 : 1);
-                printf("%5.0f%%", 100 * flop / best_time(types[t].type, fine, rows[i], m, k, peak) / peak);
+                printf("%5.0f%%", share_of_peak(types[t].type, fine, rows[i], m, k, peak));
                 fflush(stdout);
             }
             printf("\n");

@@ -24,11 +24,11 @@ enum {
     CK_TILE_GROUP_ROWS = 8,
     // Inputs of a weight row that are made bf16 at a time: a superblock, where there are such.
     CK_TILE_LINE_INPUTS = 256,
-    // Rows that one packed chunk has at most: quantized weights are made bf16 once for all of them, and the sums of a panel stay in
-    // the second cache.
+    // Rows that one packed chunk has at most: weights that are not bf16 are made so once for all of them, and the sums of a panel
+    // stay in the second cache.
     CK_TILE_CHUNK_ROWS = 512,
-    // Up to so many rows of activations weights meet no second pair of their tiles: those in bf16 are read where they lie, and a
-    // panel of others is smaller, so that it stays in the first cache.
+    // Up to so many rows of activations weights meet no second pair of their tiles: those in bf16 need no panel, and a panel of
+    // others is smaller, so that it stays in the first cache.
     CK_TILE_FEW_ROWS = 32,
     CK_TILE_FEW_PANEL_ROWS = 32
 };
